@@ -1,0 +1,56 @@
+"""accelsim: how fast, how much energy and why, for a model on a chip that may not exist yet."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from accelsim.arch.loader import load_chip, load_system
+    from accelsim.explore.space import load_space
+    from accelsim.explore.sweep import sweep
+    from accelsim.results.run_result import RunResult
+    from accelsim.scenarios.options import RunOptions
+    from accelsim.scenarios.predict import predict
+    from accelsim.scenarios.run import run
+    from accelsim.workload.models import load_model
+
+__version__ = "0.1.0"
+__all__ = [
+    "RunOptions",
+    "RunResult",
+    "__version__",
+    "load_chip",
+    "load_model",
+    "load_space",
+    "load_system",
+    "predict",
+    "run",
+    "sweep",
+]
+# Imported on first use (PEP 562): `import accelsim` stays fast, whatever a script needs of it.
+_HOMES = {
+    "RunOptions": "accelsim.scenarios.options",
+    "RunResult": "accelsim.results.run_result",
+    "load_chip": "accelsim.arch.loader",
+    "load_model": "accelsim.workload.models",
+    "load_space": "accelsim.explore.space",
+    "load_system": "accelsim.arch.loader",
+    "predict": "accelsim.scenarios.predict",
+    "run": "accelsim.scenarios.run",
+    "sweep": "accelsim.explore.sweep",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from its home."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'accelsim' has no attribute '{name}'")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """Name what is public, imported or not."""
+    return sorted({*globals(), *_HOMES})

@@ -1,0 +1,1 @@
+"""Hardware: what a chip, memory or system is made of, where each number comes from, its peaks."""

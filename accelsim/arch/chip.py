@@ -1,0 +1,186 @@
+"""A chip ready for simulation: the spec with its memory, calibration and derived quantities."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from accelsim.arch.memory import MemorySpec
+from accelsim.arch.provenance import Provenance
+from accelsim.arch.schema import ChipSpec, MatrixUnit, SystolicUnit, TensorCoreUnit
+from accelsim.dtypes import dtype as find_dtype
+from accelsim.errors import MappingError
+
+
+@dataclass(frozen=True)
+class CalibrationValues:
+    """The calibrated scalars in force: the chip's own, else its family's.
+
+    Attributes
+    ----------
+    family : str
+        The family that supplied the defaults.
+    matrix_efficiency, vector_efficiency, memory_efficiency, shared_efficiency : float
+        Sustained over peak rate [1].
+    kernel_overhead_s : float
+        Device-side gap and ramp of one kernel [s].
+    host_dispatch_s : float
+        Extra time of an op that the host dispatches one by one [s].
+    memory_latency_s : float
+        Idle latency of the main memory [s].
+    """
+
+    family: str
+    matrix_efficiency: float
+    vector_efficiency: float
+    memory_efficiency: float
+    shared_efficiency: float
+    kernel_overhead_s: float
+    host_dispatch_s: float
+    memory_latency_s: float
+
+
+@dataclass(frozen=True, eq=False)  # identity: a chip is a cache key
+class Chip:
+    """One chip: its spec and what follows from it.
+
+    Attributes
+    ----------
+    spec : ChipSpec
+        The validated specification.
+    memory : MemorySpec or None
+        The DRAM standard; None where the main memory is on-chip SRAM or the host's.
+    calibration : CalibrationValues
+        Resolved scalars.
+    provenance : tuple of Provenance
+        One row per value.
+    path : str
+        The file it came from.
+    """
+
+    spec: ChipSpec
+    memory: MemorySpec | None
+    calibration: CalibrationValues
+    provenance: tuple[Provenance, ...]
+    path: str
+
+    @property
+    def name(self) -> str:
+        """Lower-case name."""
+        return self.spec.name
+
+    @property
+    def source_texts(self) -> tuple[str, ...]:
+        """The spec's sources, as printed in results."""
+        return tuple(f"{key}: {text}" for key, text in self.spec.sources.items())
+
+    @property
+    def capacity_bytes(self) -> float:
+        """Main memory [B]."""
+        return self.spec.memory.capacity_bytes
+
+    @property
+    def bandwidth_bytes_per_s(self) -> float:
+        """Peak main memory bandwidth [B/s]."""
+        return self.spec.memory.bandwidth_bytes_per_s
+
+    @property
+    def on_chip_bytes(self) -> float:
+        """Shared buffer plus all scratchpads [B]."""
+        shared = self.spec.shared.capacity_bytes if self.spec.shared else 0.0
+        return shared + self.spec.cores * self.spec.core.scratchpad.capacity_bytes
+
+    @cached_property
+    def matrix_flop_per_cycle(self) -> dict[str, float]:
+        """FLOP per cycle of one core's matrix units by input dtype (lanes where they serve)."""
+        rates: dict[str, float] = {}
+        for unit in self.spec.core.matrix:
+            for name, rate in _unit_rates(unit).items():
+                rates[name] = max(rates.get(name, 0.0), rate)
+        if self.spec.core.vector.runs_matmul:
+            for name, rate in self.spec.core.vector.flop_per_cycle.items():
+                rates.setdefault(name, rate)
+        return rates
+
+    @property
+    def dtypes(self) -> tuple[str, ...]:
+        """Input dtypes that a matmul can run in natively."""
+        return tuple(self.matrix_flop_per_cycle)
+
+    def matrix_unit(self, dtype: str) -> MatrixUnit | None:
+        """Return the unit that runs matmuls of `dtype`; None when the vector lanes do."""
+        units = [u for u in self.spec.core.matrix if dtype in _unit_rates(u)]
+        return max(units, key=lambda u: _unit_rates(u)[dtype], default=None)
+
+    def peak_flop_per_s(self, dtype: str) -> float:
+        """Dense matmul peak at the spec's clock [FLOP/s].
+
+        Raises
+        ------
+        MappingError
+            If the chip does not run matmuls of this dtype.
+        """
+        rates = self.matrix_flop_per_cycle
+        if dtype not in rates:
+            raise MappingError(self._unsupported(dtype))
+        return rates[dtype] * self.spec.cores * self.spec.clock_hz
+
+    def vector_flop_per_s(self, dtype: str = "fp32") -> float:
+        """Peak of the vector lanes [FLOP/s]; a dtype they lack runs at the fp32 rate."""
+        rates = self.spec.core.vector.flop_per_cycle
+        rate = rates.get(dtype) or rates.get("fp32") or max(rates.values())
+        return rate * self.spec.cores * self.spec.clock_hz
+
+    @property
+    def special_per_s(self) -> float:
+        """exp, rsqrt and tanh results per second of the whole chip [1/s]."""
+        return self.spec.core.vector.special_per_cycle * self.spec.cores * self.spec.clock_hz
+
+    def ridge_flop_per_byte(self, dtype: str) -> float:
+        """Arithmetic intensity at which peak compute and peak bandwidth meet [FLOP/B]."""
+        return self.peak_flop_per_s(dtype) / self.bandwidth_bytes_per_s
+
+    def compute_dtype(self, dtype: str, emulate: bool = False) -> str:
+        """Return the dtype in which a matmul of `dtype` runs here.
+
+        Parameters
+        ----------
+        dtype : str
+            What the workload asks for.
+        emulate : bool
+            Accept a wider format where the chip lacks `dtype`.
+
+        Raises
+        ------
+        MappingError
+            If the chip lacks the dtype and `emulate` is false, or nothing can stand in.
+        """
+        wanted = find_dtype(dtype)
+        if wanted.name in self.matrix_flop_per_cycle:
+            return wanted.name
+        stand_in = next((f for f in wanted.fallbacks if f in self.matrix_flop_per_cycle), None)
+        if stand_in is None or not emulate:
+            raise MappingError(self._unsupported(wanted.name))
+        return stand_in
+
+    def _unsupported(self, name: str) -> str:
+        native = ", ".join(self.dtypes)
+        fallbacks = [f for f in find_dtype(name).fallbacks if f in self.matrix_flop_per_cycle]
+        advice = (
+            f"it would run as {fallbacks[0]}: pass --emulate-dtype to accept that"
+            if fallbacks
+            else "nothing it has can stand in"
+        )
+        return f"{self.name} has no {name} matmul; {advice}. Native dtypes: {native}"
+
+    def link_bandwidth_bytes_per_s(self) -> float:
+        """Bandwidth of all chip-to-chip links together, per direction [B/s]."""
+        return sum(link.count * link.bandwidth_bytes_per_s for link in self.spec.links)
+
+
+def _unit_rates(unit: TensorCoreUnit | SystolicUnit) -> dict[str, float]:
+    """FLOP per cycle of all a core's units of this kind, by dtype."""
+    if isinstance(unit, TensorCoreUnit):
+        return {name: rate * unit.count for name, rate in unit.flop_per_cycle.items()}
+    cells = 2.0 * unit.rows * unit.cols * unit.count
+    return {name: macs * cells for name, macs in unit.macs_per_pe.items()}

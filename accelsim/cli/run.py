@@ -1,0 +1,132 @@
+"""``accelsim run``: one phase of one model on one chip or system."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from accelsim.cli.console import emit, note, print_panel, print_tables, print_text, progress_bar
+from accelsim.cli.options import EmulateDType, JsonFile, Launch, On, Overrides, parse_overrides
+from accelsim.errors import WorkloadError
+from accelsim.scenarios.options import ATTENTION, ENGINES, PHASES, RECOMPUTE, RunOptions
+
+if TYPE_CHECKING:
+    from accelsim.arch.chip import Chip
+    from accelsim.results.run_result import RunResult
+
+_DTYPE_HELP = "bf16, fp16, fp8, int8, int4, ..."
+
+
+@dataclass(frozen=True)
+class _Files:
+    """Files that a run was asked to leave behind."""
+
+    plots: Path | None
+    report: Path | None
+    trace: Path | None
+    csv: Path | None
+
+
+def run(  # noqa: PLR0917  (typer calls it by keyword: one parameter per option)
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="Name or path to a HF config.json.")
+    ],
+    on: On,
+    phase: Annotated[str, typer.Option(help="|".join(PHASES))] = "prefill",
+    batch: Annotated[int, typer.Option(help="Sequences.")] = 1,
+    input_len: Annotated[int, typer.Option(help="Prompt tokens; in decode, cached tokens.")] = 1024,
+    output_len: Annotated[int, typer.Option(help="Tokens to generate.")] = 128,
+    dtype: Annotated[str | None, typer.Option(help=f"Arithmetic: {_DTYPE_HELP}")] = None,
+    kv_dtype: Annotated[str | None, typer.Option(help="Storage of the KV cache.")] = None,
+    weight_dtype: Annotated[str | None, typer.Option(help="Storage of the weights.")] = None,
+    tp: Annotated[int, typer.Option(help="Devices that share every layer.")] = 1,
+    pp: Annotated[int, typer.Option(help="Pipeline stages (1 only, so far).")] = 1,
+    dp: Annotated[int, typer.Option(help="Data-parallel replicas (1 only, so far).")] = 1,
+    ep: Annotated[int, typer.Option(help="Expert-parallel devices (1 only, so far).")] = 1,
+    engine: Annotated[str, typer.Option(help="|".join(ENGINES))] = "analytic",
+    attention: Annotated[str, typer.Option(help="|".join(ATTENTION))] = "fused",
+    recompute: Annotated[str, typer.Option(help="|".join(RECOMPUTE) + " (train)")] = "none",
+    launch: Launch = "graph",
+    emulate_dtype: EmulateDType = False,
+    allow_oversubscribe: Annotated[
+        bool, typer.Option("--allow-oversubscribe", help="Run a model that does not fit.")
+    ] = False,
+    overrides: Overrides = None,
+    plots: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write roofline, latency and memory pictures."),
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option(metavar="F.html", help="Write one self-contained HTML page.")
+    ] = None,
+    trace: Annotated[
+        Path | None, typer.Option(metavar="F.json", help="Write a trace for ui.perfetto.dev.")
+    ] = None,
+    csv: Annotated[
+        Path | None, typer.Option(metavar="F.csv", help="Write the ops, one per row.")
+    ] = None,
+    json_file: JsonFile = None,
+) -> None:
+    """Run a model on a chip: time, energy, memory fit and the bottleneck of every op."""
+    _refuse_unbuilt({"pp": pp, "dp": dp, "ep": ep})
+    options = RunOptions(
+        phase=phase, batch=batch, input_len=input_len, output_len=output_len, dtype=dtype,
+        kv_dtype=kv_dtype, weight_dtype=weight_dtype, tp=tp, engine=engine, attention=attention,
+        recompute=recompute, launch=launch, emulate_dtype=emulate_dtype,
+        allow_oversubscribe=allow_oversubscribe,
+    )  # fmt: skip
+    from accelsim.arch.loader import load_system
+    from accelsim.scenarios.run import run as run_model
+
+    system = load_system(on, parse_overrides(overrides))
+    with progress_bar() as progress:
+        result = run_model(model, system, options, progress=progress)
+    _write(result, system.chip, _Files(plots, report, trace, csv))
+    emit(result.as_dict(), json_file, lambda: _show(result))
+
+
+def _refuse_unbuilt(degrees: dict[str, int]) -> None:
+    """Say plainly which kinds of parallelism do not exist yet."""
+    for name, degree in degrees.items():
+        if degree != 1:
+            raise WorkloadError(
+                f"--{name} {degree} is not built yet: only tensor parallelism (--tp) splits a "
+                "model over devices so far"
+            )
+
+
+def _write(result: RunResult, chip: Chip, files: _Files) -> None:
+    if files.plots is not None:
+        from accelsim.report.figures import run_figures
+
+        names = ", ".join(path.name for path in run_figures(result, chip, files.plots))
+        note(f"pictures in {files.plots}: {names}")
+    if files.report is not None:
+        from accelsim.report.html_report import html_report
+
+        note(f"report: {html_report(result, chip, files.report)}")
+    if files.trace is not None:
+        from accelsim.report.trace import write_trace
+
+        note(f"trace: {write_trace(result, files.trace)} (open it at ui.perfetto.dev)")
+    if files.csv is not None:
+        from accelsim.files import atomic_path
+
+        with atomic_path(files.csv) as temporary:
+            result.ops.drop(columns="times_s").to_csv(temporary, index=False)
+        note(f"ops: {files.csv}")
+
+
+def _show(result: RunResult) -> None:
+    from accelsim.report.tables import bounds_table, memory_table, ops_table
+    from accelsim.report.words import answer, detail
+
+    title = f"{result.model} {result.phase} on {result.system}"
+    print_panel(title, answer(result), detail(result))
+    print_text("")
+    print_tables([ops_table(result), bounds_table(result), memory_table(result)])
+    if result.assumptions:
+        print_text("\nAssumptions: " + "; ".join(result.assumptions) + ".")

@@ -1,0 +1,82 @@
+"""``accelsim show``: one chip, system, memory or model, with what follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from accelsim.cli.console import emit, print_tables
+from accelsim.cli.options import JsonFile
+
+if TYPE_CHECKING:
+    from accelsim.report.tables import Table
+
+Shown = tuple[dict[str, Any], "tuple[Table, ...]"]
+
+
+def show(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Chip, system, memory or model: name or path.")
+    ],
+    json_file: JsonFile = None,
+) -> None:
+    """Show peaks, ridge points, calibration and the source of every value, or a model's sizes."""
+    data, tables = _load(name)
+    emit(data, json_file, lambda: print_tables(tables))
+
+
+def _load(name: str) -> Shown:
+    from accelsim.arch.loader import is_path, spec_files
+    from accelsim.errors import SpecError, suggest
+    from accelsim.workload.models import model_files
+
+    if is_path(name) or name.endswith(".onnx"):
+        return _load_path(name)
+    known: dict[str, Iterable[str]] = {
+        "chip": spec_files("chip"), "system": spec_files("system"),
+        "memory": spec_files("memory"), "model": model_files(),
+    }  # fmt: skip
+    for kind, names in known.items():
+        if name in names:
+            return _describe(kind, name)
+    every = [word for names in known.values() for word in names]
+    raise SpecError(
+        f"no chip, system, memory or model is called '{name}': {suggest(name, every)} "
+        "(see 'accelsim list chips|systems|models|memories')"
+    )
+
+
+def _load_path(path: str) -> Shown:
+    from accelsim.documents import read_yaml
+    from accelsim.errors import SpecError
+
+    if not path.endswith((".yaml", ".yml")):
+        return _describe("model", path)
+    tree = read_yaml(path, SpecError).tree
+    keys = set(tree) if isinstance(tree, dict) else set()
+    if "model_type" in keys:
+        return _describe("model", path)
+    if "levels" in keys:
+        return _describe("system", path)
+    return _describe("memory" if "pin_rate" in keys else "chip", path)
+
+
+def _describe(kind: str, name: str) -> Shown:
+    from accelsim.arch import loader
+    from accelsim.report import model_tables, spec_tables
+    from accelsim.workload.models import load_model
+
+    match kind:
+        case "chip":
+            chip = loader.load_chip(name)
+            return spec_tables.chip_data(chip), spec_tables.chip_tables(chip)
+        case "system":
+            system = loader.load_system(name)
+            return spec_tables.system_data(system), spec_tables.system_tables(system)
+        case "memory":
+            memory = loader.load_memory(name)
+            return spec_tables.memory_data(memory), spec_tables.memory_tables(memory)
+    model = load_model(name)
+    return model_tables.model_data(model), model_tables.model_tables(model)

@@ -1,0 +1,79 @@
+"""Number formats by name: how wide they are in memory and what a chip without them uses instead.
+
+Only storage and substitution live here; encoding and rounding belong to the functional core.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from accelsim.errors import WorkloadError, suggest
+
+
+@dataclass(frozen=True)
+class DType:
+    """One number format.
+
+    Attributes
+    ----------
+    name : str
+        Canonical lower-case name.
+    bits : float
+        Bits per element in memory, block scales included (mxfp8: 8 + 8/32).
+    kind : str
+        ``"float"`` or ``"int"``.
+    fallbacks : tuple of str
+        Formats that hold every value of this one, nearest first: what a unit without this
+        format can emulate it in.
+    """
+
+    name: str
+    bits: float
+    kind: str
+    fallbacks: tuple[str, ...] = ()
+
+    @property
+    def bytes(self) -> float:
+        """Bytes per element in memory (fractional for sub-byte and block-scaled formats)."""
+        return self.bits / 8
+
+
+_FROM_8_BIT = ("bf16", "fp16", "tf32", "fp32")
+_TABLE = (
+    DType("fp64", 64, "float"),
+    DType("fp32", 32, "float", ("fp64",)),
+    DType("tf32", 32, "float", ("fp32",)),
+    DType("bf16", 16, "float", ("tf32", "fp32")),
+    DType("fp16", 16, "float", ("tf32", "fp32")),
+    DType("fp8", 8, "float", _FROM_8_BIT),
+    DType("fp6", 6, "float", ("fp8", *_FROM_8_BIT)),
+    DType("fp4", 4, "float", ("fp6", "fp8", *_FROM_8_BIT)),
+    DType("mxfp8", 8.25, "float", ("fp8", *_FROM_8_BIT)),
+    DType("mxfp6", 6.25, "float", ("mxfp8", "fp8", *_FROM_8_BIT)),
+    DType("mxfp4", 4.25, "float", ("nvfp4", "fp4", "mxfp6", "mxfp8", "fp8", *_FROM_8_BIT)),
+    DType("nvfp4", 4.5, "float", ("mxfp4", "fp4", "mxfp8", "fp8", *_FROM_8_BIT)),
+    DType("int32", 32, "int", ("fp64",)),
+    DType("int8", 8, "int", ("fp16", "bf16", "tf32", "fp32", "int32")),
+    DType("int4", 4, "int", ("int8", "fp8", "bf16", "fp16", "tf32", "fp32")),
+)
+DTYPES: dict[str, DType] = {d.name: d for d in _TABLE}
+_ALIASES = {
+    "float64": "fp64", "float32": "fp32", "float": "fp32", "bfloat16": "bf16", "float16": "fp16",
+    "half": "fp16", "fp8_e4m3": "fp8", "fp8_e5m2": "fp8", "float8": "fp8", "e4m3": "fp8",
+    "e5m2": "fp8", "w8a8": "int8",
+}  # fmt: skip
+
+
+def dtype(name: str) -> DType:
+    """Return the format with this name or alias.
+
+    Raises
+    ------
+    WorkloadError
+        If the name is unknown; the message suggests the nearest.
+    """
+    key = name.strip().lower()
+    found = DTYPES.get(_ALIASES.get(key, key))
+    if found is None:
+        raise WorkloadError(f"unknown dtype '{name}': {suggest(key, DTYPES)}")
+    return found

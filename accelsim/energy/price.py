@@ -1,0 +1,187 @@
+"""Energy of counted activity: joules per action of the chip's node, times the counts.
+
+Bottom-up device values are used throughout (arithmetic, SRAM, DRAM device, interface); measured
+path energies serve as validation and are never mixed in.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+
+from accelsim.arch.chip import Chip
+from accelsim.arch.energy import ArithmeticEnergy, EnergyTable, load_energy_table
+from accelsim.arch.schema import SystolicUnit
+from accelsim.dtypes import dtype as find_dtype
+from accelsim.results.costs import Activity
+
+_TABLE_MULTIPLIERS = ("int8", "bf16", "fp16", "fp32")
+_SRAM_BANK_BYTES = 1024.0 * 1024.0  # large buffers are banked; an access opens one bank
+
+
+@dataclass(frozen=True)
+class EnergyPerAction:
+    """Joules per action of one chip.
+
+    Attributes
+    ----------
+    mac_j : dict of str to float
+        Multiply-add by input dtype, control included [J].
+    vector_flop_j, special_j : float
+        Of the vector unit [J].
+    scratchpad_j_per_byte, shared_j_per_byte, dram_read_j_per_byte, dram_write_j_per_byte,
+    link_j_per_byte : float
+        Of data movement [J/B].
+    idle_w : float
+        Power that flows whatever happens [W].
+    """
+
+    mac_j: dict[str, float]
+    vector_flop_j: float
+    special_j: float
+    scratchpad_j_per_byte: float
+    shared_j_per_byte: float
+    dram_read_j_per_byte: float
+    dram_write_j_per_byte: float
+    link_j_per_byte: float
+    idle_w: float
+
+    def dynamic_j(self, activity: Activity) -> float:
+        """Dynamic energy of the counts of one device [J]."""
+        return sum(self.by_action(activity).values())
+
+    def by_action(self, activity: Activity) -> dict[str, float]:
+        """Dynamic energy by kind of action [J]."""
+        return {
+            "matrix": sum(self.mac_j[name] * n for name, n in activity.macs.items()),
+            "vector": activity.vector_flop * self.vector_flop_j + activity.special * self.special_j,
+            "scratchpad": activity.scratchpad_bytes * self.scratchpad_j_per_byte,
+            "shared": activity.shared_bytes * self.shared_j_per_byte,
+            "dram": activity.dram_read_bytes * self.dram_read_j_per_byte
+            + activity.dram_write_bytes * self.dram_write_j_per_byte,
+            "links": activity.link_bytes * self.link_j_per_byte,
+        }
+
+
+@lru_cache(maxsize=256)
+def energy_per_action(chip: Chip) -> EnergyPerAction:
+    """Price list of a chip from its process node, memory and power section.
+
+    Notes
+    -----
+    Between 45 and 7 nm energies are interpolated geometrically in the node; below 7 nm the
+    foundry's announced power steps apply. Memory energy is the device's plus the chip-side
+    interface; a chip whose main memory is its own SRAM pays the SRAM price. What crosses the die
+    (shared buffer, main memory) also pays for half a die edge of wire.
+    """
+    table = load_energy_table()
+    node = chip.spec.process.node_m
+    style = "systolic" if any(isinstance(u, SystolicUnit) for u in chip.spec.core.matrix) else ""
+    overhead = table.control_overhead
+    lanes = 1.0 + overhead.lanes
+    mac = {}
+    for name in chip.dtypes:
+        unit = chip.matrix_unit(name)
+        control = overhead.lanes if unit is None else overhead.tensor_core
+        control = overhead.systolic if style and unit is not None else control
+        mac[name] = (1.0 + control) * _mac_j(table, name, node)
+    add = at_node(table, table.add, "fp32", node)
+    pad = sram_j_per_byte(table, chip.spec.core.scratchpad.capacity_bytes, node)
+    shared = chip.spec.shared
+    wires = table.wire_j_per_byte_m * _mean_wire_m(chip)
+    buffer = sram_j_per_byte(table, shared.capacity_bytes, node) + wires if shared else 0.0
+    read = write = sram_j_per_byte(table, _SRAM_BANK_BYTES, node)
+    if chip.memory is not None:
+        interface = table.memory_interface_j_per_byte + wires
+        read = chip.memory.read_energy_j_per_byte + interface
+        write = chip.memory.write_energy_j_per_byte + interface
+    power = chip.spec.power
+    limit = power.tdp_w or power.max_measured_w or 0.0
+    return EnergyPerAction(
+        mac_j=mac,
+        vector_flop_j=0.5 * lanes * (_multiply_j(table, "fp32", node) + add),
+        special_j=table.special_in_adds * add * lanes,
+        scratchpad_j_per_byte=pad,
+        shared_j_per_byte=buffer,
+        dram_read_j_per_byte=read,
+        dram_write_j_per_byte=write,
+        link_j_per_byte=table.link_j_per_byte,
+        idle_w=power.idle_w or table.idle_share_of_tdp * limit,
+    )
+
+
+def _mean_wire_m(chip: Chip) -> float:
+    """Mean way across one die: half its edge [m]; 10 mm where no area is known."""
+    die = chip.spec.die
+    if die is None or die.area_m2 is None:
+        return 0.010
+    return 0.5 * math.sqrt(die.area_m2 / die.count)
+
+
+def at_node(
+    table: EnergyTable, pair: tuple[ArithmeticEnergy, ArithmeticEnergy], name: str, node_m: float
+) -> float:
+    """Energy of an operation at any node [J]."""
+    old, new = pair
+    ends = (old.node_m, old.energy_j[name]), (new.node_m, new.energy_j[name])
+    return _interpolate(table, ends, node_m)
+
+
+def sram_j_per_byte(table: EnergyTable, capacity_bytes: float, node_m: float) -> float:
+    """Energy of moving a byte in or out of an SRAM, opened one bank at a time [J/B]."""
+    size = min(capacity_bytes, _SRAM_BANK_BYTES)
+    old, new = table.sram_64_bit
+    ends = (
+        (old.node_m, _at_size(old.energy_j_per_byte, size)),
+        (new.node_m, _at_size(new.energy_j_per_byte, size)),
+    )
+    return _interpolate(table, ends, node_m)
+
+
+def _at_size(points: dict[float, float], size: float) -> float:
+    """Interpolate geometrically between array sizes; clamp outside."""
+    sizes = sorted(points)
+    size = min(max(size, sizes[0]), sizes[-1])
+    for low, high in pairwise(sizes):
+        if size <= high:
+            at = math.log(size / low) / math.log(high / low)
+            return points[low] * math.pow(points[high] / points[low], at)
+    return points[sizes[-1]]
+
+
+def _interpolate(
+    table: EnergyTable, ends: tuple[tuple[float, float], tuple[float, float]], node_m: float
+) -> float:
+    """Interpolate (node, energy) pairs geometrically; scale by announced steps below them."""
+    (old_m, old_j), (new_m, new_j) = ends
+    if node_m < new_m * (1 - 1e-9):
+        scales = table.beyond_7_nm.scale
+        nearest = min(scales, key=lambda known: abs(known - node_m))
+        return new_j * scales[nearest]
+    at = math.log(node_m / old_m) / math.log(new_m / old_m)
+    return old_j * math.pow(new_j / old_j, max(at, -1.0))  # at most one step beyond 45 nm
+
+
+def _multiply_j(table: EnergyTable, name: str, node_m: float) -> float:
+    """Multiplier energy [J]; formats that no paper lists scale with the product of the widths."""
+    if name in _TABLE_MULTIPLIERS:
+        return at_node(table, table.multiply, name, node_m)
+    wide = find_dtype(name)
+    if name == "tf32":  # 11-bit significand, like fp16
+        return at_node(table, table.multiply, "fp16", node_m)
+    if name == "fp64":  # 53-bit significand against 24
+        return at_node(table, table.multiply, "fp32", node_m) * (53 / 24) ** 2
+    base = "int8" if wide.bits <= 12 else "int32"
+    reference = 8.0 if base == "int8" else 32.0
+    return at_node(table, table.multiply, base, node_m) * (wide.bits / reference) ** 2
+
+
+def _mac_j(table: EnergyTable, name: str, node_m: float) -> float:
+    """Bare multiply-add [J]: accumulate in fp32, in int32 for integers, in fp64 for fp64."""
+    if find_dtype(name).kind == "int":
+        add = at_node(table, table.add, "int32", node_m)
+    else:
+        add = at_node(table, table.add, "fp32", node_m) * (2.2 if name == "fp64" else 1.0)
+    return _multiply_j(table, name, node_m) + add

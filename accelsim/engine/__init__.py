@@ -1,0 +1,1 @@
+"""Fidelities: each engine composes mapping, timing and energy into one result."""

@@ -1,0 +1,52 @@
+"""The analytic engine: each group mapped by exhaustive search, its resources overlapped."""
+
+from __future__ import annotations
+
+from accelsim.arch.chip import Chip
+from accelsim.engine.core import Engine, Target, bound_of, collective_op_cost, overhead_s
+from accelsim.mapping.fusion import Group
+from accelsim.results.costs import Activity, OpCost
+from accelsim.timing.attention import attention_times
+from accelsim.timing.matmul import matmul_times
+from accelsim.timing.vector import vector_times
+from accelsim.workload.ops import Attention, Collective, GroupedMatMul, MatMul
+
+
+class AnalyticEngine(Engine):
+    """Mapped tiles, double-buffered: an op takes as long as its slowest resource, plus launch."""
+
+    name = "analytic"
+
+    def cost(self, group: Group, target: Target) -> OpCost:
+        """Map and cost one group."""
+        head = group.head
+        fixed_s = overhead_s(target)
+        if isinstance(head, Collective):
+            return collective_op_cost(head, target, fixed_s)
+        times, latency_s, activity, words = self._kernel(group, target)
+        times = {**times, "overhead": times.get("overhead", 0.0) + fixed_s}
+        return OpCost(
+            group.name, head.kind, group.flop, times, latency_s + fixed_s, bound_of(times),
+            activity, words,
+        )  # fmt: skip
+
+    def _kernel(
+        self, group: Group, target: Target
+    ) -> tuple[dict[str, float], float, Activity, str]:
+        """Times, latency without launch, activity and the mapping in words."""
+        head, chip = group.head, target.system.chip
+        if isinstance(head, MatMul | GroupedMatMul):
+            times, latency_s, activity, tiles = matmul_times(group, chip, target.native(head.dtype))
+            return times, latency_s, activity, tiles.describe()
+        if isinstance(head, Attention):
+            native = target.native(head.dtype)
+            times, latency_s, activity, blocks = attention_times(group, chip, native)
+            return times, latency_s, activity, blocks.describe()
+        times, activity = vector_times(group, chip)
+        return times, _overlapped_s(times, chip), activity, ""
+
+
+def _overlapped_s(times: dict[str, float], chip: Chip) -> float:
+    """Longest resource, after the latency of the first access [s]."""
+    busy = max(seconds for name, seconds in times.items() if name != "overhead")
+    return busy + times.get("overhead", chip.calibration.memory_latency_s)

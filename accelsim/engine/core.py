@@ -1,0 +1,68 @@
+"""What every engine answers, and the cost of a collective that all of them share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from accelsim.arch.system import System
+from accelsim.mapping.fusion import Group
+from accelsim.network.collectives import collective_cost
+from accelsim.results.costs import Activity, OpCost
+from accelsim.workload.ops import Collective
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where and how ops are costed.
+
+    Attributes
+    ----------
+    system : System
+        The chips and their network.
+    dtype : str
+        Native dtype in which matrix work runs when its own is emulated; see `dtypes`.
+    eager : bool
+        Each kernel also pays the host's dispatch.
+    emulate : bool
+        A dtype that the chip lacks runs in a wider one.
+    """
+
+    system: System
+    eager: bool = False
+    emulate: bool = False
+
+    def native(self, dtype: str) -> str:
+        """Return the dtype in which matrix work of `dtype` runs on the chip."""
+        return self.system.chip.compute_dtype(dtype, self.emulate)
+
+
+class Engine(Protocol):
+    """An engine costs one group of fused ops on one device."""
+
+    name: str
+
+    def cost(self, group: Group, target: Target) -> OpCost:
+        """Return time, bound and activity of one execution of `group`."""
+
+
+def overhead_s(target: Target) -> float:
+    """Fixed time of one kernel: device-side gap, and host dispatch when eager [s]."""
+    scalars = target.system.chip.calibration
+    return scalars.kernel_overhead_s + (scalars.host_dispatch_s if target.eager else 0.0)
+
+
+def bound_of(times_s: dict[str, float]) -> str:
+    """Name the resource that needs the longest."""
+    return max(times_s, key=lambda key: times_s[key])
+
+
+def collective_op_cost(op: Collective, target: Target, fixed_s: float) -> OpCost:
+    """Cost a collective; `fixed_s` is the launch of its kernel [s]."""
+    cost = collective_cost(op, target.system)
+    times = {"network": cost.latency_s, "overhead": fixed_s}
+    activity = Activity(link_bytes=cost.sent_bytes)
+    latency_s = cost.latency_s + fixed_s
+    return OpCost(
+        op.name, op.kind, 0.0, times, latency_s, bound_of(times), activity, cost.algorithm
+    )

@@ -1,0 +1,1 @@
+"""Many runs: design spaces, sweeps and Pareto fronts."""

@@ -1,0 +1,272 @@
+"""Cost of one tiling of fused attention (online softmax), and the search over all legal ones.
+
+A task is a tile of query rows of one KV head; it loops over tiles of keys and values and keeps
+its output on the core. The query heads that share a KV head are packed into the rows (GQA), and
+a short query over a long cache may split the keys among cores and combine afterwards.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from accelsim.kernels.jit import kernel, parallel_kernel
+from accelsim.kernels.machine import (
+    WEIGHT_STATIONARY,
+    Machine,
+    ceil_div,
+    fill_cycles,
+    next_tile,
+    tile_cycles,
+)
+
+_SUM_BYTES = 4.0
+_SHARED_USABLE = 0.5
+_MAX_SPLIT = 128
+# Share of the shorter of matmul and softmax that the pipeline between them leaves exposed.
+_EXPOSED = 0.3
+
+
+class AttentionProblem(NamedTuple):
+    """Shape of one attention op.
+
+    Attributes
+    ----------
+    tasks : int
+        batch x KV heads.
+    rows : int
+        Query rows per KV head: q_len x (heads / kv_heads).
+    kv_len : int
+        Positions that at least one query sees.
+    density : float
+        Visible query-key pairs over rows x kv_len; 1 without mask.
+    masked : int
+        1 when tiles on the diagonal are computed whole and then masked.
+    head_dim, v_head_dim : int
+        Width of K and of V.
+    q_bytes, kv_bytes, o_bytes : float
+        Per element.
+    kv_elements : int
+        Elements per cached position and KV head (head_dim when V is part of K).
+    activations_dram : float
+        1.0 when Q and O move to and from main memory, 0.0 when they stay on chip.
+    kv_dram_share : float
+        Share of K and V that comes from main memory (the cache), the rest being fresh.
+    """
+
+    tasks: int
+    rows: int
+    kv_len: int
+    density: float
+    masked: int
+    head_dim: int
+    v_head_dim: int
+    q_bytes: float
+    kv_bytes: float
+    o_bytes: float
+    kv_elements: int
+    activations_dram: float
+    kv_dram_share: float
+
+
+class AttentionTiling(NamedTuple):
+    """Query rows and keys per tile, and parts into which the keys are split."""
+
+    tile_q: int
+    tile_kv: int
+    split_kv: int
+
+
+class AttentionCost(NamedTuple):
+    """Times each resource needs [s], traffic [B], and how many cores work."""
+
+    latency_s: float
+    compute_s: float
+    special_s: float
+    shared_s: float
+    dram_s: float
+    dram_read_bytes: float
+    dram_write_bytes: float
+    shared_bytes: float
+    scratch_bytes: float
+    active_cores: int
+
+
+@kernel
+def attention_fits(machine: Machine, problem: AttentionProblem, tiling: AttentionTiling) -> bool:
+    """Tell whether Q, two K/V tiles, the scores and the running output fit the core."""
+    q = tiling.tile_q * problem.head_dim * problem.q_bytes
+    kv = 2.0 * tiling.tile_kv * problem.kv_elements * problem.kv_bytes
+    sums = _SUM_BYTES * tiling.tile_q * (tiling.tile_kv + problem.v_head_dim)
+    if machine.accumulator_bytes > 0.0:
+        return sums <= machine.accumulator_bytes and q + kv <= machine.scratch_bytes
+    return q + kv + sums <= machine.scratch_bytes
+
+
+@kernel
+def _core_seconds(
+    machine: Machine, problem: AttentionProblem, tiling: AttentionTiling
+) -> tuple[float, float, float]:
+    """Matmul, softmax and combined time of the busiest core [s]."""
+    tiles_q = ceil_div(problem.rows, tiling.tile_q)
+    tasks = problem.tasks * tiles_q * tiling.split_kv
+    mean = problem.kv_len * problem.density + 0.5 * problem.masked * tiling.tile_kv
+    mean = min(mean, float(problem.kv_len))
+    longest = float(problem.kv_len) / tiling.split_kv
+    mean /= tiling.split_kv
+    if tasks <= machine.cores:
+        keys = longest  # the last query tile sees every key
+    elif problem.masked == 1:
+        keys = mean * tasks / machine.cores + 0.5 * (longest - mean)  # long tasks start first
+    else:
+        keys = mean * ceil_div(tasks, machine.cores)
+    steps = max(keys, 1.0) / tiling.tile_kv
+    if problem.masked == 0:
+        steps = float(np.ceil(steps))
+    per_step = tile_cycles(machine, tiling.tile_q, tiling.tile_kv, problem.head_dim)
+    per_step += tile_cycles(machine, tiling.tile_q, problem.v_head_dim, tiling.tile_kv)
+    pairs = steps * tiling.tile_q * tiling.tile_kv
+    rescale = 2.0 * steps * tiling.tile_q * problem.v_head_dim
+    vector = (4.0 * pairs + rescale) / machine.vector_flop_per_cycle
+    softmax = (pairs / machine.special_per_cycle + vector) / machine.clock_hz
+    matmul = (steps * per_step + 2.0 * fill_cycles(machine)) / machine.clock_hz
+    return matmul, softmax, max(matmul, softmax) + _EXPOSED * min(matmul, softmax)
+
+
+@kernel
+def attention_cost(
+    machine: Machine, problem: AttentionProblem, tiling: AttentionTiling
+) -> AttentionCost:
+    """Cost one legal tiling.
+
+    Notes
+    -----
+    K and V are read from main memory once if one head's fit the shared buffer (or if there is a
+    single tile of queries), else once per wave of query tiles; each tile of queries pulls them
+    into its core.
+    """
+    matmul_s, softmax_s, core_s = _core_seconds(machine, problem, tiling)
+    tiles_q = ceil_div(problem.rows, tiling.tile_q)
+    tasks = problem.tasks * tiles_q * tiling.split_kv
+    active = min(machine.cores, tasks)
+    head_kv = float(problem.kv_len) * problem.kv_elements * problem.kv_bytes
+    q = float(problem.tasks) * problem.rows * problem.head_dim * problem.q_bytes
+    o = float(problem.tasks) * problem.rows * problem.v_head_dim * problem.o_bytes
+    partial = 0.0
+    if tiling.split_kv > 1:
+        partial = 2.0 * _SUM_BYTES * problem.tasks * problem.rows * problem.v_head_dim
+        partial *= tiling.split_kv
+    # A masked query tile needs only the keys before it.
+    reach = problem.density + (1.0 - problem.density) / tiles_q
+    pulled = problem.tasks * tiles_q * head_kv * reach
+    into_cores = pulled + q + o + partial
+    whole_kv = problem.tasks * head_kv
+    if machine.shared_bytes > 0.0:
+        sweeps = 1
+        if head_kv > _SHARED_USABLE * machine.shared_bytes:
+            sweeps = ceil_div(tiles_q, machine.cores)
+        reads = whole_kv * max(1.0, sweeps * reach)
+        spilled = 0.0 if partial <= machine.shared_bytes else partial
+        rate = min(machine.shared_bytes_per_s, active * machine.port_bytes_per_s)
+        shared_bytes = into_cores
+    else:
+        reads = pulled
+        spilled = partial
+        rate = active * machine.port_bytes_per_s
+        shared_bytes = 0.0
+    shared_s = into_cores / rate
+    reads = reads * problem.kv_dram_share + q * problem.activations_dram + 0.5 * spilled
+    writes = o * problem.activations_dram + 0.5 * spilled
+    dram_s = (reads + writes) / machine.dram_bytes_per_s
+    scratch = 2.0 * pulled + q + o
+    latency_s = machine.latency_s * (2.0 if tiling.split_kv > 1 else 1.0)
+    latency_s += max(core_s, shared_s, dram_s)
+    return AttentionCost(
+        latency_s, matmul_s, softmax_s, shared_s, dram_s, reads, writes, shared_bytes, scratch,
+        active,
+    )  # fmt: skip
+
+
+@kernel
+def _first_tile_kv(machine: Machine) -> int:
+    """Smallest key tile worth trying: one fold of an array, or 64 keys."""
+    if machine.style == WEIGHT_STATIONARY:
+        return max(32, min(machine.rows, 128))
+    return 64
+
+
+@kernel
+def search_attention(
+    machine: Machine, problem: AttentionProblem
+) -> tuple[AttentionTiling, AttentionCost, int]:
+    """Try every legal tiling; return the fastest, its cost and how many were tried (0: none)."""
+    best = AttentionTiling(0, 0, 0)
+    best_cost = AttentionCost(np.inf, 0.0, 0.0, 0.0, 0.0, np.inf, 0.0, 0.0, 0.0, 0)
+    tried = 0
+    first_kv = _first_tile_kv(machine)
+    split = 1
+    while split <= _MAX_SPLIT and (split == 1 or problem.kv_len // split >= first_kv):
+        tile_q = next_tile(0, machine.tile_m, problem.rows)
+        while tile_q > 0:
+            tile_kv = next_tile(0, first_kv, ceil_div(problem.kv_len, split))
+            while tile_kv > 0:
+                tiling = AttentionTiling(tile_q, tile_kv, split)
+                if attention_fits(machine, problem, tiling):
+                    tried += 1
+                    cost = attention_cost(machine, problem, tiling)
+                    if cost.latency_s < best_cost.latency_s * (1.0 - 1e-9):
+                        best, best_cost = tiling, cost
+                tile_kv = next_tile(tile_kv, first_kv, ceil_div(problem.kv_len, split))
+            tile_q = next_tile(tile_q, machine.tile_m, problem.rows)
+        split *= 2
+        if problem.tasks * ceil_div(problem.rows, machine.tile_m) >= 4 * machine.cores:
+            break  # enough tasks without splitting the keys
+    return best, best_cost, tried
+
+
+@parallel_kernel
+def search_attention_many(
+    machine: Machine,
+    sizes: NDArray[np.int64],
+    traits: NDArray[np.float64],
+    out_tilings: NDArray[np.int64],
+    out_costs: NDArray[np.float64],
+) -> None:
+    """Search for many problems at once.
+
+    Parameters
+    ----------
+    machine : Machine
+    sizes : int64 [problems, 7]
+        tasks, rows, kv_len, masked, head_dim, v_head_dim, kv_elements.
+    traits : float64 [problems, 6]
+        density, q_bytes, kv_bytes, o_bytes, activations_dram, kv_dram_share.
+    out_tilings : int64 [problems, 4]
+        The fields of AttentionTiling and the number of candidates tried.
+    out_costs : float64 [problems, 10]
+        The fields of AttentionCost.
+    """
+    for row in numba.prange(sizes.shape[0]):
+        problem = AttentionProblem(
+            sizes[row, 0], sizes[row, 1], sizes[row, 2], traits[row, 0], sizes[row, 3],
+            sizes[row, 4], sizes[row, 5], traits[row, 1], traits[row, 2], traits[row, 3],
+            sizes[row, 6], traits[row, 4], traits[row, 5],
+        )  # fmt: skip
+        tiling, cost, tried = search_attention(machine, problem)
+        out_tilings[row, 0] = tiling.tile_q
+        out_tilings[row, 1] = tiling.tile_kv
+        out_tilings[row, 2] = tiling.split_kv
+        out_tilings[row, 3] = tried
+        out_costs[row, 0] = cost.latency_s
+        out_costs[row, 1] = cost.compute_s
+        out_costs[row, 2] = cost.special_s
+        out_costs[row, 3] = cost.shared_s
+        out_costs[row, 4] = cost.dram_s
+        out_costs[row, 5] = cost.dram_read_bytes
+        out_costs[row, 6] = cost.dram_write_bytes
+        out_costs[row, 7] = cost.shared_bytes
+        out_costs[row, 8] = cost.scratch_bytes
+        out_costs[row, 9] = cost.active_cores

@@ -1,0 +1,135 @@
+"""What the mapping kernels know of a chip: a flat record of numbers, and cycles of one tile."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from accelsim.kernels.jit import kernel
+
+TENSOR_CORE, WEIGHT_STATIONARY, OUTPUT_STATIONARY, INPUT_STATIONARY = 0, 1, 2, 3
+
+
+class Machine(NamedTuple):
+    """A chip seen by one matmul dtype. Rates are sustained ones (calibration applied).
+
+    Attributes
+    ----------
+    style : int
+        TENSOR_CORE or one of the systolic dataflows.
+    cores, units, cluster : int
+        Cores of the chip; matrix units (arrays) of a core; cores that one read of the shared
+        buffer can feed (multicast).
+    clock_hz : float
+        Of the matrix units.
+    flop_per_cycle : float
+        Of one core, all units, times the sustained matrix efficiency.
+    tile_m, tile_n, tile_k : int
+        Granularity below which work is padded (tensor core) or tiles are not cut (systolic).
+    rows, cols : int
+        Of a systolic array (1 otherwise).
+    macs_per_pe : float
+        Multiply-adds per processing element and cycle, efficiency applied.
+    hides_load : int
+        1 when the next stationary tile loads behind the current one.
+    scratch_bytes, accumulator_bytes : float
+        Of one core; accumulator_bytes is 0 when accumulators live in the scratchpad [B].
+    scratch_bytes_per_s, port_bytes_per_s : float
+        Scratchpad to units, and outside to scratchpad, of one core [B/s].
+    shared_bytes, shared_bytes_per_s : float
+        Shared buffer; 0 when there is none [B], [B/s].
+    dram_bytes_per_s, latency_s : float
+        Main memory [B/s], [s].
+    vector_flop_per_cycle, special_per_cycle : float
+        Vector unit of one core.
+    """
+
+    style: int
+    cores: int
+    units: int
+    cluster: int
+    clock_hz: float
+    flop_per_cycle: float
+    tile_m: int
+    tile_n: int
+    tile_k: int
+    rows: int
+    cols: int
+    macs_per_pe: float
+    hides_load: int
+    scratch_bytes: float
+    accumulator_bytes: float
+    scratch_bytes_per_s: float
+    port_bytes_per_s: float
+    shared_bytes: float
+    shared_bytes_per_s: float
+    dram_bytes_per_s: float
+    latency_s: float
+    vector_flop_per_cycle: float
+    special_per_cycle: float
+
+
+@kernel
+def ceil_div(a: int, b: int) -> int:
+    """Return a / b rounded up, for positive integers."""
+    return (a + b - 1) // b
+
+
+@kernel
+def tile_cycles(machine: Machine, m: int, n: int, k: int) -> float:
+    """Cycles in which one core multiplies an m x k by a k x n tile, operands at hand.
+
+    Notes
+    -----
+    Tensor core: sizes padded to the native tile, at the issue rate. Systolic: folds of the
+    stationary operand over the arrays; a fold streams T rows, and costs ``2R + C + T - 2`` alone
+    (output stationary ``T + R + C - 2``), or ``max(T, R)`` when the next fold loads behind it.
+    """
+    if machine.style == TENSOR_CORE:
+        padded = (
+            ceil_div(m, machine.tile_m) * machine.tile_m
+            * (ceil_div(n, machine.tile_n) * machine.tile_n)
+            * (ceil_div(k, machine.tile_k) * machine.tile_k)
+        )  # fmt: skip
+        return 2.0 * padded / machine.flop_per_cycle
+    rows, cols = machine.rows, machine.cols
+    fill = 2 * rows + cols - 2
+    if machine.style == WEIGHT_STATIONARY:
+        folds, streamed = ceil_div(k, rows) * ceil_div(n, cols), m
+    elif machine.style == INPUT_STATIONARY:
+        folds, streamed = ceil_div(k, rows) * ceil_div(m, cols), n
+    else:
+        folds, streamed = ceil_div(m, rows) * ceil_div(n, cols), k
+        fill = rows + cols - 2
+    if folds < machine.units:  # idle arrays take a share of the streamed rows instead
+        streamed = ceil_div(streamed, machine.units // folds)
+    per_array = ceil_div(folds, machine.units)
+    beats = streamed / machine.macs_per_pe
+    if machine.hides_load == 1:
+        return per_array * max(beats, float(rows))
+    return per_array * (beats + fill)
+
+
+@kernel
+def fill_cycles(machine: Machine) -> float:
+    """Cycles before the first result of a pipeline of tiles leaves the unit."""
+    if machine.style == TENSOR_CORE:
+        return 32.0  # depth of the multiply-accumulate pipeline, order of magnitude
+    if machine.hides_load == 0:
+        return 0.0  # every fold already pays its own fill
+    if machine.style == OUTPUT_STATIONARY:
+        return float(machine.rows + machine.cols - 2)
+    return float(2 * machine.rows + machine.cols - 2)
+
+
+@kernel
+def next_tile(size: int, quantum: int, limit: int) -> int:
+    """Double a tile size, ending on `limit` rounded up to the quantum; 0 when there is no more.
+
+    `size` 0 asks for the first candidate.
+    """
+    last = ceil_div(limit, quantum) * quantum
+    if size == 0:
+        return min(quantum, last)
+    if size >= last:
+        return 0
+    return min(2 * size, last)

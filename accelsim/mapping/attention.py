@@ -1,0 +1,92 @@
+"""Fused attention onto a chip: query and key tiles, found by exhaustive search and remembered."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from accelsim.arch.chip import Chip
+from accelsim.errors import MappingError
+from accelsim.kernels.attention import (
+    AttentionCost,
+    AttentionProblem,
+    AttentionTiling,
+    search_attention_many,
+)
+from accelsim.mapping.machine import machine_for
+from accelsim.mapping.memo import Memo
+
+
+@dataclass(frozen=True)
+class AttentionMapping:
+    """One attention op on one chip: its problem, tiling, cost and the candidates compared."""
+
+    problem: AttentionProblem
+    tiling: AttentionTiling
+    cost: AttentionCost
+    candidates: int
+
+    def describe(self) -> str:
+        """Say the tiling in words, for tables."""
+        t = self.tiling
+        split = f", keys split {t.split_kv}" if t.split_kv > 1 else ""
+        cores = f", {self.cost.active_cores:.0f} cores" if self.cost.active_cores > 1 else ""
+        return f"tile q{t.tile_q} kv{t.tile_kv}{split}{cores}"
+
+
+def map_attentions(
+    chip: Chip, dtype: str, problems: Sequence[AttentionProblem]
+) -> tuple[AttentionMapping, ...]:
+    """Find the fastest legal tiling of every fused attention problem.
+
+    Raises
+    ------
+    MappingError
+        If not even the smallest tile fits a core.
+    """
+    machine = machine_for(chip, dtype)
+    sizes = np.array(
+        [
+            (p.tasks, p.rows, p.kv_len, p.masked, p.head_dim, p.v_head_dim, p.kv_elements)
+            for p in problems
+        ],
+        dtype=np.int64,
+    ).reshape(-1, 7)
+    traits = np.array(
+        [
+            (p.density, p.q_bytes, p.kv_bytes, p.o_bytes, p.activations_dram, p.kv_dram_share)
+            for p in problems
+        ],
+        dtype=np.float64,
+    ).reshape(-1, 6)
+    tilings = np.empty((len(problems), 4), dtype=np.int64)
+    costs = np.empty((len(problems), 10), dtype=np.float64)
+    search_attention_many(machine, sizes, traits, tilings, costs)
+    if len(problems) and tilings[:, 3].min() == 0:
+        wide = max(p.head_dim for p in problems)
+        raise MappingError(
+            f"{chip.name}: no tile of fused {dtype} attention with head_dim {wide} fits a core, "
+            f"whose scratchpad holds {machine.scratch_bytes:.0f} B; try --attention unfused"
+        )
+    return tuple(
+        AttentionMapping(p, AttentionTiling._make(tile[:3]), AttentionCost._make(cost),
+                         tile[3])
+        for p, tile, cost in zip(problems, tilings.tolist(), costs.tolist(), strict=True)
+    )  # fmt: skip
+
+
+_memo: Memo[AttentionMapping] = Memo()
+
+
+def map_attention(chip: Chip, dtype: str, problem: AttentionProblem) -> AttentionMapping:
+    """Map one fused attention; remembered, since layers repeat."""
+    return map_attentions_remembered(chip, dtype, [problem])[0]
+
+
+def map_attentions_remembered(
+    chip: Chip, dtype: str, problems: Sequence[AttentionProblem]
+) -> tuple[AttentionMapping, ...]:
+    """Map many at once and remember them; known ones are not searched again."""
+    return _memo.fetch(chip, dtype, problems, map_attentions)

@@ -1,0 +1,162 @@
+"""Which ops run as one kernel, and which activations never leave the chip.
+
+Both are statements about the mapping and both engines obey them, so that the roofline stays a
+lower bound of the mapped time.
+
+Fusion: an elementwise op joins the matmul whose output it transforms (epilogue), or the vector
+op before it (chain); a chain may end in one reduction (norm, softmax), which needs whole rows.
+Residency: an activation stays in the shared buffer (or, without one, the scratchpads) until its
+consumer has read it if it fills at most half of them; weights and KV cache always come from the
+main memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from accelsim.arch.chip import Chip
+from accelsim.workload.ops import MatMul, Op, Traffic, Vector
+
+_RESIDENT_SHARE = 0.5
+
+
+@dataclass(frozen=True)
+class Group:
+    """Ops executed as one kernel.
+
+    Attributes
+    ----------
+    ops : tuple of Op
+        The first is the one that gives the group its kind; the others are fused into it.
+    traffic : Traffic
+        Bytes of the group: intermediates between its ops have gone.
+    input_on_chip, output_on_chip : bool
+        The activations read and written stay on the chip.
+    """
+
+    ops: tuple[Op, ...]
+    traffic: Traffic
+    input_on_chip: bool = False
+    output_on_chip: bool = False
+
+    @property
+    def head(self) -> Op:
+        """The op that gives the group its kind."""
+        return self.ops[0]
+
+    @property
+    def name(self) -> str:
+        """Names of the fused ops."""
+        return "+".join(op.name for op in self.ops)
+
+    @property
+    def flop(self) -> float:
+        """Matrix FLOP."""
+        return sum(op.flop for op in self.ops)
+
+    @property
+    def vector_flop(self) -> float:
+        """Elementwise FLOP."""
+        return sum(op.vector_flop for op in self.ops)
+
+    @property
+    def special(self) -> float:
+        """Special-function results."""
+        return sum(op.special for op in self.ops)
+
+    @property
+    def dram_read_bytes(self) -> float:
+        """Least main-memory reads [B]."""
+        inputs = 0.0 if self.input_on_chip else self.traffic.inputs
+        return self.traffic.weights + self.traffic.cache_read + inputs
+
+    @property
+    def dram_write_bytes(self) -> float:
+        """Least main-memory writes [B]."""
+        outputs = 0.0 if self.output_on_chip else self.traffic.outputs
+        return self.traffic.cache_write + outputs
+
+
+def group_ops(ops: Sequence[Op], chip: Chip) -> tuple[Group, ...]:
+    """Fuse the ops of one block and decide which activations stay on `chip`.
+
+    Parameters
+    ----------
+    ops : sequence of Op
+        In execution order.
+    chip : Chip
+
+    Returns
+    -------
+    tuple of Group
+        In execution order; every op is in exactly one group.
+    """
+    needed_by = _consumers(ops)
+    groups: list[list[Op]] = []
+    for op in ops:
+        if groups and _joins(groups[-1], op, needed_by):
+            groups[-1].append(op)
+        else:
+            groups.append([op])
+    limit = _RESIDENT_SHARE * _buffer_bytes(chip)
+    traffics = [_merged_traffic(group) for group in groups]
+    stays = [traffic.outputs <= limit for traffic in traffics]
+    arrives = [traffic.inputs <= limit for traffic in traffics]
+    return tuple(
+        Group(tuple(group), traffic, input_on_chip=a, output_on_chip=s)
+        for group, traffic, a, s in zip(groups, traffics, arrives, stays, strict=True)
+    )
+
+
+def single(op: Op, on_chip: bool = False) -> Group:
+    """Wrap one op, not fused, with its activations in main memory unless told otherwise."""
+    return Group((op,), op.traffic, on_chip, on_chip)
+
+
+def _buffer_bytes(chip: Chip) -> float:
+    if chip.spec.shared is not None:
+        return chip.spec.shared.capacity_bytes
+    return chip.spec.cores * chip.spec.core.scratchpad.capacity_bytes
+
+
+def _consumers(ops: Sequence[Op]) -> dict[str, int]:
+    """Count how many later ops of the block read each op's result."""
+    counts = {op.name: 0 for op in ops}
+    for before, op in pairwise(ops):
+        for name in op.after if op.after is not None else (before.name,):
+            counts[name] = counts.get(name, 0) + 1
+    return counts
+
+
+def _joins(group: list[Op], op: Op, needed_by: dict[str, int]) -> bool:
+    """Tell whether `op` can be computed by the kernel of `group`, on the fly."""
+    last = group[-1]
+    follows = op.after is None or last.name in op.after
+    if not isinstance(op, Vector) or not follows:
+        return False
+    if isinstance(group[0], MatMul):
+        # An epilogue sees one tile of the output: no reductions, same shape, no other reader.
+        produced = group[0].batch * group[0].m * group[0].n
+        same_shape = op.elements == produced and op.function.reductions == 0
+        return same_shape and needed_by.get(last.name, 0) <= 1
+    if not isinstance(last, Vector) or not isinstance(group[0], Vector):
+        return False
+    # Rows are processed whole; what others read as well is simply also written.
+    return op.rows == last.rows and last.function.reductions == 0
+
+
+def _merged_traffic(group: list[Op]) -> Traffic:
+    """Traffic of a fused group: each link between neighbours saves one write and one read."""
+    total = group[0].traffic
+    for before, op in pairwise(group):
+        saved = min(before.traffic.outputs, op.traffic.inputs)
+        total = Traffic(
+            weights=total.weights + op.traffic.weights,
+            inputs=total.inputs + op.traffic.inputs - saved,
+            outputs=total.outputs - before.traffic.outputs + op.traffic.outputs,
+            cache_read=total.cache_read + op.traffic.cache_read,
+            cache_write=total.cache_write + op.traffic.cache_write,
+        )
+    return total

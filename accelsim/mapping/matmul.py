@@ -1,0 +1,99 @@
+"""Matmuls onto a chip: the tiling of each, found by exhaustive search and remembered."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from accelsim.arch.chip import Chip
+from accelsim.errors import MappingError
+from accelsim.kernels.matmul import MatmulCost, Problem, Tiling, search_many
+from accelsim.mapping.machine import machine_for
+from accelsim.mapping.memo import Memo
+
+_KEPT = ("output", "A", "B")
+
+
+@dataclass(frozen=True)
+class MatmulMapping:
+    """One matmul on one chip.
+
+    Attributes
+    ----------
+    problem : Problem
+        Shape, bytes per element and operand places.
+    tiling : Tiling
+        Tile of a core, loop order, split of k.
+    cost : MatmulCost
+        What the search found this tiling to cost.
+    candidates : int
+        Legal tilings that were compared.
+    """
+
+    problem: Problem
+    tiling: Tiling
+    cost: MatmulCost
+    candidates: int
+
+    def describe(self) -> str:
+        """Say the tiling in words, for tables."""
+        t = self.tiling
+        split = f", k split {t.split_k}" if t.split_k > 1 else ""
+        kept = f", {_KEPT[t.kept]} kept" if t.kept else ""
+        cores = f", {self.cost.active_cores:.0f} cores" if self.cost.active_cores > 1 else ""
+        return f"tile {t.tile_m}x{t.tile_n}x{t.tile_k}{split}{kept}{cores}"
+
+
+def map_matmuls(chip: Chip, dtype: str, problems: Sequence[Problem]) -> tuple[MatmulMapping, ...]:
+    """Find the fastest legal tiling of every problem.
+
+    Parameters
+    ----------
+    chip : Chip
+    dtype : str
+        Native input dtype of the matmul units to use.
+    problems : sequence of Problem
+
+    Returns
+    -------
+    tuple of MatmulMapping
+        In the order of `problems`.
+
+    Raises
+    ------
+    MappingError
+        If not even the smallest tile fits a core.
+    """
+    machine = machine_for(chip, dtype)
+    sizes = np.array([p[:4] for p in problems], dtype=np.int64).reshape(-1, 4)
+    traits = np.array([p[4:] for p in problems], dtype=np.float64).reshape(-1, 6)
+    tilings = np.empty((len(problems), 6), dtype=np.int64)
+    costs = np.empty((len(problems), 9), dtype=np.float64)
+    search_many(machine, sizes, traits, tilings, costs)
+    if len(problems) and tilings[:, 5].min() == 0:
+        raise MappingError(
+            f"{chip.name}: no {dtype} matmul tile fits a core: the smallest is "
+            f"{machine.tile_m}x{machine.tile_n}x{machine.tile_k}, the scratchpad of a core holds "
+            f"{machine.scratch_bytes:.0f} B; give core.scratchpad more capacity or a smaller tile"
+        )
+    return tuple(
+        MatmulMapping(p, Tiling._make(tile[:5]), MatmulCost._make(cost), tile[5])
+        for p, tile, cost in zip(problems, tilings.tolist(), costs.tolist(), strict=True)
+    )
+
+
+_memo: Memo[MatmulMapping] = Memo()
+
+
+def map_matmul(chip: Chip, dtype: str, problem: Problem) -> MatmulMapping:
+    """Map one matmul; remembered, since layers repeat."""
+    return map_remembered(chip, dtype, [problem])[0]
+
+
+def map_remembered(
+    chip: Chip, dtype: str, problems: Sequence[Problem]
+) -> tuple[MatmulMapping, ...]:
+    """Map many matmuls at once and remember them; known ones are not searched again."""
+    return _memo.fetch(chip, dtype, problems, map_matmuls)

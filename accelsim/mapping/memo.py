@@ -1,0 +1,43 @@
+"""A bounded memory of mappings, filled one by one or in bulk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from typing import Generic, TypeVar
+from weakref import WeakKeyDictionary
+
+from accelsim.arch.chip import Chip
+from accelsim.kernels.attention import AttentionProblem
+from accelsim.kernels.matmul import Problem
+
+_Mapping = TypeVar("_Mapping")
+_P = TypeVar("_P", Problem, AttentionProblem)
+_LIMIT = 200_000
+
+
+class Memo(Generic[_Mapping]):
+    """Mappings by chip, dtype and problem; those of a chip go when the chip goes."""
+
+    def __init__(self) -> None:
+        self._by_chip: WeakKeyDictionary[Chip, dict[Hashable, _Mapping]] = WeakKeyDictionary()
+
+    def fetch(
+        self,
+        chip: Chip,
+        dtype: str,
+        problems: Sequence[_P],
+        search: Callable[[Chip, str, Sequence[_P]], tuple[_Mapping, ...]],
+    ) -> tuple[_Mapping, ...]:
+        """Return the mappings of `problems`, searching only for those not seen before."""
+        known = self._by_chip.setdefault(chip, {})
+        missing = list(dict.fromkeys(p for p in problems if (dtype, p) not in known))
+        found: dict[Hashable, _Mapping] = {}
+        if missing:
+            results = search(chip, dtype, missing)
+            found = {(dtype, p): r for p, r in zip(missing, results, strict=True)}
+            if len(known) + len(found) > _LIMIT:
+                known.clear()
+        answer = tuple(known[(dtype, p)] if (dtype, p) in known else found[(dtype, p)]
+                       for p in problems)  # fmt: skip
+        known.update(found)
+        return answer

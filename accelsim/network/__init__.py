@@ -1,0 +1,1 @@
+"""How long chips take to exchange data: topologies and collectives."""

@@ -1,0 +1,1 @@
+"""Results made visible: tables, figures and files to keep."""

@@ -1,0 +1,205 @@
+"""A chip, system or memory in tables and plain data: derived figures first, then every value."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from accelsim.arch.chip import Chip
+from accelsim.arch.memory import MemorySpec
+from accelsim.arch.provenance import Provenance
+from accelsim.arch.system import System
+from accelsim.report.tables import Column, Table, pairs_table
+from accelsim.report.words import percent, rate
+from accelsim.units import format_si
+
+
+def chip_data(chip: Chip) -> dict[str, Any]:
+    """Plain data of ``accelsim show CHIP --json``: derived values, calibration, every value."""
+    spec = chip.spec
+    return {
+        "kind": "chip", "name": chip.name, "title": spec.title, "vendor": spec.vendor,
+        "chip_kind": spec.kind, "year": spec.year, "path": chip.path, "derived": derived(chip),
+        "calibration": asdict(chip.calibration),
+        "values": [asdict(row) for row in chip.provenance], "sources": dict(spec.sources),
+    }  # fmt: skip
+
+
+def derived(chip: Chip) -> dict[str, Any]:
+    """What follows from the spec of a chip (SI units, per direction for links)."""
+    return {
+        "peak_flop_per_s": {name: chip.peak_flop_per_s(name) for name in chip.dtypes},
+        "ridge_flop_per_byte": {name: chip.ridge_flop_per_byte(name) for name in chip.dtypes},
+        "vector_flop_per_s": chip.vector_flop_per_s(),
+        "special_per_s": chip.special_per_s,
+        "capacity_bytes": chip.capacity_bytes,
+        "bandwidth_bytes_per_s": chip.bandwidth_bytes_per_s,
+        "on_chip_bytes": chip.on_chip_bytes,
+        "link_bandwidth_bytes_per_s": chip.link_bandwidth_bytes_per_s(),
+    }
+
+
+def chip_tables(chip: Chip) -> tuple[Table, ...]:
+    """Tables of ``accelsim show CHIP``."""
+    return (
+        _overview(chip),
+        _peaks(chip),
+        _calibration(chip),
+        provenance_table(chip.provenance),
+        sources_table(chip.source_texts),
+    )
+
+
+def _overview(chip: Chip) -> Table:
+    spec = chip.spec
+    memory = chip.memory.title if chip.memory else spec.memory.type
+    tdp = format_si(spec.power.tdp_w, "W") if spec.power.tdp_w else "not published"
+    links = chip.link_bandwidth_bytes_per_s()
+    pairs = [
+        ("chip", f"{spec.title} ({spec.kind}, {spec.vendor} {spec.year})"),
+        ("cores", f"{spec.cores} x {spec.core.name} at {format_si(spec.clock_hz, 'Hz', 4)}"),
+        ("main memory", f"{format_si(chip.capacity_bytes, 'B')} of {memory}"),
+        ("memory bandwidth", format_si(chip.bandwidth_bytes_per_s, "B/s")),
+        ("on-chip memory", format_si(chip.on_chip_bytes, "B")),
+        ("vector fp32", format_si(chip.vector_flop_per_s(), "FLOP/s")),
+        ("special functions", f"{format_si(chip.special_per_s, 'op/s')}"),
+        ("links, per direction", format_si(links, "B/s") if links else "none"),
+        ("design power", tdp),
+    ]
+    return pairs_table(chip.name, tuple(pairs))
+
+
+def _peaks(chip: Chip) -> Table:
+    rows = tuple(
+        (
+            name,
+            rate(chip.peak_flop_per_s(name), name),
+            f"{chip.ridge_flop_per_byte(name):.4g} FLOP/B",
+            _published(chip, name),
+            "matrix unit" if chip.matrix_unit(name) else "vector lanes",
+        )
+        for name in chip.dtypes
+    )
+    columns = (
+        Column("dtype"), Column("dense peak", right=True), Column("ridge point", right=True),
+        Column("datasheet", right=True), Column("runs on"),
+    )  # fmt: skip
+    return Table("Matmul peaks, derived from the spec", columns, rows)
+
+
+def _published(chip: Chip, name: str) -> str:
+    value = chip.spec.published_peaks.get(name)
+    return rate(value, name) if value else "-"
+
+
+def _calibration(chip: Chip) -> Table:
+    values = asdict(chip.calibration)
+    family = values.pop("family")
+    rows = tuple(
+        (
+            name.removesuffix("_s").replace("_", " "),
+            percent(value) if name.endswith("efficiency") else format_si(value, "s"),
+            "this chip" if getattr(chip.spec.calibration, name) is not None else f"family {family}",
+        )
+        for name, value in values.items()
+    )
+    columns = (Column("scalar"), Column("value", right=True), Column("set by"))
+    return Table("Calibration in force", columns, rows)
+
+
+def provenance_table(rows: tuple[Provenance, ...]) -> Table:
+    """Where every value of a spec comes from."""
+    columns = (
+        Column("path"), Column("value"), Column("status"), Column("basis", rank=1),
+        Column("source"), Column("note", rank=2),
+    )  # fmt: skip
+    cells = tuple((r.path, r.text, r.status, r.basis, r.source, r.note) for r in rows)
+    return Table("Every value and where it comes from", columns, cells)
+
+
+def sources_table(texts: tuple[str, ...]) -> Table:
+    """Sources by key."""
+    split = (text.partition(": ") for text in texts)
+    rows = tuple((key, rest) for key, _, rest in split)
+    return Table("Sources", (Column("key"), Column("source")), rows)
+
+
+def system_data(system: System) -> dict[str, Any]:
+    """Plain data of ``accelsim show SYSTEM --json``."""
+    return {
+        "kind": "system", "name": system.name, "title": system.title, "chips": system.chips,
+        "chip": system.chip.name,
+        "levels": [level.model_dump(exclude_none=True) for level in system.levels],
+        "derived": _system_totals(system), "chip_derived": derived(system.chip),
+        "sources": dict(text.partition(": ")[::2] for text in system.sources),
+    }  # fmt: skip
+
+
+def _system_totals(system: System) -> dict[str, Any]:
+    chip, count = system.chip, system.chips
+    return {
+        "capacity_bytes": count * chip.capacity_bytes,
+        "bandwidth_bytes_per_s": count * chip.bandwidth_bytes_per_s,
+        "peak_flop_per_s": {name: count * chip.peak_flop_per_s(name) for name in chip.dtypes},
+    }
+
+
+def system_tables(system: System) -> tuple[Table, ...]:
+    """Tables of ``accelsim show SYSTEM``."""
+    totals = _system_totals(system)
+    pairs = [
+        ("system", system.title),
+        ("chips", f"{system.chips} x {system.chip.name} ({system.chip.spec.title})"),
+        ("main memory, all chips", format_si(totals["capacity_bytes"], "B")),
+        ("memory bandwidth, all chips", format_si(totals["bandwidth_bytes_per_s"], "B/s")),
+    ]
+    peaks = totals["peak_flop_per_s"]
+    pairs += [(f"{n} peak, all chips", rate(peak, n)) for n, peak in peaks.items()]
+    rows = tuple(
+        (
+            level.name,
+            level.topology,
+            " x ".join(map(str, level.shape)),
+            format_si(level.bandwidth_bytes_per_s, "B/s"),
+            format_si(level.latency_s, "s"),
+        )
+        for level in system.levels
+    )
+    columns = (
+        Column("level"), Column("topology"), Column("members"),
+        Column("bandwidth of a chip, per direction", right=True), Column("hop latency", right=True),
+    )  # fmt: skip
+    return (
+        pairs_table(system.name, tuple(pairs)),
+        Table("Network, innermost level first", columns, rows),
+        sources_table(system.sources),
+    )
+
+
+def memory_data(memory: MemorySpec) -> dict[str, Any]:
+    """Plain data of ``accelsim show MEMORY --json``."""
+    fields = memory.model_dump(exclude_none=True)
+    bandwidth = {"bandwidth_bytes_per_s": memory.bandwidth_bytes_per_s}
+    return {"kind": "memory", **fields, "derived": bandwidth}
+
+
+def memory_tables(memory: MemorySpec) -> tuple[Table, ...]:
+    """Tables of ``accelsim show MEMORY``."""
+    banks = memory.bank_groups * memory.banks_per_group
+    capacity = memory.capacity_bytes
+    pairs = (
+        ("memory", f"{memory.title} ({memory.standard})"),
+        ("data rate of a pin", f"{format_si(8 * memory.pin_rate_bytes_per_s, 'b/s')}"),
+        ("width of a device", f"{memory.device_bits} bits"),
+        ("peak bandwidth of a device", format_si(memory.bandwidth_bytes_per_s, "B/s")),
+        ("sustained by long reads", percent(memory.streaming_efficiency)),
+        ("capacity of a device", format_si(capacity, "B") if capacity else "varies"),
+        ("channels", f"{memory.channels} x {memory.pseudo_channels} pseudo-channels"),
+        ("banks", f"{banks} in {memory.bank_groups} groups, per pseudo-channel"),
+        ("row buffer", format_si(memory.page_bytes, "B")),
+        ("one access", format_si(memory.access_bytes, "B")),
+        ("read energy", f"{format_si(memory.read_energy_j_per_byte / 8, 'J')}/bit"),
+        ("write energy", f"{format_si(memory.write_energy_j_per_byte / 8, 'J')}/bit"),
+    )
+    texts = tuple(f"{key}: {text}" for key, text in memory.sources.items())
+    return (pairs_table(memory.name, pairs), sources_table(texts))

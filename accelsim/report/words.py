@@ -1,0 +1,116 @@
+"""A result in words: the sentences that head tables, pictures and reports."""
+
+from __future__ import annotations
+
+from accelsim.dtypes import dtype as find_dtype
+from accelsim.results.run_result import OpRow, RunResult
+from accelsim.units import format_si
+
+BOUND_WORDS = {
+    "compute": "matrix compute",
+    "vector": "vector arithmetic",
+    "special": "special functions (exp, rsqrt)",
+    "memory": "memory bandwidth",
+    "l2": "the bandwidth of the shared buffer",
+    "network": "the network",
+    "overhead": "kernel overhead",
+}
+
+
+def percent(fraction: float) -> str:
+    """Write a ratio as a percentage with two or three digits."""
+    value = 100 * fraction
+    if 0 < value < 0.1:
+        return "<0.1 %"
+    return f"{value:.1f} %" if value < 10 else f"{value:.0f} %"
+
+
+def rate(flop_per_s: float, dtype: str) -> str:
+    """Write a speed of arithmetic; integer formats do operations, not FLOP."""
+    return format_si(flop_per_s, "OP/s" if find_dtype(dtype).kind == "int" else "FLOP/s")
+
+
+def bound_word(bound: str) -> str:
+    """Name a bound as one would in a sentence."""
+    return BOUND_WORDS.get(bound, bound)
+
+
+def role_word(role: str) -> str:
+    """Name a role of memory (``kv_cache``) as one would in a sentence."""
+    return {"kv_cache": "KV cache"}.get(role, role.replace("_", " "))
+
+
+def detail(result: RunResult) -> str:
+    """Say in one line what was run on what: the small print of a picture."""
+    lengths = f"{result.input_len} tokens in"
+    if result.phase == "generate":
+        lengths += f", {result.output_len} out"
+    elif result.phase == "decode":
+        lengths = f"{result.input_len} tokens in the cache"
+    where = result.system if result.devices == 1 else f"{result.system}, {result.devices} devices"
+    return (
+        f"{result.model} {result.phase} in {result.dtype}, batch {result.batch}, {lengths}; "
+        f"on {where}, {result.engine} engine"
+    )
+
+
+def longest(result: RunResult, bound: str | None = None, limit: int = 3) -> list[OpRow]:
+    """Return the rows that take the most time, among those with this bound if one is given."""
+    rows = [row for row in result.rows if bound in (None, row.bound)]
+    return sorted(rows, key=lambda row: -row.latency_s * row.count)[:limit]
+
+
+def bottleneck_sentence(result: RunResult) -> str:
+    """Say which resource limits the run and through which ops."""
+    bound = result.bottleneck
+    ops_s = sum(result.time_by_bound_s.values())
+    share = result.time_by_bound_s[bound] / ops_s if ops_s else 0.0
+    names = ", ".join(dict.fromkeys(row.name for row in longest(result, bound)))
+    return f"{bound_word(bound)} limits {percent(share)} of the time: {names}"
+
+
+def memory_sentence(result: RunResult) -> str:
+    """Say how much memory one device needs of what it has."""
+    need, have = result.memory_bytes, result.memory_capacity_bytes
+    text = f"{format_si(need, 'B')} of {format_si(have, 'B')}"
+    if need > have:
+        return f"{text}: does not fit, {format_si(need - have, 'B')} too much"
+    return f"{text} ({percent(need / have)})"
+
+
+def tokens(result: RunResult) -> float:
+    """Tokens of the run, all sequences: what rates and energies per token refer to."""
+    return result.tokens_per_s * result.latency_s
+
+
+def answer(result: RunResult) -> tuple[tuple[str, str], ...]:
+    """Return the answer as pairs of a label and a value with its unit."""
+    done = tokens(result)
+    pairs = [
+        ("latency", format_si(result.latency_s, "s")),
+        ("throughput", f"{result.tokens_per_s:,.4g} tokens/s"),
+    ]
+    if result.ttft_s is not None:
+        pairs.append(("time to first token", format_si(result.ttft_s, "s")))
+    if result.tpot_s is not None:
+        pairs.append(("time per output token", format_si(result.tpot_s, "s")))
+    energy = format_si(result.energy_j, "J")
+    if done > 0:
+        energy += f", {format_si(result.energy_j / done, 'J')} per token"
+    watts = format_si(result.average_power_w, "W")
+    pairs += [
+        ("energy", energy),
+        ("average power", watts if result.devices == 1 else f"{watts}, {result.devices} devices"),
+        ("compute used (MFU)", f"{percent(result.mfu)} of {_rate(result)}"),
+        (
+            "bandwidth used (MBU)",
+            f"{percent(result.mbu)} of {format_si(result.peak_bytes_per_s, 'B/s')}",
+        ),
+        ("memory per device", memory_sentence(result)),
+        ("bottleneck", bottleneck_sentence(result)),
+    ]
+    return tuple(pairs)
+
+
+def _rate(result: RunResult) -> str:
+    return f"{rate(result.peak_flop_per_s, result.dtype)} {result.dtype}"

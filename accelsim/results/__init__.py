@@ -1,0 +1,1 @@
+"""What a simulation says: counts, costs and totals, as JSON, tables and timelines."""

@@ -1,0 +1,206 @@
+"""The result of a run: totals, one row per op, memory, sources; JSON, DataFrame, timeline."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class OpRow:
+    """One op of the result; every figure is of ONE execution, `count` says how many there are.
+
+    Attributes
+    ----------
+    name, kind, block, stage : str
+        Op, its kind, its block (layer) and its stage (prefill, decode, train).
+    count : float
+        Executions in the run.
+    flop, bytes : float
+        Matrix FLOP and main-memory bytes on one device.
+    latency_s, energy_j : float
+        Of one execution; energy of all devices [s], [J].
+    bound : str
+        What limits it.
+    utilization : float
+        Matrix FLOP over peak during the op [1].
+    mapping : str
+        The tiling in words.
+    """
+
+    name: str
+    kind: str
+    block: str
+    stage: str
+    count: float
+    flop: float
+    bytes: float
+    latency_s: float
+    energy_j: float
+    bound: str
+    utilization: float
+    mapping: str
+    times_s: dict[str, float] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {
+            "name": self.name, "kind": self.kind, "block": self.block, "stage": self.stage,
+            "count": self.count, "flop": self.flop, "bytes": self.bytes,
+            "latency_s": self.latency_s, "total_s": self.latency_s * self.count,
+            "bound": self.bound, "energy_j": self.energy_j, "utilization": self.utilization,
+            "mapping": self.mapping, "times_s": self.times_s,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What `accelsim.run` returns.
+
+    Attributes
+    ----------
+    chip, system, model, phase, engine, dtype : str
+        What was run on what.
+    devices, batch, input_len, output_len : int
+        Shape of the run.
+    latency_s, energy_j : float
+        Of the whole phase, all devices [s], [J].
+    tokens_per_s : float
+        Tokens of the phase (processed in prefill and train, produced in decode and generate)
+        per second, all sequences.
+    ttft_s, tpot_s : float or None
+        Time to first token and per output token [s], where the phase has them.
+    memory_bytes : float
+        What one device must hold [B].
+    memory_capacity_bytes : float
+        What one device has [B].
+    memory : dict of str to float
+        `memory_bytes` by role.
+    flop : float
+        Matrix FLOP of one device.
+    peak_flop_per_s, peak_bytes_per_s : float
+        Of one device, for utilisation and the roofline picture.
+    rows : tuple of OpRow
+        One per op, in execution order.
+    sources, assumptions : tuple of str
+        Where the numbers come from and what was assumed.
+    """
+
+    chip: str
+    system: str
+    model: str
+    phase: str
+    engine: str
+    dtype: str
+    devices: int
+    batch: int
+    input_len: int
+    output_len: int
+    latency_s: float
+    energy_j: float
+    tokens_per_s: float
+    ttft_s: float | None
+    tpot_s: float | None
+    memory_bytes: float
+    memory_capacity_bytes: float
+    memory: dict[str, float]
+    flop: float
+    peak_flop_per_s: float
+    peak_bytes_per_s: float
+    rows: tuple[OpRow, ...]
+    sources: tuple[str, ...]
+    assumptions: tuple[str, ...]
+
+    @property
+    def average_power_w(self) -> float:
+        """Energy over time, all devices [W]."""
+        return self.energy_j / self.latency_s
+
+    @property
+    def mfu(self) -> float:
+        """Model FLOP utilisation: matrix FLOP over peak FLOP of the run [1]."""
+        return self.flop / (self.latency_s * self.peak_flop_per_s)
+
+    @property
+    def mbu(self) -> float:
+        """Memory bandwidth utilisation: bytes moved over peak bytes of the run [1]."""
+        moved = sum(row.bytes * row.count for row in self.rows)
+        return moved / (self.latency_s * self.peak_bytes_per_s)
+
+    @cached_property
+    def time_by_bound_s(self) -> dict[str, float]:
+        """Total time of the ops that each resource limits, longest first [s]."""
+        totals: dict[str, float] = {}
+        for row in self.rows:
+            totals[row.bound] = totals.get(row.bound, 0.0) + row.latency_s * row.count
+        return dict(sorted(totals.items(), key=lambda item: -item[1]))
+
+    @property
+    def bottleneck(self) -> str:
+        """The resource that limits the ops which take the most time."""
+        return next(iter(self.time_by_bound_s))
+
+    @property
+    def ops(self) -> pd.DataFrame:
+        """One row per op (columns as `OpRow.as_dict`)."""
+        import pandas as pd
+
+        return pd.DataFrame([row.as_dict() for row in self.rows])
+
+    @cached_property
+    def timeline(self) -> pd.DataFrame:
+        """Start and end of every op on one device, in execution order [s]; blocks unrolled.
+
+        The ops of these engines follow one another, so power over time is energy over duration.
+        """
+        import pandas as pd
+
+        spans: list[tuple[str, str, float, float, float]] = []
+        now = 0.0
+        for block, rows in self._blocks():
+            for _ in range(max(1, round(rows[0].count))):
+                for row in rows:
+                    end = now + row.latency_s * row.count / max(1, round(rows[0].count))
+                    watts = row.energy_j / row.latency_s if row.latency_s else 0.0
+                    spans.append((row.name, block, now, end, watts))
+                    now = end
+        return pd.DataFrame(spans, columns=["name", "block", "start_s", "end_s", "power_w"])
+
+    @property
+    def power(self) -> pd.DataFrame:
+        """Power over time of all devices: ``start_s, end_s, power_w`` per op."""
+        return self.timeline[["start_s", "end_s", "power_w"]]
+
+    def _blocks(self) -> list[tuple[str, list[OpRow]]]:
+        grouped: list[tuple[str, list[OpRow]]] = []
+        for row in self.rows:
+            key = f"{row.stage}/{row.block}"
+            if not grouped or grouped[-1][0] != key:
+                grouped.append((key, []))
+            grouped[-1][1].append(row)
+        return grouped
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data: the contract of ``accelsim run --json``."""
+        return {
+            "chip": self.chip, "system": self.system, "model": self.model, "phase": self.phase,
+            "engine": self.engine, "dtype": self.dtype, "devices": self.devices,
+            "batch": self.batch, "input_len": self.input_len, "output_len": self.output_len,
+            "latency_s": self.latency_s, "energy_j": self.energy_j,
+            "average_power_w": self.average_power_w, "tokens_per_s": self.tokens_per_s,
+            "ttft_s": self.ttft_s, "tpot_s": self.tpot_s, "mfu": self.mfu, "mbu": self.mbu,
+            "bottleneck": self.bottleneck, "time_by_bound_s": self.time_by_bound_s,
+            "flop": self.flop, "memory_bytes": self.memory_bytes,
+            "memory_capacity_bytes": self.memory_capacity_bytes, "memory": self.memory,
+            "ops": [row.as_dict() for row in self.rows],
+            "assumptions": list(self.assumptions), "sources": list(self.sources),
+        }  # fmt: skip
+
+    def to_json(self) -> str:
+        """Serialise to JSON text (deterministic; no NaN)."""
+        return json.dumps(self.as_dict(), indent=2, allow_nan=False) + "\n"

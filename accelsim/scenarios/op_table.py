@@ -1,0 +1,216 @@
+"""Tables of ops, one per row: strict reading of the CSV contract and rows to typed ops.
+
+Columns (blank where an op does not use them): op, dtype, kv_dtype, batch, m, n, k; q_len, kv_len,
+heads, kv_heads, head_dim, causal; rows, cols; tokens, hidden, inter, experts, experts_local,
+topk; bytes, devices.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from accelsim.documents import read_text
+from accelsim.dtypes import dtype as find_dtype
+from accelsim.errors import WorkloadError, suggest
+from accelsim.workload.ops import (
+    COLLECTIVES,
+    VECTOR_FUNCTIONS,
+    Attention,
+    Collective,
+    GroupedMatMul,
+    MatMul,
+    Op,
+    Vector,
+    expected_active_experts,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COLUMNS = (
+    "op", "dtype", "kv_dtype", "batch", "m", "n", "k", "q_len", "kv_len", "heads", "kv_heads",
+    "head_dim", "causal", "rows", "cols", "tokens", "hidden", "inter", "experts",
+    "experts_local", "topk", "bytes", "devices",
+)  # fmt: skip
+RESULT_COLUMNS = ("latency_s", "energy_j", "bound", "flop", "dram_bytes")
+_MATRIX_OPS = ("matmul", "attention", "moe")
+OPS = (*_MATRIX_OPS, *VECTOR_FUNCTIONS, *COLLECTIVES)
+_LARGEST = 2**40
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row with its place for messages; fields are read strictly on demand."""
+
+    where: str
+    cells: Mapping[str, Any]
+
+    def text(self, name: str, default: str | None = None) -> str:
+        """Return a text field, or the default where it is blank."""
+        value = self.cells.get(name)
+        blank = value is None or value == "" or (isinstance(value, float) and math.isnan(value))
+        if not blank:
+            return str(value).strip()
+        if default is None:
+            raise WorkloadError(f"{self.where}: {name} is missing")
+        return default
+
+    def size(self, name: str, default: int | None = None) -> int:
+        """Return a whole number from 1 to 2^40."""
+        text = self.text(name, None if default is None else str(default))
+        try:
+            value = float(text)
+        except ValueError:
+            raise WorkloadError(f"{self.where}: {name} is '{text}', expected a number") from None
+        if not math.isfinite(value) or value != int(value) or not 1 <= value <= _LARGEST:
+            raise WorkloadError(
+                f"{self.where}: {name} is {text}, expected a whole number from 1 to 2^40"
+            )
+        return int(value)
+
+    def flag(self, name: str, default: bool) -> bool:
+        """Return a truth value written as true/false or 1/0."""
+        text = self.text(name, str(default)).lower()
+        if text in ("true", "1", "1.0", "yes"):
+            return True
+        if text in ("false", "0", "0.0", "no"):
+            return False
+        raise WorkloadError(f"{self.where}: {name} is '{text}', expected true or false")
+
+    def dtype(self, name: str = "dtype", default: str | None = None) -> str:
+        """Return a canonical dtype name."""
+        text = self.text(name, default)
+        try:
+            return find_dtype(text).name
+        except WorkloadError as error:
+            raise WorkloadError(f"{self.where}: {error}") from None
+
+
+def read_ops(path: str | Path) -> pd.DataFrame:
+    """Read an ops CSV strictly; all cells stay text until `predict` reads them.
+
+    Parameters
+    ----------
+    path : str or Path
+        UTF-8 CSV with a header of known columns.
+
+    Returns
+    -------
+    DataFrame
+        With ``attrs["where"]``: file and line of every row, for messages.
+
+    Raises
+    ------
+    WorkloadError
+        Unknown, missing or repeated column; a row of the wrong length; no rows.
+    """
+    import pandas as pd
+
+    lines = csv.reader(io.StringIO(read_text(path, WorkloadError)), strict=True)
+    rows: list[list[str]] = []
+    where: list[str] = []
+    try:
+        header = [name.strip() for name in next(lines, [])]
+        _check_header(header, str(path))
+        for cells in lines:
+            if not cells:
+                continue
+            if len(cells) != len(header):
+                raise WorkloadError(
+                    f"{path}:{lines.line_num}: {len(cells)} fields, the header has {len(header)}"
+                )
+            rows.append(cells)
+            where.append(f"{path}:{lines.line_num}")
+    except csv.Error as error:
+        raise WorkloadError(f"{path}:{lines.line_num}: not valid CSV: {error}") from None
+    if not rows:
+        raise WorkloadError(f"{path}: no rows below the header")
+    frame = pd.DataFrame(rows, columns=header, dtype=object)
+    frame.attrs["where"] = where
+    return frame
+
+
+def _check_header(header: list[str], path: str) -> None:
+    for name in header:
+        if name in RESULT_COLUMNS:
+            raise WorkloadError(f"{path}:1: the column '{name}' is a result of predict")
+        if name not in COLUMNS:
+            raise WorkloadError(f"{path}:1: unknown column '{name}', {suggest(name, COLUMNS)}")
+        if header.count(name) > 1:
+            raise WorkloadError(f"{path}:1: the column '{name}' stands twice")
+    if "op" not in header:
+        raise WorkloadError(f"{path}:1: the column 'op' is missing")
+
+
+def to_ops(row: Row) -> tuple[Op, ...]:
+    """Turn a row into the ops it means: one, or the kernels of an MoE layer."""
+    name = row.text("op")
+    if name == "matmul":
+        return (_matmul(row),)
+    if name == "attention":
+        return (_attention(row),)
+    if name == "moe":
+        return _moe(row)
+    if name in COLLECTIVES:
+        return (Collective(name, fn=name, size_bytes=row.size("bytes"),
+                           devices=row.size("devices")),)  # fmt: skip
+    if name in VECTOR_FUNCTIONS:
+        dtype = row.dtype(default="bf16")
+        return (Vector(name, fn=name, rows=row.size("rows"), cols=row.size("cols"), dtype=dtype),)
+    raise WorkloadError(f"{row.where}: unknown op '{name}', {suggest(name, OPS)}")
+
+
+def _matmul(row: Row) -> MatMul:
+    batch, dtype = row.size("batch", 1), row.dtype(default="bf16")
+    # One matrix B is a weight and comes from memory; a batch of them are activations. Integer
+    # and block-scaled inputs leave the unit as bf16, as the kernels of serving stacks do.
+    narrow = find_dtype(dtype).bits < 16
+    return MatMul(
+        "matmul", batch=batch, m=row.size("m"), n=row.size("n"), k=row.size("k"), dtype=dtype,
+        weight_dtype=dtype if batch == 1 else None, out_dtype="bf16" if narrow else None,
+    )  # fmt: skip
+
+
+def _attention(row: Row) -> Attention:
+    heads, head_dim = row.size("heads"), row.size("head_dim")
+    q_len, dtype = row.size("q_len"), row.dtype(default="bf16")
+    causal = row.flag("causal", True)
+    try:
+        return Attention(
+            "attention", batch=row.size("batch", 1), heads=heads,
+            kv_heads=row.size("kv_heads", heads), q_len=q_len, kv_len=row.size("kv_len", q_len),
+            head_dim=head_dim, v_head_dim=head_dim, causal=causal, dtype=dtype,
+            kv_dtype=row.dtype("kv_dtype", dtype),
+        )  # fmt: skip
+    except WorkloadError as error:
+        raise WorkloadError(f"{row.where}: {error}") from None
+
+
+def _moe(row: Row) -> tuple[Op, ...]:
+    """Permute, two grouped matmuls around the gate, weighted sum; router logits are given."""
+    tokens, hidden, inter = row.size("tokens"), row.size("hidden"), row.size("inter")
+    experts, topk = row.size("experts"), row.size("topk")
+    local = row.size("experts_local", experts)
+    if local > experts or topk > experts:
+        raise WorkloadError(
+            f"{row.where}: experts_local {local} and topk {topk} must not exceed experts {experts}"
+        )
+    dtype = row.dtype(default="bf16")
+    copies = max(1, round(tokens * topk * local / experts))
+    active = expected_active_experts(tokens, experts, topk) * local / experts
+    wide = {"rows": copies, "groups": local, "active": max(active, 1e-9), "dtype": dtype,
+            "weight_dtype": dtype}  # fmt: skip
+    return (
+        Vector("moe.topk", fn="topk", rows=tokens, cols=experts),
+        Vector("moe.permute", fn="permute", rows=copies, cols=hidden),
+        GroupedMatMul("moe.gate_up", n=2 * inter, k=hidden, **wide),  # type: ignore[arg-type]
+        Vector("moe.act", fn="silu_mul", rows=copies, cols=inter),
+        GroupedMatMul("moe.down", n=hidden, k=inter, **wide),  # type: ignore[arg-type]
+        Vector("moe.combine", fn="weighted_sum", rows=copies, cols=hidden),
+    )

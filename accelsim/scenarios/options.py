@@ -1,0 +1,83 @@
+"""The options of a run, validated once, whoever asks: Python, command line or sweep."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from accelsim.dtypes import dtype as find_dtype
+from accelsim.errors import WorkloadError, suggest
+
+PHASES = ("prefill", "decode", "generate", "train")
+ENGINES = ("roofline", "analytic")
+ATTENTION = ("fused", "unfused")
+RECOMPUTE = ("none", "selective", "full")
+LAUNCH = ("graph", "eager")
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a model is run.
+
+    Attributes
+    ----------
+    phase : str
+        ``prefill`` (all input tokens to the first output token), ``decode`` (one step with
+        `input_len` tokens in the cache), ``generate`` (prefill, then `output_len` tokens) or
+        ``train`` (one step over `input_len` tokens per sequence).
+    batch, input_len, output_len : int
+        Sequences and tokens.
+    dtype, kv_dtype, weight_dtype : str or None
+        Arithmetic, KV cache and weight storage; None means the model's own dtype, or `dtype`.
+    tp : int
+        Devices that share every layer (tensor parallelism).
+    engine : str
+        ``analytic`` (mapped, default) or ``roofline`` (bound only).
+    attention : str
+        ``fused`` (online softmax, scores never leave the core) or ``unfused``.
+    recompute : str
+        Activations recomputed in the backward pass of training.
+    launch : str
+        ``graph`` (host dispatch hidden) or ``eager``.
+    emulate_dtype, allow_oversubscribe : bool
+        Accept a wider arithmetic, or a model that does not fit, and say so.
+    """
+
+    phase: str = "prefill"
+    batch: int = 1
+    input_len: int = 1024
+    output_len: int = 128
+    dtype: str | None = None
+    kv_dtype: str | None = None
+    weight_dtype: str | None = None
+    tp: int = 1
+    engine: str = "analytic"
+    attention: str = "fused"
+    recompute: str = "none"
+    launch: str = "graph"
+    emulate_dtype: bool = False
+    allow_oversubscribe: bool = False
+
+    def __post_init__(self) -> None:
+        _one_of("phase", self.phase, PHASES)
+        _one_of("engine", self.engine, ENGINES)
+        _one_of("attention", self.attention, ATTENTION)
+        _one_of("recompute", self.recompute, RECOMPUTE)
+        _one_of("launch", self.launch, LAUNCH)
+        for name in ("batch", "input_len", "output_len", "tp"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 10**8:
+                raise WorkloadError(f"{name} is {value!r}, expected a whole number from 1 to 10^8")
+        for name in ("dtype", "kv_dtype", "weight_dtype"):
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, find_dtype(value).name)
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """Names of all options."""
+        return tuple(f.name for f in fields(cls))
+
+
+def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise WorkloadError(f"unknown {name} '{value}': {suggest(str(value), known)}")

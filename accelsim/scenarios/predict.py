@@ -1,0 +1,151 @@
+"""Bulk prediction: one op per row of a table, on one chip or system."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from accelsim.arch.loader import load_system
+from accelsim.arch.system import System
+from accelsim.energy.price import energy_per_action
+from accelsim.engine.core import Target
+from accelsim.engine.graph import ENGINES
+from accelsim.errors import AccelsimError, WorkloadError, suggest
+from accelsim.files import atomic_path
+from accelsim.mapping.attention import map_attentions_remembered
+from accelsim.mapping.fusion import Group, group_ops
+from accelsim.mapping.matmul import map_remembered
+from accelsim.results.costs import OpCost
+from accelsim.scenarios.op_table import RESULT_COLUMNS, Row, read_ops, to_ops
+from accelsim.scenarios.options import LAUNCH
+from accelsim.timing.attention import attention_problem
+from accelsim.timing.matmul import matmul_problem
+from accelsim.workload.ops import Attention, GroupedMatMul, MatMul
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Progress = Callable[[str, int, int], None]
+_REPORT_EVERY = 1000
+
+__all__ = ["predict", "read_ops", "write_ops"]
+
+
+def predict(
+    ops: pd.DataFrame,
+    on: str | Path | System,
+    launch: str = "graph",
+    *,
+    emulate_dtype: bool = False,
+    progress: Progress | None = None,
+) -> pd.DataFrame:
+    """Predict latency and energy of every row of a table of ops.
+
+    Parameters
+    ----------
+    ops : DataFrame
+        Columns of `accelsim.scenarios.op_table`; sizes as numbers or text.
+    on : str, Path or System
+        Chip, or system for collectives.
+    launch : str
+        ``graph`` hides the host's dispatch, ``eager`` adds it to every op.
+    emulate_dtype : bool
+        A dtype that the chip lacks runs in a wider one instead of being an error.
+    progress : callable, optional
+        Called with (label, done, total).
+
+    Returns
+    -------
+    DataFrame
+        The input columns, then latency_s [s], energy_j [J], bound, flop, dram_bytes [B].
+
+    Raises
+    ------
+    WorkloadError
+        If a row is malformed; the message names its place.
+    """
+    if launch not in LAUNCH:
+        raise WorkloadError(f"unknown launch '{launch}': {suggest(launch, LAUNCH)}")
+    system = on if isinstance(on, System) else load_system(str(on))
+    target = Target(system, launch == "eager", emulate_dtype)
+    rows = list(_rows(ops))
+    grouped = [_groups(row, system) for row in rows]
+    _prefetch(grouped, target)
+    engine = ENGINES["analytic"]
+    prices = energy_per_action(system.chip)
+    results = []
+    for done, (row, groups) in enumerate(zip(rows, grouped, strict=True)):
+        try:
+            costs = [engine.cost(group, target) for group in groups]
+        except AccelsimError as error:
+            raise type(error)(f"{row.where}: {error}") from None
+        latency_s = sum(cost.latency_s for cost in costs)
+        dynamic_j = sum(prices.dynamic_j(cost.activity) for cost in costs)
+        energy_j = dynamic_j + prices.idle_w * latency_s
+        flop = sum(cost.flop for cost in costs)
+        moved = sum(cost.activity.dram_bytes for cost in costs)
+        results.append((latency_s, energy_j, _bound(costs), flop, moved))
+        if progress is not None and (done + 1) % _REPORT_EVERY == 0:
+            progress("predict", done + 1, len(rows))
+    return _joined(ops, results)
+
+
+def write_ops(frame: pd.DataFrame, path: str | Path) -> None:
+    """Write a prediction as CSV, atomically."""
+    with atomic_path(path) as temporary:
+        frame.to_csv(temporary, index=False, lineterminator="\n")
+
+
+def _rows(ops: pd.DataFrame) -> Iterable[Row]:
+    if "op" not in ops.columns:
+        raise WorkloadError("the table of ops has no column 'op'")
+    clash = [name for name in RESULT_COLUMNS if name in ops.columns]
+    if clash:
+        raise WorkloadError(f"the column '{clash[0]}' is a result of predict")
+    where: Sequence[str] = ops.attrs.get("where", ())
+    if len(where) != len(ops):
+        where = [f"row {label}" for label in ops.index]
+    names = [str(name) for name in ops.columns]
+    for place, cells in zip(where, ops.itertuples(index=False, name=None), strict=True):
+        yield Row(place, dict(zip(names, cells, strict=True)))
+
+
+def _groups(row: Row, system: System) -> tuple[Group, ...]:
+    """Ops of a row as the mapping sees them: small activations are found on the chip."""
+    return group_ops(to_ops(row), system.chip)
+
+
+def _prefetch(grouped: Sequence[tuple[Group, ...]], target: Target) -> None:
+    """Search all tilings in bulk, on all threads, before the rows are costed one by one."""
+    chip = target.system.chip
+    matmuls: dict[str, list[Any]] = {}
+    attentions: dict[str, list[Any]] = {}
+    for group in (group for groups in grouped for group in groups):
+        head = group.head
+        dtype = getattr(head, "dtype", "")
+        if not group.flop or dtype not in chip.matrix_flop_per_cycle:
+            continue  # an emulated or unsupported dtype is handled, or refused, with its row
+        if isinstance(head, MatMul | GroupedMatMul):
+            matmuls.setdefault(dtype, []).append(matmul_problem(group))
+        elif isinstance(head, Attention):
+            attentions.setdefault(dtype, []).append(attention_problem(head, group.input_on_chip))
+    for dtype, problems in matmuls.items():
+        map_remembered(chip, dtype, problems)
+    for dtype, problems in attentions.items():
+        map_attentions_remembered(chip, dtype, problems)
+
+
+def _bound(costs: Sequence[OpCost]) -> str:
+    """The resource that decides most of the row's time."""
+    totals: dict[str, float] = {}
+    for cost in costs:
+        totals[cost.bound] = totals.get(cost.bound, 0.0) + cost.latency_s
+    return max(totals, key=lambda name: totals[name])
+
+
+def _joined(
+    ops: pd.DataFrame, results: list[tuple[float, float, str, float, float]]
+) -> pd.DataFrame:
+    columns = zip(*results, strict=True) if results else [()] * len(RESULT_COLUMNS)
+    return ops.assign(**dict(zip(RESULT_COLUMNS, columns, strict=True)))

@@ -1,0 +1,1 @@
+"""How long a mapped op takes on each component of a chip, one component per file."""

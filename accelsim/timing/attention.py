@@ -1,0 +1,86 @@
+"""Time of attention: fused (online softmax) from its mapping, unfused as three kernels."""
+
+from __future__ import annotations
+
+from accelsim.arch.chip import Chip
+from accelsim.dtypes import dtype as find_dtype
+from accelsim.kernels.attention import AttentionProblem
+from accelsim.mapping.attention import AttentionMapping, map_attention
+from accelsim.mapping.fusion import Group
+from accelsim.results.costs import Activity
+from accelsim.workload.ops import Attention, MatMul, Op, Vector
+
+
+def attention_problem(op: Attention, activations_on_chip: bool) -> AttentionProblem:
+    """State fused attention to the search; query heads of a KV head are packed into rows."""
+    share = op.heads // op.kv_heads
+    traffic = op.traffic
+    cached = traffic.cache_read
+    fresh_keys = min(op.q_len, op.visible_kv_len)
+    fresh = op.batch * op.cache_elements_per_position * fresh_keys * find_dtype(op.dtype).bytes
+    from_dram = cached + (0.0 if activations_on_chip else fresh)
+    return AttentionProblem(
+        tasks=op.batch * op.kv_heads,
+        rows=op.q_len * share,
+        kv_len=op.visible_kv_len,
+        density=min(1.0, op.pairs / (op.q_len * op.visible_kv_len)),
+        masked=int(op.causal and op.q_len > 1),
+        head_dim=op.head_dim,
+        v_head_dim=op.v_head_dim,
+        q_bytes=find_dtype(op.dtype).bytes,
+        kv_bytes=find_dtype(op.kv_dtype if op.cached else op.dtype).bytes,
+        o_bytes=find_dtype(op.dtype).bytes,
+        kv_elements=op.cache_elements_per_position // op.kv_heads,
+        activations_dram=0.0 if activations_on_chip else 1.0,
+        kv_dram_share=min(1.0, from_dram / (cached + fresh)),
+    )
+
+
+def attention_times(
+    group: Group, chip: Chip, dtype: str
+) -> tuple[dict[str, float], float, Activity, AttentionMapping]:
+    """Times by resource [s], latency without launch overhead [s], activity and mapping."""
+    op = group.head
+    if not isinstance(op, Attention):
+        raise TypeError(f"{op.name} is not attention")
+    mapping = map_attention(chip, dtype, attention_problem(op, group.input_on_chip))
+    cost = mapping.cost
+    writes = cost.dram_write_bytes + op.traffic.cache_write
+    sustained = chip.bandwidth_bytes_per_s * chip.calibration.memory_efficiency
+    memory_s = cost.dram_s + op.traffic.cache_write / sustained
+    times = {
+        "compute": cost.compute_s,
+        "special": cost.special_s,
+        "l2": cost.shared_s,
+        "memory": memory_s,
+    }
+    activity = Activity(
+        macs={dtype: group.flop / 2},
+        vector_flop=group.vector_flop,
+        special=group.special,
+        dram_read_bytes=cost.dram_read_bytes,
+        dram_write_bytes=writes,
+        shared_bytes=cost.shared_bytes,
+        scratchpad_bytes=cost.scratch_bytes,
+    )
+    latency_s = max(cost.latency_s, memory_s + chip.calibration.memory_latency_s)
+    return times, latency_s, activity, mapping
+
+
+def unfused_ops(op: Attention) -> tuple[Op, ...]:
+    """Split attention into scores, softmax and weighted sum, each a kernel of its own.
+
+    Notes
+    -----
+    The scores of all query-key pairs, masked or not, are written and read again. FLOP are
+    counted for whole tiles, as an unfused kernel computes them.
+    """
+    share = op.heads // op.kv_heads
+    rows, keys = op.q_len * share, op.visible_kv_len
+    groups = op.batch * op.kv_heads
+    names = (f"{op.name}.scores", f"{op.name}.softmax", f"{op.name}.values")
+    scores = MatMul(names[0], after=op.after, batch=groups, m=rows, n=keys, k=op.head_dim,
+                    dtype=op.dtype)  # fmt: skip
+    softmax = Vector(names[1], fn="softmax", rows=groups * rows, cols=keys, dtype=op.dtype)
+    values = MatMul(names[2], batch=groups, m=rows, n=op.v_head_dim, k=keys, dtype=op.dtype)
+    return scores, softmax, values

@@ -1,0 +1,61 @@
+"""Time of elementwise and row-wise work, lookups and optimizer updates."""
+
+from __future__ import annotations
+
+import math
+
+from accelsim.arch.chip import Chip
+from accelsim.mapping.fusion import Group
+from accelsim.results.costs import Activity
+from accelsim.workload.ops import Vector
+
+# Least work worth a core of its own: four 128-byte lines for each of eight warps in flight.
+_BYTES_PER_CORE = 4096.0
+
+
+def vector_times(group: Group, chip: Chip) -> tuple[dict[str, float], Activity]:
+    """Times of a group without matrix work, and what it moves.
+
+    Notes
+    -----
+    Lanes, special-function units and memory overlap. A reduction keeps a row on one core, so
+    few rows occupy few cores; each dependent sweep over a row adds one latency.
+    """
+    spec, scalars = chip.spec, chip.calibration
+    moved = group.traffic.total
+    head = group.head
+    pieces = math.ceil(moved / _BYTES_PER_CORE)
+    sweeps = 0
+    for op in group.ops:
+        if isinstance(op, Vector) and op.function.reductions:
+            pieces = min(pieces, op.rows)
+            sweeps = max(sweeps, op.function.reductions)
+    share = min(1.0, pieces / spec.cores)
+    clock = spec.clock_hz
+    vector = chip.vector_flop_per_s() * scalars.vector_efficiency * share
+    special = chip.special_per_s * scalars.vector_efficiency * share
+    ports = 0.5 * spec.core.scratchpad.bandwidth_bytes_per_cycle * clock * spec.cores * share
+    reads, writes = group.dram_read_bytes, group.dram_write_bytes
+    times = {
+        "vector": group.vector_flop / vector,
+        "special": group.special / special,
+        "l2": moved / min(_shared_bytes_per_s(chip), ports),
+        "memory": (reads + writes) / (chip.bandwidth_bytes_per_s * scalars.memory_efficiency),
+        "overhead": (1 + sweeps) * scalars.memory_latency_s,
+    }
+    has_shared = spec.shared is not None
+    activity = Activity(
+        vector_flop=group.vector_flop,
+        special=group.special,
+        dram_read_bytes=reads,
+        dram_write_bytes=writes,
+        shared_bytes=moved if has_shared else 0.0,
+        scratchpad_bytes=moved if head.kind == "vector" else 0.0,
+    )
+    return times, activity
+
+
+def _shared_bytes_per_s(chip: Chip) -> float:
+    if chip.spec.shared is None:
+        return math.inf
+    return chip.spec.shared.bandwidth_bytes_per_s * chip.calibration.shared_efficiency

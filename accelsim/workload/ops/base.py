@@ -1,0 +1,103 @@
+"""What every op has: a name, its dependencies, counts and compulsory traffic."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from accelsim.dtypes import dtype as find_dtype
+from accelsim.errors import WorkloadError
+
+Shard = Literal["none", "column", "row", "heads", "experts", "vocab", "sequence"]
+
+
+def nbytes(elements: float, dtype: str) -> float:
+    """Bytes of `elements` values stored as `dtype`."""
+    return elements * find_dtype(dtype).bytes
+
+
+def require_positive(op: object, *names: str) -> None:
+    """Refuse an op whose named sizes are not all positive.
+
+    Raises
+    ------
+    WorkloadError
+        Naming the op, the field and its value.
+    """
+    for name in names:
+        value = getattr(op, name)
+        if not value > 0:
+            label = getattr(op, "name", type(op).__name__)
+            raise WorkloadError(f"{label}: {name} is {value}, expected a positive number")
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """Compulsory bytes of one op by role; each operand is counted once.
+
+    Attributes
+    ----------
+    weights : float
+        Parameters read [B].
+    inputs, outputs : float
+        Activations read and written [B].
+    cache_read, cache_write : float
+        KV cache read and written [B].
+    """
+
+    weights: float = 0.0
+    inputs: float = 0.0
+    outputs: float = 0.0
+    cache_read: float = 0.0
+    cache_write: float = 0.0
+
+    @property
+    def total(self) -> float:
+        """All bytes [B]."""
+        return self.weights + self.inputs + self.outputs + self.cache_read + self.cache_write
+
+
+@dataclass(frozen=True)
+class Op:
+    """What every op has.
+
+    Attributes
+    ----------
+    name : str
+        Unique within its block, for example ``"attention.qkv"``.
+    after : tuple of str or None
+        Ops of the same block whose results this one needs; None means the op before it.
+    shard : str
+        How tensor parallelism may split the op (see `accelsim.parallel.tensor`).
+    """
+
+    kind: ClassVar[str] = "op"
+
+    name: str
+    after: tuple[str, ...] | None = None
+    shard: Shard = "none"
+
+    @property
+    def flop(self) -> float:
+        """Matrix FLOP."""
+        return 0.0
+
+    @property
+    def vector_flop(self) -> float:
+        """Elementwise FLOP."""
+        return 0.0
+
+    @property
+    def special(self) -> float:
+        """Special-function results (exp, rsqrt, tanh)."""
+        return 0.0
+
+    @property
+    def parameters(self) -> float:
+        """Parameters that this op owns."""
+        return 0.0
+
+    @property
+    def traffic(self) -> Traffic:
+        """Compulsory bytes by role."""
+        return Traffic()

@@ -1,0 +1,227 @@
+"""One training step: forward, loss, backward with or without recomputation, optimizer.
+
+The backward pass runs the forward ops in reverse order. A weight matmul becomes two (gradient of
+the input, ``.dgrad``, and of the weight, ``.wgrad``), attention becomes one op with 5 matmuls
+instead of 2 (a fused kernel computes the scores again), or 4 where the scores were kept.
+
+References
+----------
+Dao, FlashAttention-2, arXiv 2307.08691, section 3.1 (five matmuls); Rajbhandari et al., ZeRO,
+arXiv 1910.02054, section 3.1 (16 bytes per parameter); Korthikanti et al., arXiv 2205.05198.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+
+from accelsim.dtypes import dtype as find_dtype
+from accelsim.workload.context import BuildContext
+from accelsim.workload.graph import Block
+from accelsim.workload.ops import (
+    Attention,
+    Gather,
+    GroupedMatMul,
+    MatMul,
+    Op,
+    OptimizerStep,
+    Shard,
+    Vector,
+)
+
+_LINEAR = ("add", "add_scalar", "mul_scalar", "rope", "copy", "permute", "topk")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BorrowedExperts(GroupedMatMul):
+    """A grouped matmul with the weights (or their gradients) of another op: none of its own."""
+
+    @property
+    def parameters(self) -> float:
+        """Counted where they are owned."""
+        return 0.0
+
+
+def gradient_dtype(stored: str) -> str:
+    """Return the format of gradients of weights stored as `stored`: 16 bits at least."""
+    return stored if find_dtype(stored).bits >= 16 else "bf16"
+
+
+def optimizer_bytes(stored: str) -> float:
+    """Return Adam's state per parameter [B]: two fp32 moments, and an fp32 master copy.
+
+    Notes
+    -----
+    Weights stored in fp32 are their own master copy.
+    """
+    return 8.0 if stored == "fp32" else 12.0
+
+
+def training_blocks(
+    context: BuildContext, forward: tuple[Block, ...], recompute: str, keep_scores: bool
+) -> tuple[Block, ...]:
+    """Return the blocks of one step.
+
+    Parameters
+    ----------
+    context : BuildContext
+    forward : tuple of Block
+        Forward pass over all tokens, nothing cached.
+    recompute : str
+        ``none``, ``selective`` (attention again) or ``full`` (the layers again).
+    keep_scores : bool
+        The forward pass kept the scores, unless it recomputes.
+    """
+    forward = tuple(_with_loss(context, block) for block in forward)
+    backward = []
+    for block in reversed(forward):
+        is_layer = block.name.startswith("layers")
+        again = _recomputed(block, recompute) if is_layer else ()
+        kept = keep_scores and recompute == "none"
+        ops = (*again, *_backward(context, block, again, kept))
+        if ops:
+            backward.append(Block(f"backward.{block.name}", ops, block.repeat))
+    return (*forward, *backward, _optimizer(context, forward))
+
+
+def _with_loss(context: BuildContext, block: Block) -> Block:
+    """Append the loss, in fp32, to the block that has the logits."""
+    if not context.config.head.lm_head or block.name != "head":
+        return block
+    loss = Vector(
+        name="loss", fn="cross_entropy", rows=context.tokens, cols=context.config.vocab_size,
+        dtype="fp32", shard="vocab",
+    )  # fmt: skip
+    return replace(block, ops=(*block.ops, loss))
+
+
+def _recomputed(block: Block, recompute: str) -> tuple[Op, ...]:
+    if recompute == "none":
+        return ()
+    chosen: list[Op]
+    if recompute == "selective":
+        chosen = [replace(op, after=None) for op in block.ops if isinstance(op, Attention)]
+    else:
+        chosen = list(block.ops)
+    return tuple(_without_parameters(op) for op in chosen)
+
+
+def _without_parameters(op: Op) -> Op:
+    """Return `op` as it runs a second time; it reads its weights but owns none."""
+    name = f"recompute.{op.name}"
+    after = None if op.after is None else tuple(f"recompute.{a}" for a in op.after)
+    if isinstance(op, GroupedMatMul):
+        shape = {f.name: getattr(op, f.name) for f in fields(GroupedMatMul)}
+        return BorrowedExperts(**{**shape, "name": name, "after": after})
+    if isinstance(op, MatMul):
+        return replace(op, name=name, after=after, owns_parameters=False)
+    if isinstance(op, Vector):
+        return replace(op, name=name, after=after, weight_elements=0)
+    return replace(op, name=name, after=after)
+
+
+def _backward(
+    context: BuildContext, block: Block, again: tuple[Op, ...], keep_scores: bool
+) -> tuple[Op, ...]:
+    """Return the gradients of the ops in reverse; those of weights hang beside the chain."""
+    ops: list[Op] = []
+    incoming = again[-1].name if again else None
+    for op in reversed(block.ops):
+        after = None if incoming is None else (incoming,)
+        main, beside = _gradients(context, op, after, keep_scores)
+        if main is not None:
+            ops.append(main)
+            incoming = main.name
+        if beside is not None:
+            ops.append(beside)
+    return tuple(ops)
+
+
+def _gradients(
+    context: BuildContext, op: Op, after: tuple[str, ...] | None, keep_scores: bool
+) -> tuple[Op | None, Op | None]:
+    """Return the op that continues the chain, and the gradient of the weight."""
+    if isinstance(op, GroupedMatMul):
+        return _expert_gradients(op, after)
+    if isinstance(op, MatMul):
+        return _matmul_gradients(op, after)
+    if isinstance(op, Attention):
+        return _attention_gradient(op, after, keep_scores), None
+    if isinstance(op, Vector) and op.fn != "cross_entropy":
+        return _vector_gradient(op, after), None
+    if isinstance(op, Gather):
+        return None, _table_gradient(op, after)
+    return None, None  # the loss writes the gradient of the logits itself
+
+
+def _matmul_gradients(op: MatMul, after: tuple[str, ...] | None) -> tuple[MatMul, MatMul]:
+    """dX[m, k] = dY[m, n] W^T; dW[k, n] = X^T dY, or its transpose so that n is what is split."""
+    flipped: dict[Shard, Shard] = {"column": "row", "vocab": "row", "row": "column"}
+    shard = flipped.get(op.shard, op.shard)
+    dgrad = replace(
+        op, name=f"{op.name}.dgrad", n=op.k, k=op.n, bias=False, owns_parameters=False,
+        after=after, shard=shard,
+    )  # fmt: skip
+    by_row = op.shard == "row"
+    wgrad = replace(
+        op, name=f"{op.name}.wgrad", m=op.n if by_row else op.k, n=op.k if by_row else op.n,
+        k=op.m, bias=False, weight_dtype=None, owns_parameters=False, after=after,
+        out_dtype=gradient_dtype(op.weight_dtype or op.dtype),
+        shard="column" if op.shard in {"column", "row", "vocab"} else op.shard,
+    )  # fmt: skip
+    return dgrad, wgrad
+
+
+def _expert_gradients(
+    op: GroupedMatMul, after: tuple[str, ...] | None
+) -> tuple[BorrowedExperts, BorrowedExperts]:
+    """Both have the forward op's FLOP; the weight gradient is written where weights are read."""
+    shape = {f.name: getattr(op, f.name) for f in fields(GroupedMatMul)}
+    shape |= {"bias": False, "after": after}
+    dgrad = {**shape, "name": f"{op.name}.dgrad", "n": op.k, "k": op.n}
+    return BorrowedExperts(**dgrad), BorrowedExperts(**{**shape, "name": f"{op.name}.wgrad"})
+
+
+def _attention_gradient(
+    op: Attention, after: tuple[str, ...] | None, keep_scores: bool
+) -> Attention:
+    """Widen the forward op: per pair, scores (again), dP, dV, dQ and dK.
+
+    dQ, dK and the scores are as wide as q and k, dP and dV as v. The activations that the widened
+    op reads and writes (3 head_dim + 2 v_head_dim per position) stand for q, k, v, o and their
+    gradients (2 + 2), a quarter more than the least when both widths are equal.
+    """
+    scores = 2 if keep_scores else 3
+    return replace(
+        op, name=f"{op.name}.bwd", head_dim=scores * op.head_dim, v_head_dim=2 * op.v_head_dim,
+        after=after,
+    )  # fmt: skip
+
+
+def _vector_gradient(op: Vector, after: tuple[str, ...] | None) -> Vector:
+    """Linear functions cost the same backward; others read x and dy and do twice the work."""
+    rows = op.rows if op.fn in _LINEAR else 2 * op.rows
+    shard: Shard = "none" if op.shard == "row" else op.shard
+    return replace(
+        op, name=f"{op.name}.bwd", rows=rows, weight_elements=0, after=after, shard=shard
+    )
+
+
+def _table_gradient(op: Gather, after: tuple[str, ...] | None) -> Vector:
+    """Add the gradient of every looked-up row to the table's gradient."""
+    return Vector(
+        name=f"{op.name}.wgrad", fn="add", rows=op.rows, cols=op.cols, dtype=op.dtype, after=after
+    )
+
+
+def _optimizer(context: BuildContext, forward: tuple[Block, ...]) -> Block:
+    """Read gradient, master and moments; write master, moments and the new weights."""
+    parameters = sum(block.repeat * op.parameters for block in forward for op in block.ops)
+    stored = context.formats.linear
+    state = optimizer_bytes(stored)
+    step = OptimizerStep(
+        name="optimizer.adam", elements=parameters,
+        read_bytes=state + find_dtype(gradient_dtype(stored)).bytes
+        + (find_dtype(stored).bytes if stored == "fp32" else 0.0),
+        write_bytes=state + find_dtype(stored).bytes,
+    )  # fmt: skip
+    return Block("optimizer", (step,))
