@@ -87,10 +87,10 @@ _KNOWN = (
 
 
 @cache
-def _registry() -> pint.UnitRegistry:
+def _registry() -> pint.UnitRegistry[float]:
     import pint
 
-    registry = pint.UnitRegistry(None)
+    registry: pint.UnitRegistry[float] = pint.UnitRegistry(None)
     registry.load_definitions((_PREFIXES + _UNITS).strip().splitlines())
     return registry
 

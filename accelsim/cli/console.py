@@ -1,7 +1,7 @@
 """What every command shares: where output goes, how tables are drawn, how progress is shown.
 
-Data go to stdout, everything else to stderr; rich is imported only once there is something to
-draw.
+Data go to stdout, everything else to stderr. rich draws for terminals only: what a script reads
+from a pipe is plain text that no width can cut.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from accelsim.report.tables import Table
 
 Progress = Callable[[str, int, int], None]
-_PIPE_WIDTH = 10_000
-_RANK_WIDTHS = ((200, 4), (150, 3), (125, 2), (100, 1))
+_LEAST_PROSE = 24
 
 
 def write_json(data: Any, target: str) -> None:
@@ -52,89 +51,125 @@ def _plain(value: Any) -> Any:
     return value.item() if hasattr(value, "item") else value
 
 
-def stdout_console() -> Console:
-    """A console on stdout; without a terminal it is so wide that no line is ever cut."""
-    from rich.console import Console
-
-    class PipeConsole(Console):
-        def on_broken_pipe(self) -> None:
-            raise BrokenPipeError  # main() ends quietly; rich itself would exit with status 1
-
-    if sys.stdout.isatty():
-        return PipeConsole(highlight=False)
-    return PipeConsole(width=_PIPE_WIDTH, color_system=None, highlight=False)
-
-
 def note(message: str) -> None:
     """Tell the user something that is not data, on stderr."""
     print(message, file=sys.stderr)
 
 
-def print_tables(tables: Sequence[Table], console: Console | None = None) -> None:
-    """Draw tables; a narrow terminal leaves out the columns of least importance."""
+def print_tables(tables: Sequence[Table]) -> None:
+    """Print tables: drawn for a terminal, plain aligned columns for a pipe.
+
+    A narrow terminal leaves out the columns of least importance; a pipe gets every column whole.
+    """
+    shown = [table for table in tables if table.rows]
+    if not sys.stdout.isatty():
+        sys.stdout.write("\n".join(map(plain_table, shown)))
+        return
     from rich.text import Text
 
-    console = console or stdout_console()
-    for index, table in enumerate(tables):
-        if not table.rows:
-            continue
+    console = _console()
+    for index, table in enumerate(shown):
         if index:
             console.print()
-        if table.title:
-            console.print(Text(table.title, style="bold"))
-        console.print(_drawn(table, console))
+        narrow = fitting(table, console.width)
+        console.print(Text(table.title, style="bold"))
+        console.print(_drawn(narrow))
+        hidden = ", ".join(c.title for c in table.columns if c not in narrow.columns)
+        if hidden:
+            console.print(Text(f"not shown: {hidden} (widen the terminal, or pipe)", style="dim"))
 
 
-def _drawn(table: Table, console: Console) -> Any:
+def plain_table(table: Table) -> str:
+    """Align the columns of a table with two spaces between them, and nothing else."""
+    lines = [tuple(column.title for column in table.columns), *table.rows]
+    widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
+    text = [table.title] if table.title else []
+    for line in lines:
+        cells = [
+            cell.rjust(width) if column.right else cell.ljust(width)
+            for cell, width, column in zip(line, widths, table.columns, strict=True)
+        ]
+        text.append("  ".join(cells).rstrip())
+    return "\n".join(text) + "\n"
+
+
+def fitting(table: Table, width: int) -> Table:
+    """Leave out columns, highest rank first, until the table fits or only rank 0 is left.
+
+    Parameters
+    ----------
+    table : Table
+        With all its columns.
+    width : int
+        Characters of a line.
+    """
+    while True:
+        lines = [tuple(column.title for column in table.columns), *table.rows]
+        widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
+        widths[-1] = min(widths[-1], _LEAST_PROSE)  # the last column may wrap
+        highest = max(column.rank for column in table.columns)
+        if sum(widths) + 3 * len(widths) <= width or highest == 0:
+            return table
+        table = table.without_ranks_above(highest - 1)
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    class QuietConsole(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError  # main() ends quietly; rich itself would exit with status 1
+
+    return QuietConsole(highlight=False)
+
+
+def _drawn(table: Table) -> Any:
     from rich import box
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    human = console.is_terminal
-    if human:
-        rank = next((rank for width, rank in _RANK_WIDTHS if console.width >= width), 0)
-        table = table.without_ranks_above(rank)
-    drawn = RichTable(
-        box=box.SIMPLE_HEAD if human else None, pad_edge=False, padding=(0, 2, 0, 0),
-        header_style="bold",
-    )  # fmt: skip
+    drawn = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), header_style="bold")
     for position, column in enumerate(table.columns):
         justify: Literal["left", "right"] = "right" if column.right else "left"
         # Names and numbers stay whole; only the last column, prose, may wrap.
-        prose = human and position == len(table.columns) - 1
+        prose = position == len(table.columns) - 1
         drawn.add_column(column.title, justify=justify, no_wrap=not prose, overflow="fold")
     for index, row in enumerate(table.rows):
-        if index in table.breaks and human:
+        if index in table.breaks:
             drawn.add_section()
         drawn.add_row(*map(Text, row))
     return drawn
 
 
 def print_panel(title: str, pairs: Sequence[tuple[str, str]], subtitle: str = "") -> None:
-    """Draw pairs of label and value, in a box on a terminal."""
+    """Print pairs of label and value, in a box on a terminal."""
+    if not sys.stdout.isatty():
+        width = max(len(label) for label, _ in pairs)
+        lines = [title, subtitle] if subtitle else [title]
+        lines += [f"{label.ljust(width)}  {value}" for label, value in pairs]
+        sys.stdout.write("\n".join(lines) + "\n")
+        return
     from rich.panel import Panel
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    console = stdout_console()
     grid = RichTable.grid(padding=(0, 2))
     grid.add_column(no_wrap=True, style="dim")
     grid.add_column(overflow="fold")
     for label, value in pairs:
         grid.add_row(Text(label), Text(value, style="bold" if label == "bottleneck" else ""))
-    if console.is_terminal:
-        box_title, small = Text(title, style="bold"), Text(subtitle, style="dim")
-        console.print(Panel(grid, title=box_title, subtitle=small, expand=False, padding=(0, 1)))
-    else:
-        console.print(Text(f"{title}\n{subtitle}" if subtitle else title))
-        console.print(grid)
+    heading, small = Text(title, style="bold"), Text(subtitle, style="dim")
+    _console().print(Panel(grid, title=heading, subtitle=small, expand=False, padding=(0, 1)))
 
 
 def print_text(text: str) -> None:
-    """Print a paragraph, wrapped to the terminal."""
+    """Print paragraphs, wrapped to the terminal if there is one."""
+    if not sys.stdout.isatty():
+        sys.stdout.write(text + "\n")
+        return
     from rich.text import Text
 
-    stdout_console().print(Text(text))
+    _console().print(Text(text))
 
 
 @contextlib.contextmanager

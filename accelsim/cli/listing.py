@@ -116,7 +116,7 @@ _HEADINGS = {
     "capacity_bytes": "memory", "kv_bytes_per_token": "KV per token", "n_layers": "layers",
     "active_parameters": "per token", "device_bits": "bits",
 }  # fmt: skip
-_RANKS = {"title": 1, "year": 2, "network": 1, "active_parameters": 1, "d_model": 2}
+_RANKS = {"title": 3, "year": 2, "tdp_w": 1, "network": 1, "active_parameters": 1, "d_model": 2}
 
 
 def _show(kind: ListKind, items: Items) -> None:

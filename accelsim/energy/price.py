@@ -71,8 +71,8 @@ def energy_per_action(chip: Chip) -> EnergyPerAction:
 
     Notes
     -----
-    Between 45 and 7 nm energies are interpolated geometrically in the node; below 7 nm the
-    foundry's announced power steps apply. Memory energy is the device's plus the chip-side
+    Between 45 and 7 nm energies are interpolated geometrically in the node; below 7 nm between
+    the foundry's announced power steps. Memory energy is the device's plus the chip-side
     interface; a chip whose main memory is its own SRAM pays the SRAM price. What crosses the die
     (shared buffer, main memory) also pays for half a die edge of wire.
     """
@@ -93,8 +93,10 @@ def energy_per_action(chip: Chip) -> EnergyPerAction:
     wires = table.wire_j_per_byte_m * _mean_wire_m(chip)
     buffer = sram_j_per_byte(table, shared.capacity_bytes, node) + wires if shared else 0.0
     read = write = sram_j_per_byte(table, _SRAM_BANK_BYTES, node)
+    interface = table.memory_interface_j_per_byte + wires
+    if chip.spec.memory.type == "host":  # across a link; the host's DRAM itself is not counted
+        read = write = table.link_j_per_byte + interface
     if chip.memory is not None:
-        interface = table.memory_interface_j_per_byte + wires
         read = chip.memory.read_energy_j_per_byte + interface
         write = chip.memory.write_energy_j_per_byte + interface
     power = chip.spec.power
@@ -134,14 +136,14 @@ def sram_j_per_byte(table: EnergyTable, capacity_bytes: float, node_m: float) ->
     size = min(capacity_bytes, _SRAM_BANK_BYTES)
     old, new = table.sram_64_bit
     ends = (
-        (old.node_m, _at_size(old.energy_j_per_byte, size)),
-        (new.node_m, _at_size(new.energy_j_per_byte, size)),
+        (old.node_m, _geometric(old.energy_j_per_byte, size)),
+        (new.node_m, _geometric(new.energy_j_per_byte, size)),
     )
     return _interpolate(table, ends, node_m)
 
 
-def _at_size(points: dict[float, float], size: float) -> float:
-    """Interpolate geometrically between array sizes; clamp outside."""
+def _geometric(points: dict[float, float], size: float) -> float:
+    """Interpolate geometrically between array sizes or nodes; clamp outside."""
     sizes = sorted(points)
     size = min(max(size, sizes[0]), sizes[-1])
     for low, high in pairwise(sizes):
@@ -157,9 +159,7 @@ def _interpolate(
     """Interpolate (node, energy) pairs geometrically; scale by announced steps below them."""
     (old_m, old_j), (new_m, new_j) = ends
     if node_m < new_m * (1 - 1e-9):
-        scales = table.beyond_7_nm.scale
-        nearest = min(scales, key=lambda known: abs(known - node_m))
-        return new_j * scales[nearest]
+        return new_j * _geometric({new_m: 1.0, **table.beyond_7_nm.scale}, node_m)
     at = math.log(node_m / old_m) / math.log(new_m / old_m)
     return old_j * math.pow(new_j / old_j, max(at, -1.0))  # at most one step beyond 45 nm
 

@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-import accelsim
+from accelsim import __version__
 from accelsim.arch.schema import ChipSpec
 from accelsim.arch.system import System, SystemSpec
 from accelsim.documents import Document, Path_, dotted
@@ -22,6 +22,8 @@ from accelsim.scenarios.options import RunOptions
 from accelsim.workload.config import ModelConfig
 
 _Loaded = TypeVar("_Loaded", System, ModelConfig)
+# Figures that only some phases have (see `RunResult`).
+_PHASES_WITH = {"ttft_s": ("prefill", "generate"), "tpot_s": ("decode", "generate")}
 _NOT_SETTABLE = ("name", "title", "sources", "source", "status", "note", "extends")
 
 
@@ -50,6 +52,7 @@ def check_space(space: Space, document: Document) -> str:
     systems = _load(space, document, "on", lambda name: target(name, {}))
     models = _load(space, document, "model", model)
     _check_options(space, document)
+    _check_objectives(space, document)
     _check_spec_values(space, document, tuple(systems))
     return _fingerprint(space, systems, models)
 
@@ -72,7 +75,7 @@ def _check_keys(space: Space, document: Document) -> None:
                 f"{' and '.join(targets)}, not both"
             )
     roles = {role_of(path) for paths in sections.values() for path in paths}
-    for role, key in (("on", "chip' (or 'system"), ("model", "model")):
+    for role, key in (("on", "chip"), ("model", "model")):
         if role not in roles:
             raise SpecError(
                 f"{document.where(('base',))} base: the required key '{key}' is missing"
@@ -138,6 +141,22 @@ def _check_option(document: Document, keys: Path_, name: str, value: Any) -> Non
         raise _located(document, keys, problem) from None
 
 
+def _check_objectives(space: Space, document: Document) -> None:
+    """Refuse an objective that no phase of the space has: no point could be compared."""
+    phases = {space.base.get("phase", RunOptions().phase)}
+    for parameter in space.parameters:
+        if parameter.path == "phase":
+            phases = set(parameter.values)
+    for i, objective in enumerate(space.objectives):
+        having = _PHASES_WITH.get(objective.name)
+        if having is not None and phases.isdisjoint(having):
+            keys = ("objectives", i)
+            raise SpecError(
+                f"{document.where(keys)} {dotted(keys)}: the phase {' or '.join(sorted(phases))} "
+                f"has no {objective.name}, only {' and '.join(having)} have"
+            )
+
+
 def _check_spec_values(space: Space, document: Document, targets: tuple[str, ...]) -> None:
     """Try every spec value alone, on top of the base, on every chip until one accepts it."""
     overrides: dict[str, Any] = {}
@@ -181,7 +200,7 @@ def _fingerprint(
         (s.name, s.levels, s.chip.spec, s.chip.memory, s.chip.calibration) for s in systems.values()
     ]
     content = {
-        "accelsim": accelsim.__version__,
+        "accelsim": __version__,
         "base": space.base,
         "parameters": [[p.path, list(p.values)] for p in space.parameters],
         "hardware": repr(hardware),

@@ -17,7 +17,7 @@ from accelsim.explore.evaluate import Evaluate, Outcome, outcome
 from accelsim.explore.grid import Space
 
 Batches = Generator[list[Outcome], None, None]
-_MAX_CHUNK = 32
+_MAX_CHUNK = 8
 # What a spawned worker was started with: a space is sent once, not with every chunk.
 _work: dict[str, tuple[Space, Evaluate]] = {}
 

@@ -21,7 +21,7 @@ from accelsim.explore.evaluate import Evaluate, run_point
 from accelsim.explore.grid import METRICS, Space
 from accelsim.explore.pareto import pareto_mask
 from accelsim.explore.pool import outcomes
-from accelsim.explore.table import PART, ResultTable, restore, save
+from accelsim.explore.table import ResultTable, restore, save
 from accelsim.scenarios.run import Progress
 
 if TYPE_CHECKING:

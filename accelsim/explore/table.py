@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-import accelsim
+from accelsim import __version__
 from accelsim.errors import SpecError
 from accelsim.explore.evaluate import Outcome
 from accelsim.explore.grid import METRICS, Parameter, Space
@@ -150,7 +150,7 @@ def parameter_columns(parameter: Parameter) -> dict[str, pa.Array]:
 def _metadata(space: Space) -> dict[bytes, bytes]:
     objectives = [{"name": o.name, "maximize": o.maximize} for o in space.objectives]
     return {
-        b"accelsim.version": accelsim.__version__.encode(),
+        b"accelsim.version": __version__.encode(),
         b"accelsim.space": space.text.encode(),
         b"accelsim.objectives": json.dumps(objectives).encode(),
         _FINGERPRINT: space.fingerprint.encode(),

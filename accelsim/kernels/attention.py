@@ -7,6 +7,7 @@ a short query over a long cache may split the keys among cores and combine after
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numba
@@ -45,6 +46,10 @@ class AttentionProblem(NamedTuple):
         Visible query-key pairs over rows x kv_len; 1 without mask.
     masked : int
         1 when tiles on the diagonal are computed whole and then masked.
+    share : int
+        Rows of one query position: query heads that share a KV head.
+    span : int
+        Most keys that one query sees: the window, or kv_len.
     head_dim, v_head_dim : int
         Width of K and of V.
     q_bytes, kv_bytes, o_bytes : float
@@ -62,6 +67,8 @@ class AttentionProblem(NamedTuple):
     kv_len: int
     density: float
     masked: int
+    share: int
+    span: int
     head_dim: int
     v_head_dim: int
     q_bytes: float
@@ -107,25 +114,46 @@ def attention_fits(machine: Machine, problem: AttentionProblem, tiling: Attentio
 
 
 @kernel
+def _core_tasks(problem: AttentionProblem, tiling: AttentionTiling) -> float:
+    """Independent pieces of work: a tile of query rows against its part of the keys."""
+    return float(problem.tasks) * ceil_div(problem.rows, tiling.tile_q) * tiling.split_kv
+
+
+@kernel
+def _steps_per_task(problem: AttentionProblem, tiling: AttentionTiling) -> tuple[float, float]:
+    """Key tiles that a task visits: in the mean, and at most.
+
+    A masked query tile sees as far as its last query, and tiles on an edge of the mask are
+    computed whole: half a tile more per edge, of queries or of keys, whichever is larger.
+    """
+    keys = float(problem.kv_len)
+    if problem.masked == 1:
+        positions = ceil_div(tiling.tile_q, problem.share)
+        edges = 2.0 if problem.span < problem.kv_len else 1.0
+        longest = min(keys, float(problem.span + positions - 1))
+        mean = keys * problem.density + 0.5 * edges * max(positions, tiling.tile_kv)
+        mean = min(mean, longest)
+    else:
+        mean = longest = keys
+    most = math.ceil(longest / tiling.split_kv / tiling.tile_kv)
+    if problem.masked == 0:
+        return float(most), float(most)
+    return min(float(most), max(1.0, mean / tiling.split_kv / tiling.tile_kv)), float(most)
+
+
+@kernel
 def _core_seconds(
     machine: Machine, problem: AttentionProblem, tiling: AttentionTiling
 ) -> tuple[float, float, float]:
     """Matmul, softmax and combined time of the busiest core [s]."""
-    tiles_q = ceil_div(problem.rows, tiling.tile_q)
-    tasks = problem.tasks * tiles_q * tiling.split_kv
-    mean = problem.kv_len * problem.density + 0.5 * problem.masked * tiling.tile_kv
-    mean = min(mean, float(problem.kv_len))
-    longest = float(problem.kv_len) / tiling.split_kv
-    mean /= tiling.split_kv
+    tasks = _core_tasks(problem, tiling)
+    mean, longest = _steps_per_task(problem, tiling)
     if tasks <= machine.cores:
-        keys = longest  # the last query tile sees every key
+        steps = longest  # of the query tile that sees most keys
     elif problem.masked == 1:
-        keys = mean * tasks / machine.cores + 0.5 * (longest - mean)  # long tasks start first
+        steps = mean * tasks / machine.cores + 0.5 * (longest - mean)  # long tasks start first
     else:
-        keys = mean * ceil_div(tasks, machine.cores)
-    steps = max(keys, 1.0) / tiling.tile_kv
-    if problem.masked == 0:
-        steps = float(np.ceil(steps))
+        steps = mean * math.ceil(tasks / machine.cores)
     per_step = tile_cycles(machine, tiling.tile_q, tiling.tile_kv, problem.head_dim)
     per_step += tile_cycles(machine, tiling.tile_q, problem.v_head_dim, tiling.tile_kv)
     pairs = steps * tiling.tile_q * tiling.tile_kv
@@ -150,8 +178,7 @@ def attention_cost(
     """
     matmul_s, softmax_s, core_s = _core_seconds(machine, problem, tiling)
     tiles_q = ceil_div(problem.rows, tiling.tile_q)
-    tasks = problem.tasks * tiles_q * tiling.split_kv
-    active = min(machine.cores, tasks)
+    active = int(min(float(machine.cores), _core_tasks(problem, tiling)))
     head_kv = float(problem.kv_len) * problem.kv_elements * problem.kv_bytes
     q = float(problem.tasks) * problem.rows * problem.head_dim * problem.q_bytes
     o = float(problem.tasks) * problem.rows * problem.v_head_dim * problem.o_bytes
@@ -161,7 +188,7 @@ def attention_cost(
         partial *= tiling.split_kv
     # A masked query tile needs only the keys before it.
     reach = problem.density + (1.0 - problem.density) / tiles_q
-    pulled = problem.tasks * tiles_q * head_kv * reach
+    pulled = float(problem.tasks) * tiles_q * head_kv * reach
     into_cores = pulled + q + o + partial
     whole_kv = problem.tasks * head_kv
     if machine.shared_bytes > 0.0:
@@ -192,10 +219,10 @@ def attention_cost(
 
 @kernel
 def _first_tile_kv(machine: Machine) -> int:
-    """Smallest key tile worth trying: one fold of an array, or 64 keys."""
+    """Smallest key tile worth trying: one fold of an array; 16 keys fit 48 KiB of scratchpad."""
     if machine.style == WEIGHT_STATIONARY:
-        return max(32, min(machine.rows, 128))
-    return 64
+        return max(16, min(machine.rows, 128))
+    return 16
 
 
 @kernel
@@ -222,7 +249,7 @@ def search_attention(
                 tile_kv = next_tile(tile_kv, first_kv, ceil_div(problem.kv_len, split))
             tile_q = next_tile(tile_q, machine.tile_m, problem.rows)
         split *= 2
-        if problem.tasks * ceil_div(problem.rows, machine.tile_m) >= 4 * machine.cores:
+        if 1.0 * problem.tasks * ceil_div(problem.rows, machine.tile_m) >= 4 * machine.cores:
             break  # enough tasks without splitting the keys
     return best, best_cost, tried
 
@@ -240,8 +267,8 @@ def search_attention_many(
     Parameters
     ----------
     machine : Machine
-    sizes : int64 [problems, 7]
-        tasks, rows, kv_len, masked, head_dim, v_head_dim, kv_elements.
+    sizes : int64 [problems, 9]
+        tasks, rows, kv_len, masked, share, span, head_dim, v_head_dim, kv_elements.
     traits : float64 [problems, 6]
         density, q_bytes, kv_bytes, o_bytes, activations_dram, kv_dram_share.
     out_tilings : int64 [problems, 4]
@@ -252,8 +279,9 @@ def search_attention_many(
     for row in numba.prange(sizes.shape[0]):
         problem = AttentionProblem(
             sizes[row, 0], sizes[row, 1], sizes[row, 2], traits[row, 0], sizes[row, 3],
-            sizes[row, 4], sizes[row, 5], traits[row, 1], traits[row, 2], traits[row, 3],
-            sizes[row, 6], traits[row, 4], traits[row, 5],
+            sizes[row, 4], sizes[row, 5], sizes[row, 6], sizes[row, 7],
+            traits[row, 1], traits[row, 2], traits[row, 3],
+            sizes[row, 8], traits[row, 4], traits[row, 5],
         )  # fmt: skip
         tiling, cost, tried = search_attention(machine, problem)
         out_tilings[row, 0] = tiling.tile_q

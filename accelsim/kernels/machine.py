@@ -85,11 +85,9 @@ def tile_cycles(machine: Machine, m: int, n: int, k: int) -> float:
     (output stationary ``T + R + C - 2``), or ``max(T, R)`` when the next fold loads behind it.
     """
     if machine.style == TENSOR_CORE:
-        padded = (
-            ceil_div(m, machine.tile_m) * machine.tile_m
-            * (ceil_div(n, machine.tile_n) * machine.tile_n)
-            * (ceil_div(k, machine.tile_k) * machine.tile_k)
-        )  # fmt: skip
+        padded = 1.0 * ceil_div(m, machine.tile_m) * machine.tile_m
+        padded *= ceil_div(n, machine.tile_n) * machine.tile_n
+        padded *= ceil_div(k, machine.tile_k) * machine.tile_k
         return 2.0 * padded / machine.flop_per_cycle
     rows, cols = machine.rows, machine.cols
     fill = 2 * rows + cols - 2

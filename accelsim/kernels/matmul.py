@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from accelsim.kernels.jit import kernel, parallel_kernel
 from accelsim.kernels.machine import (
+    INPUT_STATIONARY,
+    OUTPUT_STATIONARY,
     TENSOR_CORE,
     Machine,
     ceil_div,
@@ -85,8 +87,11 @@ def fits(machine: Machine, problem: Problem, tiling: Tiling) -> bool:
 
 
 @kernel
-def _core_traffic(problem: Problem, tiling: Tiling) -> tuple[float, float, float]:
-    """Bytes of A, of B and of partial sums that cross into the cores, whole op."""
+def _core_traffic(problem: Problem, tiling: Tiling, active: int) -> tuple[float, float, float]:
+    """Bytes of A, of B and of partial sums that cross into the `active` cores, whole op.
+
+    A kept operand is loaded once by every core that works on its row (or column) of tiles.
+    """
     a = float(problem.batch) * problem.m * problem.k * problem.a_bytes
     b = float(problem.batch) * problem.k * problem.n * problem.b_bytes
     tiles_m = ceil_div(problem.m, tiling.tile_m)
@@ -96,9 +101,10 @@ def _core_traffic(problem: Problem, tiling: Tiling) -> tuple[float, float, float
         spilled = 2.0 * tiling.split_k * sums if tiling.split_k > 1 else 0.0
         return a * tiles_n, b * tiles_m, spilled
     spilled = 2.0 * (ceil_div(problem.k, tiling.tile_k) - 1) * sums
+    batch = float(problem.batch)
     if tiling.kept == A_KEPT:
-        return a, b * tiles_m, spilled
-    return a * tiles_n, b, spilled
+        return a * min(float(tiles_n), math.ceil(active / (batch * tiles_m))), b * tiles_m, spilled
+    return a * tiles_n, b * min(float(tiles_m), math.ceil(active / (batch * tiles_n))), spilled
 
 
 @kernel
@@ -110,21 +116,21 @@ def _dram_reads(machine: Machine, problem: Problem, tiling: Tiling) -> tuple[flo
     """
     tiles_m = ceil_div(problem.m, tiling.tile_m)
     tiles_n = ceil_div(problem.n, tiling.tile_n)
-    at_once = min(machine.cores, tiles_m * tiles_n)
+    at_once = int(min(float(machine.cores), float(tiles_m) * tiles_n))
     ideal = math.sqrt(at_once * tiling.tile_n / tiling.tile_m)
     patch_m = max(1, min(tiles_m, int(ideal + 0.5)))
     patch_n = max(1, min(tiles_n, at_once // patch_m))
     usable = _SHARED_USABLE * machine.shared_bytes
     sweeps_a = ceil_div(tiles_n, patch_n)
     sweeps_b = ceil_div(tiles_m, patch_m)
-    if problem.m * problem.k * problem.a_bytes <= usable:
-        sweeps_a = 1
-    if problem.n * problem.k * problem.b_bytes <= usable:
-        sweeps_b = 1
-    panel_a = patch_m * tiling.tile_m * problem.k * problem.a_bytes
-    panel_b = patch_n * tiling.tile_n * problem.k * problem.b_bytes
     a = problem.m * problem.a_bytes
     b = problem.n * problem.b_bytes
+    if a * problem.k <= usable:
+        sweeps_a = 1
+    if b * problem.k <= usable:
+        sweeps_b = 1
+    panel_a = problem.a_bytes * patch_m * tiling.tile_m * problem.k
+    panel_b = problem.b_bytes * patch_n * tiling.tile_n * problem.k
     if panel_b <= usable and (panel_a > usable or a * (sweeps_a - 1) <= b * (sweeps_b - 1)):
         sweeps_b = 1
     elif panel_a <= usable:
@@ -160,15 +166,15 @@ def matmul_cost(machine: Machine, problem: Problem, tiling: Tiling) -> MatmulCos
     """
     depth = ceil_div(problem.k, tiling.split_k)
     tiles = (
-        problem.batch * ceil_div(problem.m, tiling.tile_m)
+        float(problem.batch) * ceil_div(problem.m, tiling.tile_m)
         * ceil_div(problem.n, tiling.tile_n) * tiling.split_k
     )  # fmt: skip
-    active = min(machine.cores, tiles)
-    waves = ceil_div(tiles, machine.cores)
+    active = int(min(float(machine.cores), tiles))
+    waves = math.ceil(tiles / machine.cores)
     cycles = waves * tile_cycles(machine, tiling.tile_m, tiling.tile_n, depth)
     compute_s = (cycles + fill_cycles(machine)) / machine.clock_hz
 
-    in_a, in_b, sums = _core_traffic(problem, tiling)
+    in_a, in_b, sums = _core_traffic(problem, tiling, active)
     out = float(problem.batch) * problem.m * problem.n * problem.c_bytes
     into_cores = in_a + in_b + sums + out
     if machine.shared_bytes > 0.0:
@@ -209,15 +215,22 @@ def matmul_cost(machine: Machine, problem: Problem, tiling: Tiling) -> MatmulCos
 def tile_operand_bytes(machine: Machine, problem: Problem, tiling: Tiling, depth: int) -> float:
     """Bytes that the matrix units read from the scratchpad for one output tile of a core.
 
-    Tensor cores read both operands of the core's tile once per k step; systolic arrays read the
-    moving operand once per column of folds and the stationary one once.
+    Tensor cores read both operands of the core's tile once per k step. Systolic arrays read the
+    stationary operand once, a moving one once per fold across it, and write and read partial
+    sums once per fold along k; output-stationary ones move both operands and no sums.
     """
     a = float(tiling.tile_m) * depth * problem.a_bytes
     b = float(tiling.tile_n) * depth * problem.b_bytes
     if machine.style == TENSOR_CORE:
         return a + b
     sums = 2.0 * ACCUMULATOR_BYTES * tiling.tile_m * tiling.tile_n
-    return a * ceil_div(tiling.tile_n, machine.cols) + b + sums * ceil_div(depth, machine.rows)
+    if machine.style == OUTPUT_STATIONARY:
+        a *= ceil_div(tiling.tile_n, machine.cols)
+        return a + b * ceil_div(tiling.tile_m, machine.rows)
+    sums *= ceil_div(depth, machine.rows)
+    if machine.style == INPUT_STATIONARY:
+        return a + b * ceil_div(tiling.tile_m, machine.cols) + sums
+    return a * ceil_div(tiling.tile_n, machine.cols) + b + sums
 
 
 @kernel
@@ -237,7 +250,7 @@ def _max_split(machine: Machine, problem: Problem) -> int:
     """Splitting k pays only where the output alone cannot occupy the cores."""
     if machine.style != TENSOR_CORE:
         return 1
-    tiles = ceil_div(problem.m, machine.tile_m) * ceil_div(problem.n, machine.tile_n)
+    tiles = 1.0 * ceil_div(problem.m, machine.tile_m) * ceil_div(problem.n, machine.tile_n)
     if problem.batch * tiles >= 8 * machine.cores * _MAX_SPLIT:
         return 1
     return min(_MAX_SPLIT, ceil_div(problem.k, 4 * machine.tile_k))

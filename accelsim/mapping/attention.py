@@ -49,11 +49,12 @@ def map_attentions(
     machine = machine_for(chip, dtype)
     sizes = np.array(
         [
-            (p.tasks, p.rows, p.kv_len, p.masked, p.head_dim, p.v_head_dim, p.kv_elements)
+            (p.tasks, p.rows, p.kv_len, p.masked, p.share, p.span, p.head_dim, p.v_head_dim,
+             p.kv_elements)
             for p in problems
         ],
         dtype=np.int64,
-    ).reshape(-1, 7)
+    ).reshape(-1, 9)  # fmt: skip
     traits = np.array(
         [
             (p.density, p.q_bytes, p.kv_bytes, p.o_bytes, p.activations_dram, p.kv_dram_share)

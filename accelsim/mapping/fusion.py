@@ -101,7 +101,7 @@ def group_ops(ops: Sequence[Op], chip: Chip) -> tuple[Group, ...]:
         else:
             groups.append([op])
     limit = _RESIDENT_SHARE * _buffer_bytes(chip)
-    traffics = [_merged_traffic(group) for group in groups]
+    traffics = [_merged_traffic(group, needed_by) for group in groups]
     stays = [traffic.outputs <= limit for traffic in traffics]
     arrives = [traffic.inputs <= limit for traffic in traffics]
     return tuple(
@@ -147,15 +147,19 @@ def _joins(group: list[Op], op: Op, needed_by: dict[str, int]) -> bool:
     return op.rows == last.rows and last.function.reductions == 0
 
 
-def _merged_traffic(group: list[Op]) -> Traffic:
-    """Traffic of a fused group: each link between neighbours saves one write and one read."""
+def _merged_traffic(group: list[Op], needed_by: dict[str, int]) -> Traffic:
+    """Traffic of a fused group: each link between neighbours saves one read and one write.
+
+    A result that other ops read as well (a residual sum) is still written.
+    """
     total = group[0].traffic
     for before, op in pairwise(group):
         saved = min(before.traffic.outputs, op.traffic.inputs)
+        dropped = before.traffic.outputs if needed_by.get(before.name, 0) <= 1 else 0.0
         total = Traffic(
             weights=total.weights + op.traffic.weights,
             inputs=total.inputs + op.traffic.inputs - saved,
-            outputs=total.outputs - before.traffic.outputs + op.traffic.outputs,
+            outputs=total.outputs - dropped + op.traffic.outputs,
             cache_read=total.cache_read + op.traffic.cache_read,
             cache_write=total.cache_write + op.traffic.cache_write,
         )

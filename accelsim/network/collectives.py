@@ -92,10 +92,10 @@ def collective_cost(op: Collective, system: System) -> CollectiveCost:
     size = op.size_bytes
     rounds = 2 if op.fn == "all_reduce" else 1
     words = []
+    if op.fn == "send_recv":
+        return _point_to_point(size, spans)
     for level, members in spans:
-        if op.fn == "send_recv":
-            share, steps = size, 1
-        elif op.fn == "all_to_all":
+        if op.fn == "all_to_all":
             share, steps = size * (members - 1) / members, _steps(level, members)
         else:
             share = rounds * size * (members - 1) / members
@@ -107,6 +107,13 @@ def collective_cost(op: Collective, system: System) -> CollectiveCost:
         if op.fn in ("all_reduce", "reduce_scatter", "all_gather"):
             size /= members  # outer levels move the shard only
     return CollectiveCost(latency_s + wire_s, wire_s, sent, ", ".join(words))
+
+
+def _point_to_point(size_bytes: float, spans: list[tuple[Level, int]]) -> CollectiveCost:
+    """One message to the farthest partner: a hop per level, at the rate of the slowest."""
+    wire_s = size_bytes / min(level.bandwidth_bytes_per_s for level, _ in spans)
+    latency_s = sum(level.latency_s for level, _ in spans)
+    return CollectiveCost(latency_s + wire_s, wire_s, size_bytes, f"over {spans[-1][0].name}")
 
 
 def _usable_share(level: Level) -> float:
@@ -124,5 +131,5 @@ def _steps(level: Level, members: int) -> int:
         return 1
     if members == level.size:
         return sum(axis - 1 for axis in level.shape)
-    side = math.pow(members, 1.0 / len(level.shape))
-    return math.ceil(side) * len(level.shape)
+    side = math.ceil(math.pow(members, 1.0 / len(level.shape)) - 1e-9)  # of a cubic part
+    return min(members - 1, (side - 1) * len(level.shape))

@@ -15,7 +15,7 @@ from accelsim.report.footprint import footprint_figure
 from accelsim.report.latency import latency_figure
 from accelsim.report.roofline import roofline_figure
 from accelsim.report.tables import Column, Table, to_markdown
-from accelsim.report.words import bound_word, memory_sentence, percent, tokens
+from accelsim.report.words import bound_word, memory_sentence, percent, token_rate, tokens
 from accelsim.results.run_result import RunResult
 from accelsim.scenarios.demo import INPUT_LEN, DemoCase, DemoRun
 from accelsim.units import format_si
@@ -53,7 +53,7 @@ def _cells(run: DemoRun) -> tuple[str, ...]:
     r = run.result
     return (
         run.case.model, run.case.title, r.chip, format_si(r.latency_s, "s"),
-        f"{r.tokens_per_s:,.4g}", format_si(energy_per_token_j(r), "J"),
+        token_rate(r.tokens_per_s), format_si(energy_per_token_j(r), "J"),
         format_si(r.average_power_w, "W"), percent(r.mfu), percent(r.mbu), r.bottleneck,
         memory_sentence(r),
     )  # fmt: skip
@@ -201,10 +201,12 @@ def _comparisons(runs: Sequence[DemoRun]) -> dict[str, Comparison]:
 
 
 def _fastest(model: str, values: dict[str, dict[str, float]]) -> str:
-    ratios = [max(panel.values()) / min(panel.values()) for panel in values.values()]
     best = {min(panel, key=lambda chip: panel[chip]) for panel in values.values()}
-    who = best.pop() if len(best) == 1 else "no single chip"
-    return f"{model}: {who} is always fastest, by {min(ratios):.2g} to {max(ratios):.2g} times"
+    if len(best) > 1:
+        return f"{model}: which chip is fastest depends on the case"
+    ratios = [max(panel.values()) / min(panel.values()) for panel in values.values()]
+    span = f"{min(ratios):.2g} to {max(ratios):.2g} times"
+    return f"{model}: {best.pop()} is always fastest, {span} faster than the slowest"
 
 
 def _frugal(model: str, values: dict[str, dict[str, float]]) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 
 from accelsim.report import style
-from accelsim.report.words import bottleneck_sentence, detail, percent
+from accelsim.report.words import bottleneck_sentence, detail, percent, short_name
 from accelsim.results.run_result import RunResult
 from accelsim.units import format_si
 
@@ -60,7 +60,8 @@ def _bars(result: RunResult) -> list[tuple[str, dict[str, float]]]:
     several = len({row.stage for row in result.rows}) > 1
     grouped: dict[str, dict[str, float]] = {}
     for row in result.rows:
-        parts = grouped.setdefault(f"{row.stage}: {row.name}" if several else row.name, {})
+        name = f"{row.stage}: {short_name(row.name)}" if several else short_name(row.name)
+        parts = grouped.setdefault(name, {})
         parts[row.bound] = parts.get(row.bound, 0.0) + row.latency_s * row.count
     ordered = sorted(grouped.items(), key=lambda item: -sum(item[1].values()))
     if len(ordered) <= _BARS:

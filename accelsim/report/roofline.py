@@ -13,7 +13,7 @@ from matplotlib.legend import Legend
 
 from accelsim.report import style
 from accelsim.report.labels import Dot, place_labels
-from accelsim.report.words import bottleneck_sentence, detail, percent
+from accelsim.report.words import bottleneck_sentence, detail, percent, short_name
 from accelsim.results.run_result import RunResult
 from accelsim.units import format_si
 
@@ -104,7 +104,7 @@ def _points(result: RunResult) -> list[_Point]:
     merged: dict[tuple[str, float, float, str], float] = {}
     for row in result.rows:
         if row.flop and row.latency_s:
-            name = f"{row.stage} {row.name}" if several else row.name
+            name = f"{row.stage} {short_name(row.name)}" if several else short_name(row.name)
             # An op served wholly from on-chip memory is drawn at one byte, the far right.
             key = (name, row.flop / max(row.bytes, 1.0), row.flop / row.latency_s, row.bound)
             merged[key] = merged.get(key, 0.0) + row.latency_s * row.count / total_s

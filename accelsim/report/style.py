@@ -69,15 +69,15 @@ def new_figure(width_in: float = 9.0, height_in: float = 5.0) -> Figure:
 
 def headline(figure: Figure, message: str, detail: str) -> None:
     """Put the message of the picture on top, and in small print what was run."""
-    width = int(figure.get_figwidth() * 9.2)
-    lines = textwrap.wrap(_keep_units(message), width)
-    small = textwrap.wrap(_keep_units(detail), int(width * 1.4))
+    inches = figure.get_figwidth()
+    lines = textwrap.wrap(_keep_units(message), int(inches * 9.7))  # letters per inch
+    small = textwrap.wrap(_keep_units(detail), int(inches * 13.8))
     height_in = 0.1 + 0.25 * len(lines) + 0.19 * len(small)
     total_in = figure.get_figheight()
     top = 1 - 0.1 / total_in
     figure.text(
         0.012, top, "\n".join(lines), ha="left", va="top",
-        fontsize=13, fontweight="bold", color=INK, linespacing=1.15,
+        fontsize=12.5, fontweight="bold", color=INK, linespacing=1.15,
     )  # fmt: skip
     figure.text(
         0.012, top - 0.25 * len(lines) / total_in, "\n".join(small), ha="left", va="top",

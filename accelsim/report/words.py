@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from accelsim.dtypes import dtype as find_dtype
 from accelsim.results.run_result import OpRow, RunResult
 from accelsim.units import format_si
@@ -40,6 +42,19 @@ def role_word(role: str) -> str:
     return {"kv_cache": "KV cache"}.get(role, role.replace("_", " "))
 
 
+def short_name(name: str) -> str:
+    """Shorten a fused op's name: ``mlp.down+mlp.residual`` becomes ``mlp.down+residual``."""
+    first, *rest = name.split("+")
+    prefix = first.rpartition(".")[0] + "."
+    return "+".join([first, *(part.removeprefix(prefix) for part in rest)])
+
+
+def token_rate(tokens_per_s: float) -> str:
+    """Write tokens per second with four digits, never as a power of ten."""
+    digits = max(0, 3 - math.floor(math.log10(tokens_per_s))) if tokens_per_s > 0 else 0
+    return f"{tokens_per_s:,.{digits}f}"
+
+
 def detail(result: RunResult) -> str:
     """Say in one line what was run on what: the small print of a picture."""
     lengths = f"{result.input_len} tokens in"
@@ -65,7 +80,7 @@ def bottleneck_sentence(result: RunResult) -> str:
     bound = result.bottleneck
     ops_s = sum(result.time_by_bound_s.values())
     share = result.time_by_bound_s[bound] / ops_s if ops_s else 0.0
-    names = ", ".join(dict.fromkeys(row.name for row in longest(result, bound)))
+    names = ", ".join(dict.fromkeys(short_name(row.name) for row in longest(result, bound)))
     return f"{bound_word(bound)} limits {percent(share)} of the time: {names}"
 
 
@@ -88,7 +103,7 @@ def answer(result: RunResult) -> tuple[tuple[str, str], ...]:
     done = tokens(result)
     pairs = [
         ("latency", format_si(result.latency_s, "s")),
-        ("throughput", f"{result.tokens_per_s:,.4g} tokens/s"),
+        ("throughput", f"{token_rate(result.tokens_per_s)} tokens/s"),
     ]
     if result.ttft_s is not None:
         pairs.append(("time to first token", format_si(result.ttft_s, "s")))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from accelsim.arch.system import System
 from accelsim.energy.price import energy_per_action
 from accelsim.engine.core import Target
 from accelsim.engine.graph import ENGINES
-from accelsim.errors import AccelsimError, WorkloadError, suggest
+from accelsim.errors import AccelsimError, MappingError, WorkloadError, suggest
 from accelsim.files import atomic_path
 from accelsim.mapping.attention import map_attentions_remembered
 from accelsim.mapping.fusion import Group, group_ops
@@ -130,10 +131,12 @@ def _prefetch(grouped: Sequence[tuple[Group, ...]], target: Target) -> None:
             matmuls.setdefault(dtype, []).append(matmul_problem(group))
         elif isinstance(head, Attention):
             attentions.setdefault(dtype, []).append(attention_problem(head, group.input_on_chip))
-    for dtype, problems in matmuls.items():
-        map_remembered(chip, dtype, problems)
-    for dtype, problems in attentions.items():
-        map_attentions_remembered(chip, dtype, problems)
+    # A problem that does not fit is refused with its row, where its place is known.
+    with suppress(MappingError):
+        for dtype, problems in matmuls.items():
+            map_remembered(chip, dtype, problems)
+        for dtype, problems in attentions.items():
+            map_attentions_remembered(chip, dtype, problems)
 
 
 def _bound(costs: Sequence[OpCost]) -> str:

@@ -46,12 +46,11 @@ class _Job:
     def graph(self, phase: str, context: int, tp: int, weight_dtype: str | None) -> Graph:
         """Build the per-device graph of one stage."""
         o = self.options
-        dtype = o.dtype or self.config.dtype
         phase_options = PhaseOptions(
             phase=phase,
             batch=o.batch,
             input_len=context,
-            dtype=dtype,
+            dtype=o.dtype,
             weight_dtype=weight_dtype or o.weight_dtype,
             kv_dtype=o.kv_dtype,
             recompute=o.recompute,
@@ -200,7 +199,7 @@ def _assemble(job: _Job, costed: list[tuple[_Stage, tuple[CostedGroup, ...]]]) -
     decode_s = by_stage.get("decode")
     tpot_s = None if decode_s is None else decode_s / (steps if o.phase == "generate" else 1)
     footprint = _largest([stage.graph for stage, _ in costed])
-    dtype = o.dtype or job.config.dtype
+    dtype = costed[0][0].graph.dtype
     return RunResult(
         chip=chip.name, system=job.system.name, model=job.config.name, phase=o.phase,
         engine=o.engine, dtype=dtype, devices=o.tp, batch=o.batch, input_len=o.input_len,
@@ -282,10 +281,9 @@ def _row(job: _Job, stage: str, column: list[tuple[float, CostedGroup]]) -> OpRo
 def _assumptions(job: _Job, graph: Graph) -> tuple[str, ...]:
     o, chip = job.options, job.system.chip
     notes = list(graph.notes)
-    wanted = o.dtype or job.config.dtype
-    native = chip.compute_dtype(wanted, o.emulate_dtype)
-    if native != wanted:
-        notes.append(f"{wanted} matmuls are emulated in {native}")
+    native = chip.compute_dtype(graph.dtype, o.emulate_dtype)
+    if native != graph.dtype:
+        notes.append(f"{graph.dtype} matmuls are emulated in {native}")
     if graph.footprint.total > chip.capacity_bytes:
         notes.append("the model does not fit: memory oversubscribed on request")
     if o.engine == "analytic":

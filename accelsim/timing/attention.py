@@ -16,19 +16,23 @@ def attention_problem(op: Attention, activations_on_chip: bool) -> AttentionProb
     share = op.heads // op.kv_heads
     traffic = op.traffic
     cached = traffic.cache_read
-    fresh_keys = min(op.q_len, op.visible_kv_len)
+    visible = op.visible_kv_len
+    fresh_keys = min(op.q_len, visible) if op.cached else visible
     fresh = op.batch * op.cache_elements_per_position * fresh_keys * find_dtype(op.dtype).bytes
     from_dram = cached + (0.0 if activations_on_chip else fresh)
     return AttentionProblem(
         tasks=op.batch * op.kv_heads,
         rows=op.q_len * share,
-        kv_len=op.visible_kv_len,
-        density=min(1.0, op.pairs / (op.q_len * op.visible_kv_len)),
-        masked=int(op.causal and op.q_len > 1),
+        kv_len=visible,
+        density=min(1.0, op.pairs / (op.q_len * visible)),
+        masked=int((op.causal or op.window is not None) and op.q_len > 1),
+        share=share,
+        span=visible if op.window is None else min(op.window, visible),
         head_dim=op.head_dim,
         v_head_dim=op.v_head_dim,
         q_bytes=find_dtype(op.dtype).bytes,
-        kv_bytes=find_dtype(op.kv_dtype if op.cached else op.dtype).bytes,
+        # Fresh keys arrive in the arithmetic's dtype, older ones in the cache's: the mean.
+        kv_bytes=(cached + fresh) / (op.batch * op.cache_elements_per_position * visible),
         o_bytes=find_dtype(op.dtype).bytes,
         kv_elements=op.cache_elements_per_position // op.kv_heads,
         activations_dram=0.0 if activations_on_chip else 1.0,
@@ -73,14 +77,18 @@ def unfused_ops(op: Attention) -> tuple[Op, ...]:
     Notes
     -----
     The scores of all query-key pairs, masked or not, are written and read again. FLOP are
-    counted for whole tiles, as an unfused kernel computes them.
+    counted for whole tiles, as an unfused kernel computes them. K and V come from the main
+    memory, in the cache's dtype, where any of them were cached; appending to the cache is left
+    to the kernel that produced them.
     """
     share = op.heads // op.kv_heads
     rows, keys = op.q_len * share, op.visible_kv_len
     groups = op.batch * op.kv_heads
     names = (f"{op.name}.scores", f"{op.name}.softmax", f"{op.name}.values")
+    stored = op.kv_dtype if op.traffic.cache_read else None
     scores = MatMul(names[0], after=op.after, batch=groups, m=rows, n=keys, k=op.head_dim,
-                    dtype=op.dtype)  # fmt: skip
+                    dtype=op.dtype, weight_dtype=stored, owns_parameters=False)  # fmt: skip
     softmax = Vector(names[1], fn="softmax", rows=groups * rows, cols=keys, dtype=op.dtype)
-    values = MatMul(names[2], batch=groups, m=rows, n=op.v_head_dim, k=keys, dtype=op.dtype)
+    values = MatMul(names[2], batch=groups, m=rows, n=op.v_head_dim, k=keys, dtype=op.dtype,
+                    weight_dtype=stored, owns_parameters=False)  # fmt: skip
     return scores, softmax, values

@@ -28,12 +28,16 @@ def matmul_problem(group: Group) -> Problem:
         a_type, b_type, c_type = op.dtype, op.weight_dtype or op.dtype, op.out_dtype or op.dtype
     else:
         raise TypeError(f"{op.name} is not a matmul")
+    # Only the last of the fused ops writes, in its own dtype.
+    c_bytes = find_dtype(c_type).bytes
+    if len(group.ops) > 1:
+        c_bytes *= group.traffic.outputs / op.traffic.outputs
     a_dram = 0.0 if group.input_on_chip else 1.0
     weights_dram = 1.0 if getattr(op, "weight_dtype", None) else a_dram
     c_dram = 0.0 if group.output_on_chip else 1.0
     return Problem(
         batch, m, n, k,
-        find_dtype(a_type).bytes, find_dtype(b_type).bytes, find_dtype(c_type).bytes,
+        find_dtype(a_type).bytes, find_dtype(b_type).bytes, c_bytes,
         a_dram, weights_dram, c_dram,
     )  # fmt: skip
 
@@ -69,9 +73,10 @@ def matmul_times(
     # What the epilogue reads besides the product (a residual) comes on top of the matmul.
     op_inputs = group.head.traffic.inputs
     extra = 0.0 if group.input_on_chip else max(0.0, group.traffic.inputs - op_inputs)
-    reads = cost.dram_read_bytes + extra + group.traffic.weights - group.head.traffic.weights
+    beside = group.traffic.weights - group.head.traffic.weights + _bias_bytes(group)
+    reads = cost.dram_read_bytes + extra + beside
     sustained = chip.bandwidth_bytes_per_s * scalars.memory_efficiency
-    memory_s = cost.dram_s + (reads - cost.dram_read_bytes) / sustained
+    memory_s = cost.dram_s + (extra + beside) / sustained
     times = {
         "compute": cost.compute_s,
         "vector": vector_s,
@@ -94,6 +99,15 @@ def matmul_times(
         scratchpad_bytes=cost.scratch_bytes,
     )
     return times, latency_s, activity, mapping
+
+
+def _bias_bytes(group: Group) -> float:
+    """Bytes of the head's bias, which the tiling does not see [B]."""
+    op = group.head
+    if not isinstance(op, MatMul | GroupedMatMul) or not op.bias or op.weight_dtype is None:
+        return 0.0
+    copies = op.batch if isinstance(op, MatMul) else op.active
+    return copies * op.n * find_dtype(op.weight_dtype).bytes
 
 
 def _tiles(mapping: MatmulMapping) -> float:

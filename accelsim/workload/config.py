@@ -92,6 +92,11 @@ class ModelConfig:
         return self.embedding.vocab_size
 
     @property
+    def dtype(self) -> str:
+        """Format of the checkpoint's activations."""
+        return self.precision.dtype
+
+    @property
     def is_encoder(self) -> bool:
         """Whether every position sees every other (no cache, no decode phase)."""
         return not self.attention.causal

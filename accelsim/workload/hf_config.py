@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from accelsim.documents import Document, Path_
 from accelsim.errors import WorkloadError, suggest
@@ -134,8 +135,8 @@ def _nested_text(outer: ConfigReader, document: Document, name: str, keys: Path_
     outer.finish(_IMAGE_KEYS)
     inner: dict[str, object] = {"model_type": "gemma3_text"}
     if isinstance(outer.tree["text_config"], dict):
-        inner |= {"torch_dtype": outer.dtype(), **outer.tree["text_config"]}
-        tree: dict[str | int, object] = {**outer.tree, "text_config": inner}
+        inner = {**inner, "torch_dtype": outer.dtype(), **outer.tree["text_config"]}
+        tree: dict[Any, Any] = {**outer.tree, "text_config": inner}
         for key in reversed(keys):
             tree = {key: tree}
         document = replace(document, tree=tree)

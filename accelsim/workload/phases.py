@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from accelsim.dtypes import dtype as find_dtype
 from accelsim.errors import WorkloadError, suggest
@@ -14,8 +13,6 @@ from accelsim.workload.memory import MemoryPolicy, PhaseGraph, TrainingMemory
 from accelsim.workload.training import gradient_dtype, optimizer_bytes, training_blocks
 from accelsim.workload.transformer import model_blocks
 
-Phase = Literal["prefill", "decode", "train"]
-Recompute = Literal["none", "selective", "full"]
 GRAPH_PHASES = ("prefill", "decode", "train")
 RECOMPUTE_MODES = ("none", "selective", "full")
 
@@ -41,13 +38,13 @@ class PhaseOptions:
         backward pass has 4 matmuls instead of 5.
     """
 
-    phase: Phase = "prefill"
+    phase: str = "prefill"
     batch: int = 1
     input_len: int = 1024
     dtype: str | None = None
     weight_dtype: str | None = None
     kv_dtype: str | None = None
-    recompute: Recompute = "none"
+    recompute: str = "none"
     keep_scores: bool = False
 
     def __post_init__(self) -> None:
@@ -83,34 +80,46 @@ def build_graph(config: ModelConfig, options: PhaseOptions) -> Graph:
     WorkloadError
         If an encoder is asked to decode, or the context exceeds a learned position table.
     """
-    decode = options.phase == "decode"
-    kv_len = options.input_len + (1 if decode else 0)
-    _check_phase(config, options, kv_len)
+    context = _context(config, options)
+    _check_phase(config, options, context.kv_len)
+    blocks = model_blocks(context)
+    training = None
+    if options.phase == "train":
+        blocks = training_blocks(context, blocks, options.recompute, options.keep_scores)
+        training = _training_memory(config, options, context.formats)
+    formats = context.formats
+    memory = MemoryPolicy(
+        residual_bytes=_residual_bytes(context), cache_dtype=formats.cache, training=training
+    )
+    return PhaseGraph(
+        model=config.name, phase=options.phase, blocks=blocks, batch=options.batch,
+        new_tokens=context.q_len, footprint=memory.footprint(blocks), dtype=formats.matmul,
+        notes=(*config.notes, *_phase_notes(config, options, context.kv_len)), memory=memory,
+    )  # fmt: skip
+
+
+def _context(config: ModelConfig, options: PhaseOptions) -> BuildContext:
+    """Return the sizes of the phase; a decode step sees the cache and its own token."""
     formats = Formats.resolve(
         config.precision, options.dtype, options.weight_dtype, options.kv_dtype
     )
     if options.phase == "train":
         formats = formats.for_training(options.weight_dtype)
-    context = BuildContext(
-        config=config, batch=options.batch, q_len=1 if decode else options.input_len,
-        kv_len=kv_len, formats=formats, cached=not config.is_encoder and options.phase != "train",
+    decode = options.phase == "decode"
+    return BuildContext(
+        config=config,
+        batch=options.batch,
+        q_len=1 if decode else options.input_len,
+        kv_len=options.input_len + (1 if decode else 0),
+        formats=formats,
+        cached=not config.is_encoder and options.phase != "train",
         absorbed=decode and config.attention.latent is not None,
-    )  # fmt: skip
-    forward = model_blocks(context)
-    training = options.phase == "train"
-    blocks = training_blocks(context, forward, options.recompute, options.keep_scores) \
-        if training else forward  # fmt: skip
-    width = find_dtype(formats.activation).bytes
-    memory = MemoryPolicy(
-        residual_bytes=float(context.tokens) * config.d_model * width,
-        cache_dtype=formats.cache,
-        training=_training_memory(config, options, formats) if training else None,
     )
-    return PhaseGraph(
-        model=config.name, phase=options.phase, blocks=blocks, batch=options.batch,
-        new_tokens=context.q_len, footprint=memory.footprint(blocks), dtype=formats.matmul,
-        notes=(*config.notes, *_phase_notes(config, options, kv_len)), memory=memory,
-    )  # fmt: skip
+
+
+def _residual_bytes(context: BuildContext) -> float:
+    width = find_dtype(context.formats.activation).bytes
+    return float(context.tokens) * context.config.d_model * width
 
 
 def _check_phase(config: ModelConfig, options: PhaseOptions, kv_len: int) -> None:

@@ -148,6 +148,19 @@ def test_a_wrong_document_is_refused(text: str, says: str, tmp_path: Path) -> No
     assert not Path("pwned").exists()
 
 
+def test_a_peak_is_dense(tmp_path: Path) -> None:
+    text = SMALL_CHIP + "published_peaks: {bf16: {value: 128 GFLOP/s, basis: sparse}}\n"
+    with pytest.raises(SpecError, match=r"published_peaks: bf16: .*(dense|sparse)"):
+        load_chip(write_chip(tmp_path, text))
+
+
+def test_a_chip_that_multiplies_nothing_is_refused(tmp_path: Path) -> None:
+    unit = "    - {style: systolic, rows: 4, cols: 4, macs_per_pe: {int8: 2, bf16: 1}}\n"
+    text = spoiled("  matrix:\n" + unit, "  matrix: []\n")
+    with pytest.raises(SpecError, match=r"matmul|matrix"):
+        load_chip(write_chip(tmp_path, text))
+
+
 @pytest.mark.parametrize(
     ("kind", "load"),
     [("chip", load_chip), ("memory", load_memory), ("chip or system", load_system)],

@@ -7,6 +7,7 @@ latency = input_len / (cores x bandwidth in TB/s), energy = latency x cores.
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 from accelsim.errors import CapacityError
@@ -35,6 +36,11 @@ def stand_in(point: Point) -> RunResult:
     cores = point.overrides.get("chip.cores", 132)
     latency_s = point.options.get("input_len", 1024) / (cores * bandwidth)
     return result_of(latency_s, latency_s * cores)
+
+
+def slow_stand_in(point: Point) -> RunResult:
+    time.sleep(0.02)
+    return stand_in(point)
 
 
 def no_big_bandwidth(point: Point) -> RunResult:

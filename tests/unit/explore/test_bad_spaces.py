@@ -17,6 +17,7 @@ BAD = {
     "no objectives": (("objectives: [latency_s, energy_j]\n", ""), ["objectives", "missing"]),
     "unknown objective": (("energy_j", "energy"), [":6", "'energy_j'"]),
     "objective twice": (("energy_j", "latency_s"), [":6", "twice"]),
+    "objective of another phase": (("energy_j", "ttft_s"), [":6", "decode has no ttft_s"]),
     "bad direction": (("energy_j", "{maximise: mfu}"), [":6", "maximize"]),
     "unknown option": (("phase:", "phse:"), [":2", "'phase'"]),
     "unknown phase": (("decode", "decod"), [":2", "'decode'"]),
@@ -47,7 +48,7 @@ BAD = {
     "unknown scale": ((CORES, "{range: {start: 1, stop: 4, num: 2, scale: ln}}"), [":5", "log"]),
     "mixed units": ((BANDWIDTH, "{range: {start: 1 TB/s, stop: 9 GB/s, num: 3}}"), [":4", "same"]),
     "key twice": (("  cores:", "  memory.bandwidth:"), [":5", "twice"]),
-    "a tag": (("gpt2", "!!python/name:os.system"), [":2", "tag"]),
+    "a tag": (("[latency_s, energy_j]", "!!python/name:os.system x"), [":6", "tag"]),
     "broken YAML": (("512}", "512"), ["not valid YAML"]),
 }  # fmt: skip
 

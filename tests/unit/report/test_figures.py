@@ -1,0 +1,115 @@
+"""Are the pictures written, deterministic, and free of overlapping labels?"""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from accelsim.arch.loader import load_chip
+from accelsim.errors import WorkloadError
+from accelsim.report import style
+from accelsim.report.comparison import Comparison, comparison_figure
+from accelsim.report.figures import run_figures, shared_roof
+from accelsim.report.footprint import footprint_figure
+from accelsim.report.labels import Dot, place_labels
+from accelsim.report.latency import latency_figure, time_unit
+from accelsim.report.pareto import axis_title, pareto_figure
+from accelsim.report.roofline import Roof, roofline_figure
+
+PNG = b"\x89PNG\r\n\x1a\n"
+FRAME = pd.DataFrame(
+    {"latency_s": [1e-3, 2e-3, 4e-3, np.nan], "energy_j": [3.0, 1.0, 2.0, 1.0], "mfu": [1, 2, 3, 4]}
+)
+
+
+@pytest.mark.parametrize("phase", ["prefill", "decode", "generate"])
+def test_every_phase_has_its_three_pictures(make, phase, tmp_path):
+    written = run_figures(make(phase), load_chip("h100_sxm"), tmp_path / "new" / "folder")
+    assert [path.name for path in written] == ["roofline.png", "latency.png", "memory.png"]
+    assert all(path.read_bytes().startswith(PNG) for path in written)
+    assert sorted(p.name for p in written[0].parent.iterdir()) == sorted(p.name for p in written)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".svg"])
+def test_same_data_give_the_same_bytes(result, suffix, tmp_path):
+    draw = (roofline_figure, latency_figure, footprint_figure)
+    first = [f(result, tmp_path / f"a{i}{suffix}").read_bytes() for i, f in enumerate(draw)]
+    again = [f(result, tmp_path / f"b{i}{suffix}").read_bytes() for i, f in enumerate(draw)]
+    assert first == again
+
+
+def test_pyplot_is_never_imported(result, tmp_path, monkeypatch):
+    monkeypatch.delitem(sys.modules, "matplotlib.pyplot", raising=False)
+    roofline_figure(result, tmp_path / "a.png", Roof("L2", 6e12))
+    assert "matplotlib.pyplot" not in sys.modules
+
+
+def test_labels_overlap_neither_each_other_nor_the_frame():
+    figure = style.new_figure()
+    axes = figure.add_subplot()
+    axes.set_xlim(0, 10)
+    axes.set_ylim(0, 10)
+    dots = [Dot(5 + 0.05 * i, 5, f"operation {i}", 6) for i in range(7)]
+    place_labels(axes, dots, labelled=7)
+    canvas = style.settle(axes)
+    renderer = canvas.get_renderer()
+    frame = axes.get_window_extent(renderer)
+    boxes = [text.get_bbox_patch().get_window_extent(renderer) for text in axes.texts]
+    # The tolerance is the padding of the box around a text.
+    for i, box in enumerate(boxes):
+        assert frame.x0 - 4 <= box.x0
+        assert box.x1 <= frame.x1 + 4
+        for other in boxes[:i]:
+            width = min(box.x1, other.x1) - max(box.x0, other.x0)
+            height = min(box.y1, other.y1) - max(box.y0, other.y0)
+            assert width <= 6 or height <= 6
+
+
+def test_chip_without_a_shared_buffer_has_no_second_roof():
+    assert shared_roof(load_chip("tpu_v5e")) is None
+    assert shared_roof(load_chip("h100_sxm")) is not None
+
+
+def test_overfull_memory_is_drawn(make, tmp_path):
+    path = footprint_figure(make(capacity_bytes=10e9), tmp_path / "over.png")
+    assert path.read_bytes().startswith(PNG)
+
+
+@pytest.mark.parametrize("top", [20.0, 2000.0])
+def test_comparison_draws_linear_and_logarithmic_panels(top, tmp_path):
+    values = {"one": {"a": 1.0, "b": top}, "two": {"a": 1.0}}
+    comparison = Comparison("b is slower", "made up", "latency", "s", values)
+    assert comparison_figure(comparison, tmp_path / "c.png").exists()
+
+
+@pytest.mark.parametrize("objectives", [["latency_s"], ["latency_s", "energy_j"], list(FRAME)])
+def test_pareto_takes_one_two_or_more_objectives(objectives, tmp_path):
+    mask = [True, True, False, False]
+    assert pareto_figure(FRAME, objectives, mask, tmp_path / "p.png").exists()
+
+
+def test_pareto_refuses_what_it_cannot_draw(tmp_path):
+    with pytest.raises(WorkloadError, match="no column"):
+        pareto_figure(FRAME, ["speed"], [True] * 4, tmp_path / "p.png")
+    with pytest.raises(WorkloadError, match="nothing to draw"):
+        pareto_figure(FRAME.tail(1), ["latency_s"], [False], tmp_path / "p.png")
+    assert not list(tmp_path.iterdir())
+
+
+def test_axis_titles_have_units():
+    assert axis_title("latency_s") == "latency [s]"
+    assert axis_title("tokens_per_s") == "tokens [1/s]"
+    assert axis_title("mfu") == "mfu"
+
+
+def test_time_unit_follows_the_longest_bar():
+    assert [time_unit(t)[1] for t in (2.0, 3e-3, 4e-6, 5e-9, 1e-12)] == [
+        "s",
+        "ms",
+        "µs",
+        "ns",
+        "ns",
+    ]

@@ -1,0 +1,48 @@
+"""Does `show` tell derived figures, calibration and the source of every value?"""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from accelsim.arch.loader import load_chip, load_memory, spec_files
+from accelsim.report.model_tables import model_data, model_tables
+from accelsim.report.spec_tables import chip_data, chip_tables, memory_data, memory_tables
+from accelsim.workload.models import load_model, model_files
+
+
+def test_chip_data_are_json_with_derived_values():
+    data = json.loads(json.dumps(chip_data(load_chip("h100_sxm")), allow_nan=False))
+    assert data["derived"]["peak_flop_per_s"]["bf16"] == pytest.approx(989.4e12, rel=1e-3)
+    assert data["derived"]["ridge_flop_per_byte"]["bf16"] == pytest.approx(295, rel=1e-2)
+    assert {"path", "text", "status", "basis", "source", "note"} == set(data["values"][0])
+    assert all(row["source"] in data["sources"] for row in data["values"])
+
+
+@pytest.mark.parametrize("name", sorted(spec_files("chip")))
+def test_every_chip_can_be_shown(name):
+    tables = chip_tables(load_chip(name))
+    assert len(tables) == 5
+    assert all(table.rows for table in tables)
+
+
+def test_memory_can_be_shown():
+    memory = load_memory("hbm3_5200")
+    assert memory_data(memory)["derived"]["bandwidth_bytes_per_s"] == pytest.approx(665.6e9)
+    assert ("one access", "32.0 B") in memory_tables(memory)[0].rows
+
+
+@pytest.mark.parametrize("name", sorted(model_files()))
+def test_every_model_can_be_shown(name):
+    model = load_model(name)
+    json.dumps(model_data(model), allow_nan=False)
+    (table,) = model_tables(model)
+    assert dict(table.rows)["layers"].startswith(str(model.n_layers))
+
+
+def test_model_sizes_in_words():
+    rows = dict(model_tables(load_model("llama3.1-8b"))[0].rows)
+    assert rows["parameters"] == "8.030 B (8,030,261,248)"
+    assert rows["attention"] == "GQA: 32 heads, 8 KV heads of 128"
+    assert rows["KV cache per token"] == "131 kB (131,072 bytes)"
