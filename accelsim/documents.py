@@ -7,6 +7,7 @@ an object, a duplicate key, an alias bomb or a file of absurd size is an error, 
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -79,8 +80,13 @@ def read_json(path: str | Path, error: type[AccelsimError]) -> Document:
     def constant(name: str) -> Any:
         raise error(f"{path}: {name} is not a JSON number")
 
+    def number(text: str) -> float:
+        value = float(text)
+        return value if math.isfinite(value) else constant(text)
+
     try:
-        tree = json.loads(text, object_pairs_hook=pairs, parse_constant=constant)
+        tree = json.loads(text, object_pairs_hook=pairs, parse_constant=constant,
+                          parse_float=number)  # fmt: skip
     except json.JSONDecodeError as problem:
         where = f"{path}:{problem.lineno}"
         raise error(f"{where}: not valid JSON: {problem.msg} (column {problem.colno})") from None

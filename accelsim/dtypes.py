@@ -23,8 +23,8 @@ class DType:
     kind : str
         ``"float"`` or ``"int"``.
     fallbacks : tuple of str
-        Formats that hold every value of this one, nearest first: what a unit without this
-        format can emulate it in.
+        Formats that a unit without this one computes in instead, nearest first. All but the
+        last of fp16 and bf16 (each other) hold every significand of the format.
     """
 
     name: str
@@ -43,8 +43,8 @@ _TABLE = (
     DType("fp64", 64, "float"),
     DType("fp32", 32, "float", ("fp64",)),
     DType("tf32", 32, "float", ("fp32",)),
-    DType("bf16", 16, "float", ("tf32", "fp32")),
-    DType("fp16", 16, "float", ("tf32", "fp32")),
+    DType("bf16", 16, "float", ("tf32", "fp32", "fp16")),
+    DType("fp16", 16, "float", ("tf32", "fp32", "bf16")),
     DType("fp8", 8, "float", _FROM_8_BIT),
     DType("fp6", 6, "float", ("fp8", *_FROM_8_BIT)),
     DType("fp4", 4, "float", ("fp6", "fp8", *_FROM_8_BIT)),

@@ -66,12 +66,13 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)  # mkstemp makes private files; ours are ordinary ones
-        temporary.replace(target)
-    except OSError as error:
-        raise AccelsimError(f"cannot write {target}: {error.strerror or error}") from None
+        try:
+            umask = os.umask(0)
+            os.umask(umask)
+            temporary.chmod(0o666 & ~umask)  # mkstemp makes private files; ours are ordinary ones
+            temporary.replace(target)
+        except OSError as error:
+            raise AccelsimError(f"cannot write {target}: {error.strerror or error}") from None
     finally:
         temporary.unlink(missing_ok=True)
 

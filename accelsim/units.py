@@ -63,6 +63,11 @@ class Dimension:
     si_unit: str
     example: str
 
+    @property
+    def article(self) -> str:
+        """``a`` or ``an``, for messages."""
+        return "an" if self.name[0] in "aeiou" else "a"
+
 
 TIME = Dimension("time", "second", "2 us")
 FREQUENCY = Dimension("frequency", "hertz", "1.83 GHz")
@@ -99,7 +104,7 @@ def _describe(dimensionality: object) -> str:
     registry = _registry()
     for dimension in _KNOWN:
         if registry.parse_units(dimension.si_unit).dimensionality == dimensionality:
-            return f"a {dimension.name}"
+            return f"{dimension.article} {dimension.name}"
     return "another kind of quantity"
 
 
@@ -134,7 +139,7 @@ def parse_quantity(text: str, dimension: Dimension) -> float:
     """
     import pint
 
-    expected = f"expected a {dimension.name} such as '{dimension.example}'"
+    expected = f"expected {dimension.article} {dimension.name} such as '{dimension.example}'"
     if len(text) > 60:
         raise ValueError(f"a text of {len(text)} characters, {expected}")
     parts = _QUANTITY.fullmatch(text)

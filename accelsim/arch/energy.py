@@ -17,7 +17,9 @@ from accelsim.arch.fields import (
     Ratio,
     Section,
 )
-from accelsim.arch.loader import check_sources, validate
+from accelsim.arch.provenance import collect
+from accelsim.arch.raw import RawSpec, check_sources
+from accelsim.arch.validation import validate
 from accelsim.documents import read_yaml
 from accelsim.errors import SpecError
 from accelsim.files import find_data
@@ -92,5 +94,5 @@ def load_energy_table(name: str = "logic") -> EnergyTable:
     if path is None:
         raise SpecError(f"arch_specs/energy/{name}.yaml is missing from the installation")
     document = read_yaml(path, SpecError)
-    check_sources(document)
+    check_sources(RawSpec(document, collect(document.tree), ()))
     return validate(EnergyTable, document)

@@ -9,8 +9,9 @@ Both forms validate to the same number; `accelsim.arch.provenance` collects the 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
@@ -23,6 +24,7 @@ from accelsim.units import Dimension
 Status = Literal["published", "measured", "derived", "estimated", "invented"]
 Basis = Literal["per_direction", "bidirectional", "dense", "sparse"]
 ANNOTATION_KEYS = ("value", "source", "status", "basis", "note")
+_ANNOTATION_WORDS = {"status": get_args(Status), "basis": get_args(Basis)}
 
 
 class Section(BaseModel):
@@ -44,8 +46,8 @@ def _annotation_schema(value: dict[str, Any]) -> dict[str, Any]:
         "properties": {
             "value": value,
             "source": {"type": "string"},
-            "status": {"enum": ["published", "measured", "derived", "estimated", "invented"]},
-            "basis": {"enum": ["per_direction", "bidirectional", "dense", "sparse"]},
+            "status": {"enum": list(get_args(Status))},
+            "basis": {"enum": list(get_args(Basis))},
             "note": {"type": "string"},
         },
         "required": ["value"],
@@ -59,11 +61,14 @@ def unwrap(raw: Any) -> Any:
         return raw
     if "value" not in raw:
         raise ValueError("expected a value or a mapping with the key 'value'")
-    unknown = [key for key in raw if key not in ANNOTATION_KEYS]
-    if unknown:
-        raise ValueError(
-            f"unknown key '{unknown[0]}' beside 'value': {suggest(unknown[0], ANNOTATION_KEYS)}"
-        )
+    for key, text in raw.items():
+        if key not in ANNOTATION_KEYS:
+            raise ValueError(
+                f"unknown key '{key}' beside 'value': {suggest(str(key), ANNOTATION_KEYS)}"
+            )
+        words = _ANNOTATION_WORDS.get(key)
+        if words is not None and text not in words:
+            raise ValueError(f"unknown {key} '{text}': {suggest(str(text), words)}")
     return raw["value"]
 
 
@@ -84,7 +89,7 @@ class Quantity:
         text = unwrap(raw)
         if not isinstance(text, str):
             raise ValueError(
-                f"{text!r} has no unit, expected a {self.dimension.name} "
+                f"{text!r} has no unit, expected {self.dimension.article} {self.dimension.name} "
                 f"such as '{self.dimension.example}'"
             )
         value = units.parse_quantity(text, self.dimension)
@@ -126,6 +131,8 @@ class Number:
         value = unwrap(raw)
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise ValueError(f"{value!r} is not a number")
+        if not math.isfinite(value):
+            raise ValueError(f"{value!r} is not finite")
         if self.integer and value != int(value):
             raise ValueError(f"{value!r} is not a whole number")
         if not self.minimum <= value <= self.maximum:
@@ -161,10 +168,14 @@ class DTypeKeys:
                 continue
             if key not in DTYPES:
                 raise ValueError(f"unknown dtype '{key}': {suggest(str(key), DTYPES)}")
+            if isinstance(value, dict) and value.get("basis") == "sparse":
+                raise ValueError(f"{key}: rates and peaks are dense; sparsity has its own section")
             try:
                 table[key] = self.item.read(value)
             except ValueError as problem:
                 raise ValueError(f"{key}: {problem}") from None
+        if not table:
+            raise ValueError("expected at least one dtype")
         return table
 
     def __get_pydantic_core_schema__(self, _: Any, __: GetCoreSchemaHandler) -> CoreSchema:
@@ -201,6 +212,6 @@ Dollars = Annotated[float, Quantity(units.CURRENCY)]
 Count = Annotated[int, Number()]
 Ratio = Annotated[float, Number(integer=False, minimum=0)]
 Fraction = Annotated[float, Number(integer=False, minimum=1e-3, maximum=1)]
-RateByDType = Annotated[dict[str, float], DTypeKeys(Number(integer=False, minimum=0))]
+RateByDType = Annotated[dict[str, float], DTypeKeys(Number(integer=False, minimum=1e-6))]
 PeakByDType = Annotated[dict[str, float], DTypeKeys(Quantity(units.COMPUTE_RATE))]
 EnergyByDType = Annotated[dict[str, float], DTypeKeys(Quantity(units.ENERGY))]

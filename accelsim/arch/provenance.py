@@ -9,6 +9,7 @@ from typing import Any
 from accelsim.documents import Path_, dotted
 
 UNSOURCED = "unsourced"
+OVERRIDE = "override"
 _STRUCTURAL = {"name", "title", "vendor", "kind", "sources", "source", "status", "note", "style"}
 
 
@@ -23,7 +24,7 @@ class Provenance:
     text : str
         The value as written, with its unit.
     source : str
-        Key of the spec's `sources`, or ``"unsourced"``.
+        Key of the spec's `sources`, ``"unsourced"``, or ``"override"`` for one run's change.
     status : str
         published, measured, derived, estimated or invented.
     basis : str
@@ -55,9 +56,12 @@ class _Scope:
         )
 
 
-def collect(tree: dict[str, Any]) -> tuple[Provenance, ...]:
-    """List every value of a raw spec tree with the annotations in force at its place."""
-    return tuple(_walk(tree, (), _Scope()))
+def collect(tree: dict[str, Any], source: str = UNSOURCED) -> tuple[Provenance, ...]:
+    """List every value of a raw spec tree with the annotations in force at its place.
+
+    `source` holds where the tree names none: the default source of the spec that it extends.
+    """
+    return tuple(_walk(tree, (), _Scope(source)))
 
 
 def _walk(node: Any, keys: Path_, scope: _Scope) -> Iterator[Provenance]:

@@ -21,11 +21,22 @@ Progress = Callable[[str, int, int], None]
 _LEAST_PROSE = 24
 
 
+class ReaderGoneError(Exception):
+    """Whoever read our stdout has closed it: there is nobody left to tell anything."""
+
+
+def _print(text: str) -> None:
+    try:
+        sys.stdout.write(text)
+    except BrokenPipeError:  # typer would turn it into status 1
+        raise ReaderGoneError from None
+
+
 def write_json(data: Any, target: str) -> None:
     """Write data as JSON to a file, or to stdout if `target` is ``-``."""
     text = json.dumps(data, indent=2, allow_nan=False) + "\n"
     if target == "-":
-        sys.stdout.write(text)
+        _print(text)
         return
     from accelsim.files import write_text
 
@@ -63,7 +74,7 @@ def print_tables(tables: Sequence[Table]) -> None:
     """
     shown = [table for table in tables if table.rows]
     if not sys.stdout.isatty():
-        sys.stdout.write("\n".join(map(plain_table, shown)))
+        _print("\n".join(map(plain_table, shown)))
         return
     from rich.text import Text
 
@@ -118,7 +129,7 @@ def _console() -> Console:
 
     class QuietConsole(Console):
         def on_broken_pipe(self) -> None:
-            raise BrokenPipeError  # main() ends quietly; rich itself would exit with status 1
+            raise ReaderGoneError  # rich itself would exit with status 1
 
     return QuietConsole(highlight=False)
 
@@ -147,7 +158,7 @@ def print_panel(title: str, pairs: Sequence[tuple[str, str]], subtitle: str = ""
         width = max(len(label) for label, _ in pairs)
         lines = [title, subtitle] if subtitle else [title]
         lines += [f"{label.ljust(width)}  {value}" for label, value in pairs]
-        sys.stdout.write("\n".join(lines) + "\n")
+        _print("\n".join(lines) + "\n")
         return
     from rich.panel import Panel
     from rich.table import Table as RichTable
@@ -165,7 +176,7 @@ def print_panel(title: str, pairs: Sequence[tuple[str, str]], subtitle: str = ""
 def print_text(text: str) -> None:
     """Print paragraphs, wrapped to the terminal if there is one."""
     if not sys.stdout.isatty():
-        sys.stdout.write(text + "\n")
+        _print(text + "\n")
         return
     from rich.text import Text
 
@@ -187,7 +198,7 @@ def progress_bar() -> Iterator[Progress | None]:
         console=Console(stderr=True), transient=True,
     )  # fmt: skip
     with bars:
-        task = bars.add_task("", total=None)
+        task = bars.add_task("starting", total=None)
 
         def move(label: str, done: int, total: int) -> None:
             bars.update(task, description=label, completed=done, total=total or None)

@@ -51,7 +51,7 @@ def _sources(kind: ListKind) -> tuple[dict[str, Path], Callable[[str], dict[str,
         from accelsim.workload.models import model_files
 
         return model_files(), _model
-    from accelsim.arch.loader import spec_files
+    from accelsim.arch.raw import spec_files
 
     singular, describe = {
         ListKind.CHIPS: ("chip", _chip),

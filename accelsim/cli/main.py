@@ -16,6 +16,7 @@ import typer
 
 from accelsim import __version__
 from accelsim.cli import demo, listing, predict, run, schema, show, sweep
+from accelsim.cli.console import ReaderGoneError
 from accelsim.errors import AccelsimError
 
 DEBUG_VARIABLE = "ACCELSIM_DEBUG"
@@ -73,11 +74,13 @@ def run_cli(arguments: Sequence[str]) -> int:
         command = typer.main.get_command(app)
         status = command.main(list(arguments), prog_name="accelsim", standalone_mode=False)
         sys.stdout.flush()
-    except BrokenPipeError:
+    except (BrokenPipeError, ReaderGoneError):
         _silence_stdout()
         return 141
     except (KeyboardInterrupt, typer.Abort):
         return _interrupted()
+    except SystemExit as end:  # shell completion ends so
+        return end.code if isinstance(end.code, int) else 0
     except Exception as error:  # the one place where every error becomes words
         if os.environ.get(DEBUG_VARIABLE):
             raise

@@ -28,7 +28,7 @@ def show(
 
 
 def _load(name: str) -> Shown:
-    from accelsim.arch.loader import is_path, spec_files
+    from accelsim.arch.raw import is_path, spec_files
     from accelsim.errors import SpecError, suggest
     from accelsim.workload.models import model_files
 
@@ -55,12 +55,18 @@ def _load_path(path: str) -> Shown:
     if not path.endswith((".yaml", ".yml")):
         return _describe("model", path)
     tree = read_yaml(path, SpecError).tree
-    keys = set(tree) if isinstance(tree, dict) else set()
-    if "model_type" in keys:
-        return _describe("model", path)
-    if "levels" in keys:
-        return _describe("system", path)
-    return _describe("memory" if "pin_rate" in keys else "chip", path)
+    return _describe(_kind(tree) if isinstance(tree, dict) else "chip", path)
+
+
+def _kind(tree: dict[str, Any]) -> str:
+    """Tell what a file describes from its keys, or from what it extends."""
+    from accelsim.arch.raw import spec_files
+
+    for key, kind in (("model_type", "model"), ("levels", "system"), ("pin_rate", "memory")):
+        if key in tree:
+            return kind
+    parent = tree.get("extends")
+    return next((kind for kind in ("system", "memory") if parent in spec_files(kind)), "chip")
 
 
 def _describe(kind: str, name: str) -> Shown:

@@ -158,7 +158,7 @@ def _check_objectives(space: Space, document: Document) -> None:
 
 
 def _check_spec_values(space: Space, document: Document, targets: tuple[str, ...]) -> None:
-    """Try every spec value alone, on top of the base, on every chip until one accepts it."""
+    """Try each spec value alone, on top of the base, on every chip until one accepts it."""
     overrides: dict[str, Any] = {}
     for key, value in space.base.items():
         if role_of(key) == "spec":
@@ -167,9 +167,12 @@ def _check_spec_values(space: Space, document: Document, targets: tuple[str, ...
     for parameter in space.parameters:
         if parameter.role == "spec":
             path = override_path(parameter.path)
-            for i, value in enumerate(parameter.values):
+            values = parameter.values
+            # What lies between two legal ends of a range is legal: no need to try a million.
+            listed = "values" in document.tree["parameters"][parameter.path]
+            for i in range(len(values)) if listed else (0, len(values) - 1):
                 keys = ("parameters", parameter.path, "values", i)
-                _check_on_some(document, keys, targets, {**overrides, path: value})
+                _check_on_some(document, keys, targets, {**overrides, path: values[i]})
 
 
 def _check_on_some(

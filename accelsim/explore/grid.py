@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from accelsim.arch.loader import is_path
+from accelsim.arch.raw import is_path
 from accelsim.arch.system import SystemSpec
 from accelsim.scenarios.options import RunOptions
 

@@ -18,7 +18,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, WithJsonSchema
 
-from accelsim.arch.loader import validate
+from accelsim.arch.validation import validate
 from accelsim.documents import Document, parse_yaml, read_text
 from accelsim.errors import SpecError, suggest
 from accelsim.explore.check import check_space

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -93,8 +94,8 @@ class ResultTable:
 
         rows = np.flatnonzero(self._state != _MISSING).astype(np.int64)
         columns: dict[str, Any] = {"point": pa.array(rows)}
-        for parameter, positions in self._positions(rows):
-            for name, values in parameter_columns(parameter).items():
+        for axis, positions in zip(self._axes, self._positions(rows), strict=True):
+            for name, values in axis.items():
                 columns[name] = values.take(pa.array(positions))
         status = pa.array(["error", "ok"]).take(pa.array((self._state[rows] == _OK).astype("i8")))
         columns["status"] = status
@@ -105,14 +106,16 @@ class ResultTable:
         columns["bottleneck"] = pa.array(self._bottleneck[rows], pa.string())
         return pa.table(columns).replace_schema_metadata(_metadata(self.space))
 
-    def _positions(
-        self, rows: npt.NDArray[np.int64]
-    ) -> list[tuple[Parameter, npt.NDArray[np.int64]]]:
+    @cached_property
+    def _axes(self) -> list[dict[str, pa.Array]]:
+        return [parameter_columns(parameter) for parameter in self.space.parameters]
+
+    def _positions(self, rows: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
         """Which value each parameter has in each row: `Space.choice` for all rows at once."""
         found = []
         for parameter in reversed(self.space.parameters):
             rows, positions = np.divmod(rows, len(parameter.values))
-            found.append((parameter, positions))
+            found.append(positions)
         return found[::-1]
 
     def restore(self, table: pa.Table) -> None:

@@ -132,7 +132,6 @@ def _steps_per_task(problem: AttentionProblem, tiling: AttentionTiling) -> tuple
         edges = 2.0 if problem.span < problem.kv_len else 1.0
         longest = min(keys, float(problem.span + positions - 1))
         mean = keys * problem.density + 0.5 * edges * max(positions, tiling.tile_kv)
-        mean = min(mean, longest)
     else:
         mean = longest = keys
     most = math.ceil(longest / tiling.split_kv / tiling.tile_kv)
@@ -151,9 +150,10 @@ def _core_seconds(
     if tasks <= machine.cores:
         steps = longest  # of the query tile that sees most keys
     elif problem.masked == 1:
-        steps = mean * tasks / machine.cores + 0.5 * (longest - mean)  # long tasks start first
+        # Long tasks start first; no core ends before the longest has run.
+        steps = max(longest, mean * tasks / machine.cores + 0.5 * (longest - mean))
     else:
-        steps = mean * math.ceil(tasks / machine.cores)
+        steps = mean * np.ceil(tasks / machine.cores)
     per_step = tile_cycles(machine, tiling.tile_q, tiling.tile_kv, problem.head_dim)
     per_step += tile_cycles(machine, tiling.tile_q, problem.v_head_dim, tiling.tile_kv)
     pairs = steps * tiling.tile_q * tiling.tile_kv
@@ -219,10 +219,10 @@ def attention_cost(
 
 @kernel
 def _first_tile_kv(machine: Machine) -> int:
-    """Smallest key tile worth trying: one fold of an array; 16 keys fit 48 KiB of scratchpad."""
+    """Smallest key tile worth trying: one fold of an array, or 8 keys (fits 32 KiB)."""
     if machine.style == WEIGHT_STATIONARY:
-        return max(16, min(machine.rows, 128))
-    return 16
+        return max(8, min(machine.rows, 128))
+    return 8
 
 
 @kernel

@@ -170,7 +170,7 @@ def matmul_cost(machine: Machine, problem: Problem, tiling: Tiling) -> MatmulCos
         * ceil_div(problem.n, tiling.tile_n) * tiling.split_k
     )  # fmt: skip
     active = int(min(float(machine.cores), tiles))
-    waves = math.ceil(tiles / machine.cores)
+    waves = np.ceil(tiles / machine.cores)  # a float: the count may exceed 64 bits
     cycles = waves * tile_cycles(machine, tiling.tile_m, tiling.tile_n, depth)
     compute_s = (cycles + fill_cycles(machine)) / machine.clock_hz
 
@@ -257,6 +257,38 @@ def _max_split(machine: Machine, problem: Problem) -> int:
 
 
 @kernel
+def is_better(cost: MatmulCost, best: MatmulCost) -> bool:
+    """Faster, or as fast with less main-memory traffic."""
+    if cost.latency_s < best.latency_s * (1.0 - 1e-9):
+        return True
+    moved = cost.dram_read_bytes + cost.dram_write_bytes
+    least = best.dram_read_bytes + best.dram_write_bytes
+    return cost.latency_s <= best.latency_s * (1.0 + 1e-9) and moved < least
+
+
+@kernel
+def _search_depth(
+    machine: Machine, problem: Problem, tile_m: int, tile_n: int, split: int
+) -> tuple[Tiling, MatmulCost, int]:
+    """Try every step along k and every loop order for one output tile and split."""
+    best = Tiling(0, 0, 0, 0, 0)
+    best_cost = MatmulCost(np.inf, 0.0, 0.0, 0.0, np.inf, 0.0, 0.0, 0.0, 0)
+    tried = 0
+    depth = ceil_div(problem.k, split)
+    tile_k = next_tile(0, _first_step(machine), depth)
+    while tile_k > 0:
+        for kept in range(_loop_orders(machine)):
+            tiling = Tiling(tile_m, tile_n, tile_k, kept, split)
+            if fits(machine, problem, tiling):
+                tried += 1
+                cost = matmul_cost(machine, problem, tiling)
+                if is_better(cost, best_cost):
+                    best, best_cost = tiling, cost
+        tile_k = next_tile(tile_k, _first_step(machine), depth)
+    return best, best_cost, tried
+
+
+@kernel
 def search(machine: Machine, problem: Problem) -> tuple[Tiling, MatmulCost, int]:
     """Try every legal tiling; return the best, its cost and the number of candidates tried.
 
@@ -267,36 +299,18 @@ def search(machine: Machine, problem: Problem) -> tuple[Tiling, MatmulCost, int]
     tried = 0
     split = 1
     while split <= _max_split(machine, problem):
-        depth = ceil_div(problem.k, split)
         tile_m = next_tile(0, machine.tile_m, problem.m)
         while tile_m > 0:
             tile_n = next_tile(0, machine.tile_n, problem.n)
             while tile_n > 0:
-                tile_k = next_tile(0, _first_step(machine), depth)
-                while tile_k > 0:
-                    for kept in range(_loop_orders(machine)):
-                        tiling = Tiling(tile_m, tile_n, tile_k, kept, split)
-                        if not fits(machine, problem, tiling):
-                            continue
-                        tried += 1
-                        cost = matmul_cost(machine, problem, tiling)
-                        if is_better(cost, best_cost):
-                            best, best_cost = tiling, cost
-                    tile_k = next_tile(tile_k, _first_step(machine), depth)
+                tiling, cost, count = _search_depth(machine, problem, tile_m, tile_n, split)
+                tried += count
+                if count > 0 and is_better(cost, best_cost):
+                    best, best_cost = tiling, cost
                 tile_n = next_tile(tile_n, machine.tile_n, problem.n)
             tile_m = next_tile(tile_m, machine.tile_m, problem.m)
         split *= 2
     return best, best_cost, tried
-
-
-@kernel
-def is_better(cost: MatmulCost, best: MatmulCost) -> bool:
-    """Faster, or as fast with less main-memory traffic."""
-    if cost.latency_s < best.latency_s * (1.0 - 1e-9):
-        return True
-    moved = cost.dram_read_bytes + cost.dram_write_bytes
-    least = best.dram_read_bytes + best.dram_write_bytes
-    return cost.latency_s <= best.latency_s * (1.0 + 1e-9) and moved < least
 
 
 @parallel_kernel

@@ -8,7 +8,7 @@ from __future__ import annotations
 import html
 from dataclasses import dataclass
 
-from accelsim.report.words import percent, role_word
+from accelsim.report.words import percent, role_word, short_name
 from accelsim.results.run_result import OpRow, RunResult
 from accelsim.units import format_si
 
@@ -93,7 +93,7 @@ def _op_cells(row: OpRow, total_s: float, several_stages: bool) -> tuple[str, ..
     spent_s = row.latency_s * row.count
     return (
         block,
-        row.name,
+        short_name(row.name),
         f"{row.count:,.6g}",
         format_si(row.latency_s, "s"),
         format_si(spent_s, "s"),

@@ -65,6 +65,8 @@ class Row:
         """Return a whole number from 1 to 2^40."""
         text = self.text(name, None if default is None else str(default))
         try:
+            if "_" in text or not text.isascii():
+                raise ValueError
             value = float(text)
         except ValueError:
             raise WorkloadError(f"{self.where}: {name} is '{text}', expected a number") from None
@@ -181,6 +183,7 @@ def _attention(row: Row) -> Attention:
     heads, head_dim = row.size("heads"), row.size("head_dim")
     q_len, dtype = row.size("q_len"), row.dtype(default="bf16")
     causal = row.flag("causal", True)
+    _check_product(row, "heads x q_len", heads * q_len)
     try:
         return Attention(
             "attention", batch=row.size("batch", 1), heads=heads,
@@ -192,6 +195,11 @@ def _attention(row: Row) -> Attention:
         raise WorkloadError(f"{row.where}: {error}") from None
 
 
+def _check_product(row: Row, name: str, value: int) -> None:
+    if value > _LARGEST:
+        raise WorkloadError(f"{row.where}: {name} is {value}, expected at most 2^40")
+
+
 def _moe(row: Row) -> tuple[Op, ...]:
     """Permute, two grouped matmuls around the gate, weighted sum; router logits are given."""
     tokens, hidden, inter = row.size("tokens"), row.size("hidden"), row.size("inter")
@@ -201,6 +209,7 @@ def _moe(row: Row) -> tuple[Op, ...]:
         raise WorkloadError(
             f"{row.where}: experts_local {local} and topk {topk} must not exceed experts {experts}"
         )
+    _check_product(row, "tokens x topk", tokens * topk)
     dtype = row.dtype(default="bf16")
     copies = max(1, round(tokens * topk * local / experts))
     active = expected_active_experts(tokens, experts, topk) * local / experts

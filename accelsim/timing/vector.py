@@ -24,7 +24,7 @@ def vector_times(group: Group, chip: Chip) -> tuple[dict[str, float], Activity]:
     spec, scalars = chip.spec, chip.calibration
     moved = group.traffic.total
     head = group.head
-    pieces = math.ceil(moved / _BYTES_PER_CORE)
+    pieces = max(1.0, moved / _BYTES_PER_CORE)
     sweeps = 0
     for op in group.ops:
         if isinstance(op, Vector) and op.function.reductions:

@@ -52,13 +52,13 @@ def attention_ops(context: BuildContext, window: int | None) -> tuple[Op, ...]:
 
 
 def _per_head_norms(context: BuildContext) -> list[Op]:
-    """Return the norms of q and k: rows are heads, and all heads share one gain."""
+    """Return the norms of q and k: rows are heads, and all heads share one gain without bias."""
     attention, norm = context.config.attention, context.config.norm
     width = attention.head_dim
     return [
         context.vector(
             f"attention.{which}_norm", norm.kind, width, shard="heads",
-            rows=context.tokens * heads, weights=norm.parameters(width), after=after,
+            rows=context.tokens * heads, weights=width, after=after,
         )
         for which, heads, after in (
             ("q", attention.n_heads, ("attention.qkv",)),

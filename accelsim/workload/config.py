@@ -20,7 +20,7 @@ from accelsim.workload.layer_config import (
     PositionConfig,
     PrecisionConfig,
 )
-from accelsim.workload.sizes import check_sizes
+from accelsim.workload.sizes import LAYER_LIMIT, check_sizes
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,8 @@ class ModelConfig:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        check_sizes(self, "n_layers", "d_model")
+        check_sizes(self, "n_layers", most=LAYER_LIMIT)
+        check_sizes(self, "d_model")
         dense = set(range(self.n_layers)) if self.moe is None else set(self.moe.dense_layers)
         if dense and self.mlp is None:
             raise WorkloadError(f"{self.name}: a layer without experts needs an mlp")

@@ -47,7 +47,8 @@ FAMILIES: dict[str, Family] = {
     "gpt2": Family(
         hf_dense.gpt2,
         (
-            "attn_pdrop", "embd_pdrop", "n_ctx", "reorder_and_upcast_attn",
+            "_num_labels", "attn_pdrop", "embd_pdrop", "n_ctx", "n_special",
+            "predict_special_tokens", "reorder_and_upcast_attn",
             "scale_attn_by_inverse_layer_idx", "scale_attn_weights", "summary_activation",
             "summary_first_dropout", "summary_proj_to_labels", "summary_type",
             "summary_use_proj",

@@ -69,7 +69,7 @@ def llama(reader: ConfigReader, name: str) -> ModelConfig:
 
 def mistral(reader: ConfigReader, name: str) -> ModelConfig:
     """Mistral: a sliding window in all layers, or none."""
-    layers = tuple(range(reader.size("num_hidden_layers")))
+    layers = tuple(range(reader.layers()))
     window = uniform_window(reader.optional_size("sliding_window"), layers)
     attention = grouped_attention(reader, window=window)
     return _llama_lineage(reader, name, attention, gated_mlp(reader))
@@ -77,7 +77,7 @@ def mistral(reader: ConfigReader, name: str) -> ModelConfig:
 
 def qwen_window(reader: ConfigReader) -> WindowConfig | None:
     """Return Qwen's window: off unless use_sliding_window, then from max_window_layers on."""
-    n_layers = reader.size("num_hidden_layers")
+    n_layers = reader.layers()
     listed = reader.layer_types(n_layers)
     size = reader.optional_size("sliding_window")
     first = reader.size("max_window_layers", 28, least=0)
@@ -104,7 +104,7 @@ def qwen3(reader: ConfigReader, name: str) -> ModelConfig:
 
 def phi3(reader: ConfigReader, name: str) -> ModelConfig:
     """Phi-3 and Phi-4: fused projections, a window in all layers, rotation of a part."""
-    layers = tuple(range(reader.size("num_hidden_layers")))
+    layers = tuple(range(reader.layers()))
     window = uniform_window(reader.optional_size("sliding_window"), layers)
     reader.only("attention_bias", False)
     attention = grouped_attention(reader, window=window)
@@ -129,7 +129,7 @@ def _llama_lineage(
     return ModelConfig(
         name=name,
         family=reader.tree["model_type"],
-        n_layers=reader.size("num_hidden_layers"),
+        n_layers=reader.layers(),
         d_model=reader.size("hidden_size"),
         embedding=EmbeddingConfig(reader.size("vocab_size")),
         position=position or rotary(reader),
@@ -143,7 +143,7 @@ def _llama_lineage(
 
 def gemma2(reader: ConfigReader, name: str) -> ModelConfig:
     """Gemma 2: local and global layers in turn, four norms per layer, softcaps."""
-    n_layers = reader.size("num_hidden_layers")
+    n_layers = reader.layers()
     local = reader.layer_types(n_layers)
     if local is None:
         local = tuple(range(0, n_layers, 2))
@@ -152,7 +152,7 @@ def gemma2(reader: ConfigReader, name: str) -> ModelConfig:
 
 def gemma3(reader: ConfigReader, name: str) -> ModelConfig:
     """Gemma 3 (its text model): five local layers per global one, norms on q and k."""
-    n_layers = reader.size("num_hidden_layers")
+    n_layers = reader.layers()
     pattern = reader.size("sliding_window_pattern", reader.raw("_sliding_window_pattern", 6))
     reader.only("use_bidirectional_attention", False)
     local = reader.layer_types(n_layers)
@@ -172,7 +172,7 @@ def _gemma(
     return ModelConfig(
         name=name,
         family=reader.tree["model_type"],
-        n_layers=reader.size("num_hidden_layers"),
+        n_layers=reader.layers(),
         d_model=reader.size("hidden_size"),
         embedding=EmbeddingConfig(reader.size("vocab_size", 262_208), scaled=True),
         position=rotary(reader, reader.size("max_position_embeddings", 131_072)),
@@ -200,7 +200,7 @@ def gpt2(reader: ConfigReader, name: str) -> ModelConfig:
     return ModelConfig(
         name=name,
         family="gpt2",
-        n_layers=reader.size("n_layer"),
+        n_layers=reader.layers("n_layer"),
         d_model=d_model,
         embedding=EmbeddingConfig(reader.size("vocab_size")),
         position=PositionConfig("learned", reader.size("n_positions", 1024)),
@@ -223,7 +223,7 @@ def gpt_neox(reader: ConfigReader, name: str) -> ModelConfig:
     return ModelConfig(
         name=name,
         family="gpt_neox",
-        n_layers=reader.size("num_hidden_layers"),
+        n_layers=reader.layers(),
         d_model=d_model,
         embedding=EmbeddingConfig(reader.size("vocab_size")),
         position=PositionConfig(
@@ -255,7 +255,7 @@ def opt(reader: ConfigReader, name: str) -> ModelConfig:
     return ModelConfig(
         name=name,
         family="opt",
-        n_layers=reader.size("num_hidden_layers"),
+        n_layers=reader.layers(),
         d_model=d_model,
         embedding=EmbeddingConfig(reader.size("vocab_size")),
         position=PositionConfig(
@@ -279,7 +279,7 @@ def bert(reader: ConfigReader, name: str) -> ModelConfig:
     return ModelConfig(
         name=name,
         family="bert",
-        n_layers=reader.size("num_hidden_layers"),
+        n_layers=reader.layers(),
         d_model=d_model,
         embedding=EmbeddingConfig(
             reader.size("vocab_size"), token_types=reader.size("type_vocab_size", 2), norm=True

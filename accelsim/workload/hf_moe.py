@@ -24,7 +24,7 @@ from accelsim.workload.layer_config import (
 
 def mixtral(reader: ConfigReader, name: str) -> ModelConfig:
     """Mixtral: experts in every layer."""
-    layers = tuple(range(reader.size("num_hidden_layers")))
+    layers = tuple(range(reader.layers()))
     window = uniform_window(reader.optional_size("sliding_window"), layers)
     moe = MoeConfig(_experts(reader, "num_local_experts"), _topk(reader), gated_mlp(reader))
     return _moe_model(reader, name, grouped_attention(reader, window=window), moe)
@@ -32,7 +32,7 @@ def mixtral(reader: ConfigReader, name: str) -> ModelConfig:
 
 def qwen3_moe(reader: ConfigReader, name: str) -> ModelConfig:
     """Qwen 3 with experts: norms on q and k, no shared expert."""
-    n_layers = reader.size("num_hidden_layers")
+    n_layers = reader.layers()
     step = reader.size("decoder_sparse_step", 1)
     listed = reader.raw("mlp_only_layers", [])
     whole = isinstance(listed, list) and all(type(i) is int and 0 <= i < n_layers for i in listed)
@@ -52,7 +52,7 @@ def qwen3_moe(reader: ConfigReader, name: str) -> ModelConfig:
 
 def gpt_oss(reader: ConfigReader, name: str) -> ModelConfig:
     """gpt-oss: windows in every second layer, attention sinks, biases everywhere."""
-    n_layers = reader.size("num_hidden_layers")
+    n_layers = reader.layers()
     local = reader.layer_types(n_layers)
     if local is None:
         local = tuple(range(0, n_layers, 2))
@@ -106,7 +106,7 @@ def deepseek_v3(reader: ConfigReader, name: str) -> ModelConfig:
         topk=_topk(reader),
         expert=MlpConfig(width, True, activation),
         shared=MlpConfig(n_shared * width, True, activation) if n_shared else None,
-        dense_layers=tuple(range(min(n_dense, reader.size("num_hidden_layers")))),
+        dense_layers=tuple(range(min(n_dense, reader.layers()))),
         router_bias=True,
     )
     extra = reader.size("num_nextn_predict_layers", 0, least=0)
@@ -140,7 +140,7 @@ def _moe_model(
     return ModelConfig(
         name=name,
         family=reader.tree["model_type"],
-        n_layers=reader.size("num_hidden_layers"),
+        n_layers=reader.layers(),
         d_model=reader.size("hidden_size"),
         embedding=EmbeddingConfig(reader.size("vocab_size")),
         position=rotary(reader),

@@ -9,7 +9,7 @@ from typing import Any
 from accelsim.documents import Document, Path_, dotted
 from accelsim.errors import WorkloadError, suggest
 from accelsim.workload.layer_config import Activation
-from accelsim.workload.sizes import SIZE_LIMIT
+from accelsim.workload.sizes import LAYER_LIMIT, SIZE_LIMIT
 
 _REQUIRED: Any = object()
 
@@ -86,15 +86,19 @@ class ConfigReader:
             raise self.error(key, "missing, the architecture is not complete without it")
         return default
 
-    def size(self, key: str, default: Any = _REQUIRED, least: int = 1) -> int:
-        """Return a whole number from `least` to `SIZE_LIMIT`."""
+    def size(
+        self, key: str, default: Any = _REQUIRED, least: int = 1, most: int = SIZE_LIMIT
+    ) -> int:
+        """Return a whole number from `least` to `most`."""
         value = self.raw(key, default)
         whole = isinstance(value, int) and not isinstance(value, bool)
-        if not whole or not least <= value <= SIZE_LIMIT:
-            raise self.error(
-                key, f"got {value!r}, expected a whole number from {least} to {SIZE_LIMIT}"
-            )
+        if not whole or not least <= value <= most:
+            raise self.error(key, f"got {value!r}, expected a whole number from {least} to {most}")
         return int(value)
+
+    def layers(self, key: str = "num_hidden_layers") -> int:
+        """Return the depth of the model."""
+        return self.size(key, most=LAYER_LIMIT)
 
     def optional_size(self, key: str) -> int | None:
         """Return a whole number, or None where the field is absent or null."""

@@ -216,6 +216,10 @@ class HeadConfig:
     softcap: bool = False
     pooler: bool = False
 
+    def __post_init__(self) -> None:
+        if self.tied and self.bias:
+            raise WorkloadError("HeadConfig: a bias on tied logits is not modelled")
+
 
 @dataclass(frozen=True)
 class PrecisionConfig:

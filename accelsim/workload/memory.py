@@ -162,14 +162,31 @@ def _kept_input_bytes(op: Op) -> float:
 
 
 def weight_bytes(blocks: Iterable[Block]) -> float:
-    """Return the storage of all parameters, each in its own format [B]."""
+    """Return the storage of all parameters, each in its own format [B].
+
+    Notes
+    -----
+    Biases of quantized weights stay in 16 bits, as in the released checkpoints.
+    """
     total = 0.0
     for block in blocks:
         for op in block.ops:
             stored = getattr(op, "weight_dtype", None)
-            if stored is not None and op.parameters:
-                total += block.repeat * op.parameters * find_dtype(stored).bytes
+            if stored is None or not op.parameters:
+                continue
+            width = find_dtype(stored).bytes
+            biases = _biases(op)
+            total += block.repeat * (op.parameters - biases) * width
+            total += block.repeat * biases * max(width, 2.0)
     return total
+
+
+def _biases(op: Op) -> float:
+    if isinstance(op, MatMul) and op.bias:
+        return float(op.batch * op.n)
+    if isinstance(op, GroupedMatMul) and op.bias:
+        return float(op.groups * op.n)
+    return 0.0
 
 
 def kv_cache_bytes(blocks: Iterable[Block], cache_dtype: str) -> float:

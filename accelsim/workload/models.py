@@ -60,9 +60,8 @@ def _read(path: Path, name: str) -> ModelConfig:
         raise WorkloadError(f"{document.where()}: expected the keys {', '.join(_KEYS)}")
     for key in tree:
         if key not in _KEYS:
-            raise WorkloadError(
-                f"{document.where((key,))}: unknown key {key}: {suggest(key, _KEYS)}"
-            )
+            where = document.where((key,))
+            raise WorkloadError(f"{where}: unknown key '{key}': {suggest(key, _KEYS)}")
     if "config" not in tree:
         raise WorkloadError(f"{document.where()}: the key 'config' is missing")
     name = tree.get("name", name)

@@ -78,7 +78,8 @@ def build_graph(config: ModelConfig, options: PhaseOptions) -> Graph:
     Raises
     ------
     WorkloadError
-        If an encoder is asked to decode, or the context exceeds a learned position table.
+        If an encoder is asked to decode, the context exceeds a learned position table, or
+        training is asked for in an integer format.
     """
     context = _context(config, options)
     _check_phase(config, options, context.kv_len)
@@ -126,6 +127,11 @@ def _check_phase(config: ModelConfig, options: PhaseOptions, kv_len: int) -> Non
     if options.phase == "decode" and config.is_encoder:
         raise WorkloadError(
             f"{config.name} is an encoder and has no decode phase, use prefill or train"
+        )
+    if options.phase == "train" and find_dtype(options.dtype or config.dtype).kind == "int":
+        raise WorkloadError(
+            f"{config.name}: training in {options.dtype or config.dtype} has no gradients to speak "
+            "of, use a floating-point dtype such as bf16 or fp8"
         )
     position = config.position
     if position.kind == "learned" and kv_len > position.max_positions:

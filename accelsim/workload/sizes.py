@@ -5,17 +5,18 @@ from __future__ import annotations
 from accelsim.errors import WorkloadError, suggest
 
 SIZE_LIMIT = 10_000_000
+LAYER_LIMIT = 10_000
 
 
-def check_sizes(group: object, *names: str, least: int = 1) -> None:
-    """Require whole numbers from `least` to `SIZE_LIMIT` in these fields."""
+def check_sizes(group: object, *names: str, least: int = 1, most: int = SIZE_LIMIT) -> None:
+    """Require whole numbers from `least` to `most` in these fields."""
     for name in names:
         value = getattr(group, name)
         whole = isinstance(value, int) and not isinstance(value, bool)
-        if not whole or not least <= value <= SIZE_LIMIT:
+        if not whole or not least <= value <= most:
             raise WorkloadError(
                 f"{type(group).__name__}.{name} is {value!r}, "
-                f"expected a whole number from {least} to {SIZE_LIMIT}"
+                f"expected a whole number from {least} to {most}"
             )
 
 

@@ -6,7 +6,7 @@ instead of 2 (a fused kernel computes the scores again), or 4 where the scores w
 
 References
 ----------
-Dao, FlashAttention-2, arXiv 2307.08691, section 3.1 (five matmuls); Rajbhandari et al., ZeRO,
+Dao, FlashAttention-2, arXiv 2307.08691, section 4.1 (five matmuls); Rajbhandari et al., ZeRO,
 arXiv 1910.02054, section 3.1 (16 bytes per parameter); Korthikanti et al., arXiv 2205.05198.
 """
 

@@ -89,7 +89,9 @@ def hidden_imports(module: Module) -> Iterator[str]:
 
 
 def test_no_accelsim_import_hides_in_a_function() -> None:
-    offences = [line for module in checked() for line in hidden_imports(module)]
+    # The command line imports inside its commands, so that --help answers at once.
+    outside = [module for module in checked() if module.package != "cli"]
+    offences = [line for module in outside for line in hidden_imports(module)]
     complain("accelsim imports stand at the head of the file, where a reader looks", offences)
 
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from accelsim.arch import loader
 from accelsim.arch.chip import Chip
 from accelsim.arch.loader import load_chip, load_memory, load_system, spec_files
-from accelsim.arch.provenance import UNSOURCED, Provenance, collect
+from accelsim.arch.provenance import UNSOURCED, Provenance
+from accelsim.arch.raw import read_raw
 
 CHIPS = tuple(spec_files("chip"))
 SYSTEMS = tuple(spec_files("system"))
@@ -60,7 +60,7 @@ def unsourced(rows: tuple[Provenance, ...]) -> list[str]:
 
 def values_of(name: str, kind: str) -> tuple[Provenance, ...]:
     """The values of a memory or system with what it inherits; only chips keep theirs."""
-    return collect(loader._read(name, kind).tree)
+    return read_raw(name, kind).provenance
 
 
 def unexplained(rows: tuple[Provenance, ...]) -> list[str]:

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from accelsim.arch.loader import load_chip, load_memory, load_system, override, spec_files
+from accelsim.arch.loader import load_chip, load_memory, load_system, spec_files
+from accelsim.arch.raw import RawSpec, override
+from accelsim.documents import Document
 from accelsim.errors import SpecError
 from tests.unit.arch.small_chip import SMALL_CHIP, spoiled, write_chip
 
@@ -141,8 +143,8 @@ def test_a_wrong_override_is_explained(path: str, value: Any, says: str, tmp_pat
 
 
 def test_override_names_its_origin() -> None:
-    with pytest.raises(SpecError, match=r"^--set: 'a\.b\.c': no key 'b'"):
-        override({"a": {}}, "a.b.c", 1)
+    with pytest.raises(SpecError, match=r"^override of x.yaml: 'a\.b\.c': no key 'b'"):
+        override(RawSpec(Document({"a": {}}, "x.yaml"), (), ()), {"a.b.c": 1})
 
 
 # --- systems

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from accelsim.arch.loader import load_chip, load_memory, spec_files
+from accelsim.arch.loader import load_chip, load_memory
+from accelsim.arch.raw import spec_files
 from accelsim.report.model_tables import model_data, model_tables
 from accelsim.report.spec_tables import chip_data, chip_tables, memory_data, memory_tables
 from accelsim.workload.models import load_model, model_files

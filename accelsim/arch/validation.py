@@ -1,0 +1,68 @@
+"""Raw trees to validated models, and validation errors in the words of the spec's author."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from accelsim.documents import Document, Path_, dotted
+from accelsim.errors import SpecError, suggest
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+def validate(model: type[_Model], document: Document) -> _Model:
+    """Validate a raw tree; the error names file, line, dotted path and the nearest key."""
+    try:
+        return model.model_validate(document.tree)
+    except ValidationError as problem:
+        # A wrong value says more than what is still missing around it.
+        rank = {"value_error": 0, "extra_forbidden": 1, "missing": 3}
+        errors = sorted(problem.errors(include_url=False), key=lambda e: rank.get(e["type"], 2))
+        keys = tuple(k for k in errors[0]["loc"] if k not in ("systolic", "tensor_core"))
+        more = f" ({len(errors) - 1} more problems in this file)" if len(errors) > 1 else ""
+        raise SpecError(_explain(model, document, keys, errors[0]) + more) from None
+
+
+def _explain(model: type[BaseModel], document: Document, keys: Path_, error: Any) -> str:
+    place = f"{document.where(keys)} {dotted(keys)}"
+    kind = error["type"]
+    if kind == "extra_forbidden":
+        known = _known_keys(model, keys[:-1])
+        return f"{place}: unknown key '{keys[-1]}', {suggest(str(keys[-1]), known)}"
+    if kind == "missing":
+        return f"{place}: the required key '{keys[-1]}' is missing"
+    message = str(error["msg"]).removeprefix("Value error, ")
+    got = error.get("input")
+    shown = f" (got {got!r})" if kind != "value_error" and isinstance(got, str | int) else ""
+    return f"{place}: {message}{shown}"
+
+
+def _known_keys(model: type[BaseModel], keys: Path_) -> list[str]:
+    """Keys that the section at `keys` accepts, found through the JSON Schema."""
+    schema = model.model_json_schema()
+    definitions = schema.get("$defs", {})
+    nodes = [schema]
+    for key in keys:
+        following: list[Any] = []
+        for found in nodes:
+            for part in _resolve(found, definitions):
+                inner = part.get("items") if isinstance(key, int) else None
+                inner = inner or part.get("properties", {}).get(key)
+                if inner is not None:
+                    following.append(inner)
+        nodes = following
+    parts = [part for node in nodes for part in _resolve(node, definitions)]
+    return [key for part in parts for key in part.get("properties", {})]
+
+
+def _resolve(node: Any, definitions: Mapping[str, Any]) -> list[Any]:
+    """Follow references and alternatives of a JSON Schema node to plain object schemas."""
+    if "$ref" in node:
+        return _resolve(definitions[node["$ref"].rsplit("/", 1)[-1]], definitions)
+    options = node.get("anyOf") or node.get("oneOf")
+    if options:
+        return [part for option in options for part in _resolve(option, definitions)]
+    return [node]

@@ -1,0 +1,44 @@
+"""Every kernel runs once as plain Python, in a process of its own, and answers the same."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+_SCRIPT = """
+import json
+import numpy as np
+from accelsim.kernels.attention import search_attention_many
+from accelsim.kernels.matmul import search_many
+from tests.oracle.machines import systolic_machine, tensor_core_machine
+
+answers = []
+sizes = np.array([[1, 5, 7, 9], [2, 20, 9, 40]])
+traits = np.array([[2.0, 2.0, 4.0, 1.0, 1.0, 1.0], [1.0, 0.5, 2.0, 0.0, 1.0, 1.0]])
+shapes = np.array([[2, 12, 20, 1, 4, 20, 16, 16, 32], [3, 4, 90, 0, 4, 90, 16, 16, 32]])
+kinds = np.array([[0.5, 2.0, 2.0, 2.0, 1.0, 1.0], [1.0, 2.0, 1.0, 2.0, 0.0, 1.0]])
+for machine in (tensor_core_machine(), systolic_machine(), systolic_machine(style=2, hides_load=1)):
+    tilings, costs = np.empty((2, 6), np.int64), np.empty((2, 9))
+    search_many(machine, sizes, traits, tilings, costs)
+    answers += [tilings.tolist(), costs.tolist()]
+    tilings, costs = np.empty((2, 4), np.int64), np.empty((2, 10))
+    search_attention_many(machine, shapes, kinds, tilings, costs)
+    answers += [tilings.tolist(), costs.tolist()]
+print(json.dumps(answers))
+"""
+
+
+def _answers(**environment: str) -> list[list[list[float]]]:
+    done = subprocess.run(
+        [sys.executable, "-c", _SCRIPT], capture_output=True, text=True, check=False,
+        env=os.environ | environment | {"PYTHONPATH": os.pathsep.join(p or "." for p in sys.path)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    answers: list[list[list[float]]] = json.loads(done.stdout)
+    return answers
+
+
+def test_compiled_and_plain_python_agree_to_the_last_bit() -> None:
+    assert _answers(NUMBA_DISABLE_JIT="1") == _answers(NUMBA_DISABLE_JIT="0")

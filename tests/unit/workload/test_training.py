@@ -1,0 +1,110 @@
+"""Is a training step three forward passes, and is its memory that of the papers?"""
+
+from __future__ import annotations
+
+import pytest
+
+from accelsim.workload.graph import Graph
+from accelsim.workload.models import load_model
+from accelsim.workload.ops import Attention, GroupedMatMul, MatMul, OptimizerStep
+from accelsim.workload.phases import PhaseOptions, build_graph
+
+MODELS = ["gpt2", "llama3.1-8b", "mixtral-8x7b", "deepseek-v3", "gpt-oss-120b", "bert-base"]
+
+
+def step(name: str, **options: object) -> Graph:
+    options.setdefault("input_len", 64)
+    return build_graph(load_model(name), PhaseOptions(phase="train", **options))  # type: ignore[arg-type]
+
+
+def flop(graph: Graph, kinds: type | tuple[type, ...], backward: bool) -> float:
+    return sum(
+        block.repeat * op.flop
+        for block, op in graph.ops()
+        if isinstance(op, kinds) and block.name.startswith("backward") == backward
+    )
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_backward_is_two_forwards_in_matmuls(name: str) -> None:
+    graph = step(name)
+    kinds = (MatMul, GroupedMatMul)
+    assert flop(graph, kinds, True) == 2 * flop(graph, kinds, False)
+
+
+def test_six_flop_per_parameter_and_token() -> None:
+    # Kaplan et al. 2020, section 2.1: C = 6 N D for the weights that multiply; plus attention.
+    model, tokens = load_model("llama3.1-8b"), 2 * 64
+    graph = step("llama3.1-8b", batch=2)
+    norms = (2 * 32 + 1) * 4096
+    multiplying = model.parameters - model.vocab_size * model.d_model - norms
+    attention = 2 * 32 * 4 * 128 * 32 * (64 * 65 // 2)
+    assert graph.flop == 6 * multiplying * tokens + 3.5 * attention
+
+
+@pytest.mark.parametrize(("keep_scores", "factor"), [(False, 2.5), (True, 2.0)])
+def test_attention_backward_has_five_or_four_matmuls(keep_scores: bool, factor: float) -> None:
+    graph = step("llama2-7b", keep_scores=keep_scores)
+    assert flop(graph, Attention, True) == factor * flop(graph, Attention, False)
+
+
+def test_recomputation_adds_the_layers_or_the_attention() -> None:
+    none, selective, full = (
+        step("llama2-7b", recompute=mode) for mode in ("none", "selective", "full")
+    )
+    attention = flop(none, Attention, False)
+    assert selective.flop - none.flop == attention
+    head = 2 * 64 * 4096 * 32000
+    matmuls = flop(none, MatMul, False) - head
+    assert full.flop - none.flop == matmuls + attention
+    assert none.parameters == selective.parameters == full.parameters == 6_738_415_616
+
+
+def korthikanti_layer_bytes(tokens: int, d_model: int, heads: int, seq: int) -> float:
+    return tokens * d_model * (34 + 5 * heads * seq / d_model)
+
+
+def test_gpt3_activations_are_those_of_korthikanti() -> None:
+    # Korthikanti et al. 2022, table 2, without parallelism: s b h L (34 + 5 a s / h), 34 s b h L
+    # with selective recomputation, 2 s b h L (and one live layer) with full. Outside the
+    # layers: final norm and logits' input 2 s b h each, logits in fp32 4 s b v (section 4.1).
+    seq, h, heads, layers = 2048, 12288, 96, 96
+    outside = seq * (2 * h + 2 * h + 4 * 50257)
+    layer = korthikanti_layer_bytes(seq, h, heads, seq)
+    kept = step("gpt3-175b", input_len=seq, keep_scores=True).footprint
+    assert kept.activations == layers * layer + outside
+    modes = {"selective": layers * 34 * seq * h, "full": layers * 2 * seq * h + 34 * seq * h}
+    for mode, expected in modes.items():
+        found = step("gpt3-175b", input_len=seq, keep_scores=True, recompute=mode).footprint
+        assert found.activations == expected + outside
+
+
+def test_mixed_precision_adam_takes_sixteen_bytes_per_parameter() -> None:
+    # Rajbhandari et al. 2020, section 3.1: 2 + 2 + 12 bytes.
+    footprint = step("gpt3-175b").footprint
+    parameters = load_model("gpt3-175b").parameters
+    states = footprint.weights + footprint.gradients + footprint.optimizer
+    assert states == 16 * parameters
+    assert footprint.kv_cache == 0
+    fp32 = step("gpt2", dtype="fp32").footprint
+    assert fp32.weights + fp32.gradients + fp32.optimizer == 16 * 124_439_808
+
+
+def test_optimizer_moves_the_whole_state() -> None:
+    graph = step("llama2-7b")
+    update = next(op for _, op in graph.ops() if isinstance(op, OptimizerStep))
+    # gradient 2, master and moments 12 in; master and moments 12 and weight 2 out
+    assert update.traffic.total == 28 * 6_738_415_616
+
+
+def test_quantized_checkpoints_are_trained_in_16_bits() -> None:
+    graph = step("deepseek-v3")
+    assert graph.footprint.weights == 2 * 671_026_419_200
+
+
+def test_weights_are_read_forward_and_backward_and_gradients_written() -> None:
+    graph = step("llama2-7b", batch=4)
+    weights = 2 * (6_738_415_616 - 32000 * 4096)
+    read = sum(b.repeat * op.traffic.weights for b, op in graph.ops() if isinstance(op, MatMul))
+    norms = 2 * (2 * 32 + 1) * 4096
+    assert read == 2 * (weights - norms)
