@@ -178,9 +178,16 @@ def load_system(name: str, overrides: Mapping[str, Any] | None = None) -> System
     return System(spec.name, spec.title, chip, spec.levels, (*sources, *chip.source_texts))
 
 
-def _is_system(name: str) -> bool:
+def _is_system(name: str, below: tuple[str, ...] = ()) -> bool:
+    """Tell a system from a chip by what the file states, else by what it extends."""
     if is_path(name):
-        return "levels" in read_raw(name, "system").document.tree
+        tree = read_yaml(name, SpecError).tree
+        if not isinstance(tree, dict) or "levels" in tree or "extends" not in tree:
+            return isinstance(tree, dict) and "levels" in tree
+        parent = str(tree["extends"])
+        parent = str(Path(name).parent / parent) if is_path(parent) else parent
+        # A circle is neither; reading it as a chip says so.
+        return parent not in below and _is_system(parent, (*below, name))
     if name in spec_files("system"):
         return True
     if name in spec_files("chip"):

@@ -14,7 +14,6 @@ from accelsim.errors import WorkloadError
 from accelsim.scenarios.options import ATTENTION, ENGINES, PHASES, RECOMPUTE, RunOptions
 
 if TYPE_CHECKING:
-    from accelsim.arch.chip import Chip
     from accelsim.results.run_result import RunResult
 
 _DTYPE_HELP = "bf16, fp16, fp8, int8, int4, ..."
@@ -84,7 +83,7 @@ def run(  # noqa: PLR0917  (typer calls it by keyword: one parameter per option)
     system = load_system(on, parse_overrides(overrides))
     with progress_bar() as progress:
         result = run_model(model, system, options, progress=progress)
-    _write(result, system.chip, _Files(plots, report, trace, csv))
+    _write(result, _Files(plots, report, trace, csv))
     emit(result.as_dict(), json_file, lambda: _show(result))
 
 
@@ -98,16 +97,16 @@ def _refuse_unbuilt(degrees: dict[str, int]) -> None:
             )
 
 
-def _write(result: RunResult, chip: Chip, files: _Files) -> None:
+def _write(result: RunResult, files: _Files) -> None:
     if files.plots is not None:
         from accelsim.report.figures import run_figures
 
-        names = ", ".join(path.name for path in run_figures(result, chip, files.plots))
+        names = ", ".join(path.name for path in run_figures(result, files.plots))
         note(f"pictures in {files.plots}: {names}")
     if files.report is not None:
         from accelsim.report.html_report import html_report
 
-        note(f"report: {html_report(result, chip, files.report)}")
+        note(f"report: {html_report(result, files.report)}")
     if files.trace is not None:
         from accelsim.report.trace import write_trace
 

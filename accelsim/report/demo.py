@@ -10,7 +10,6 @@ from typing import Any
 
 from accelsim.files import write_text
 from accelsim.report.comparison import Comparison, comparison_figure
-from accelsim.report.figures import shared_roof
 from accelsim.report.footprint import footprint_figure
 from accelsim.report.latency import latency_figure
 from accelsim.report.roofline import roofline_figure
@@ -170,9 +169,8 @@ def _pictures(runs: Sequence[DemoRun], root: Path) -> Iterator[tuple[str, Callab
         if run.case.model != runs[0].case.model:
             continue
         if run.case.batch == 1:
-            roof = shared_roof(run.system.chip)
             name = f"{stem}-roofline.png"
-            yield name, partial(roofline_figure, result, root / name, roof)
+            yield name, partial(roofline_figure, result, root / name)
         else:
             name = f"{stem}-memory.png"
             yield name, partial(footprint_figure, result, root / name)

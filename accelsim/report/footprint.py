@@ -34,33 +34,36 @@ def footprint_figure(result: RunResult, path: str | Path) -> Path:
         label = f"{role_word(role)} {format_si(size, 'B')}"
         colour = style.ROLE_COLOURS.get(role, style.GREY)
         axes.barh(
-            0, size / 1e9, left=left / 1e9, height=0.5, color=colour, edgecolor="white",
+            0, size, left=left, height=0.5, color=colour, edgecolor="white",
             linewidth=0.8, label=label, zorder=3,
         )  # fmt: skip
         left += size
     free = capacity - left
     if free > 0:
         axes.barh(
-            0, free / 1e9, left=left / 1e9, height=0.5, color="#f0f0f0", edgecolor=style.GREY,
+            0, free, left=left, height=0.5, color="#f0f0f0", edgecolor=style.GREY,
             linewidth=0.8, label=f"free {format_si(free, 'B')}", zorder=2,
         )  # fmt: skip
-    _mark_capacity(axes, capacity, exceeded=free < 0)
-    axes.set_xlim(0, max(left, capacity) / 1e9 * 1.06)
+    _mark_capacity(axes, capacity, need=left)
+    axes.set_xlim(0, max(left, capacity) * 1.06)
     axes.set_ylim(-0.45, 0.62)
     axes.set_yticks([])
-    axes.set_xlabel("memory of one device [GB = 10\N{SUPERSCRIPT NINE} bytes]")
+    axes.set_xlabel("memory of one device (1 GB = 10\N{SUPERSCRIPT NINE} bytes)")
+    axes.xaxis.set_major_formatter(lambda value, _: format_si(value, "B", 3))
     style.tidy(axes, "x")
     axes.spines["left"].set_visible(False)
     figure.legend(loc="outside lower left", ncols=5, fontsize=9.5, frameon=False)
     return style.save(figure, path)
 
 
-def _mark_capacity(axes: Axes, capacity: float, exceeded: bool) -> None:
-    colour = style.WARNING if exceeded else style.INK
-    axes.axvline(capacity / 1e9, color=colour, linewidth=2, zorder=4)
+def _mark_capacity(axes: Axes, capacity: float, need: float) -> None:
+    colour = style.WARNING if need > capacity else style.INK
+    axes.axvline(capacity, color=colour, linewidth=2, zorder=4)
+    beside = -5 if capacity > need / 3 else 5  # the side of the line with room for the text
     axes.annotate(
-        f"capacity {format_si(capacity, 'B')}", (capacity / 1e9, 0.62), xytext=(-5, -1),
-        textcoords="offset points", ha="right", va="top", fontsize=9.5, color=colour,
+        f"capacity {format_si(capacity, 'B')}", (capacity, 0.62), xytext=(beside, -1),
+        textcoords="offset points", ha="right" if beside < 0 else "left", va="top",
+        fontsize=9.5, color=colour,
     )  # fmt: skip
 
 

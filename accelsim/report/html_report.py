@@ -7,7 +7,6 @@ import html
 import tempfile
 from pathlib import Path
 
-from accelsim.arch.chip import Chip
 from accelsim.files import write_text
 from accelsim.report.figures import run_figures
 from accelsim.report.tables import bounds_table, memory_table, ops_table, to_html
@@ -33,20 +32,18 @@ tr.group td { border-top: 2px solid #bbb; } .num { text-align: right; }
 """.strip()
 
 
-def html_report(result: RunResult, chip: Chip, path: str | Path) -> Path:
+def html_report(result: RunResult, path: str | Path) -> Path:
     """Write the report of a run; it needs no other file and no network to be read.
 
     Parameters
     ----------
     result : RunResult
         What to report.
-    chip : Chip
-        The chip it ran on.
     path : str or Path
         The HTML file.
     """
     with tempfile.TemporaryDirectory() as folder:
-        pictures = [_picture(picture) for picture in run_figures(result, chip, folder)]
+        pictures = [_picture(picture) for picture in run_figures(result, folder)]
     title = html.escape(f"{result.model} {result.phase} on {result.system}")
     facts = "\n".join(
         f"<dt>{html.escape(label)}</dt><dd>{html.escape(value)}</dd>"

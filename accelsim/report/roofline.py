@@ -18,10 +18,11 @@ from accelsim.results.run_result import RunResult
 from accelsim.units import format_si
 
 _LABELLED = 7
+_FARTHEST_RIDGES = 50.0
 
 
 @dataclass(frozen=True)
-class Roof:
+class _Roof:
     """A sloped roof: a memory level and its bandwidth [B/s]."""
 
     name: str
@@ -42,7 +43,7 @@ class _Point:
         return math.sqrt((25 + 900 * self.share) / math.pi)
 
 
-def roofline_figure(result: RunResult, path: str | Path, shared: Roof | None = None) -> Path:
+def roofline_figure(result: RunResult, path: str | Path) -> Path:
     """Draw the roofline of a run.
 
     Parameters
@@ -51,13 +52,13 @@ def roofline_figure(result: RunResult, path: str | Path, shared: Roof | None = N
         What to draw.
     path : str or Path
         Picture file, ``.png`` or ``.svg``.
-    shared : Roof, optional
-        The chip's shared buffer, drawn as a second sloped roof.
 
     Notes
     -----
+    Roofs: peak compute, main memory, and the shared buffer where the chip has one.
     Horizontal: matrix FLOP per byte of main memory. Vertical: FLOP/s reached. The area of a dot
-    is its share of the time. Ops without matrix FLOP (norms, gathers) have no place in the plane;
+    is its share of the time. Intensities beyond 50 ridge points (ops that hardly touch main memory)
+    are drawn there. Ops without matrix FLOP (norms, gathers) have no place in the plane;
     the small print says how much time they take.
     """
     points = _points(result)
@@ -80,9 +81,10 @@ def roofline_figure(result: RunResult, path: str | Path, shared: Roof | None = N
     axes.yaxis.set_major_formatter(lambda value, _: format_si(value, "FLOP/s", 1))
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     style.tidy(axes)
-    obstacles = _draw_roofs(axes, result, shared, points)
+    obstacles = _draw_roofs(axes, result, points)
     bounds = [p.bound for p in points]
-    style.legend_of_bounds(axes, bounds, "limited by (area = share of time)")
+    if bounds:
+        style.legend_of_bounds(axes, bounds, "limited by (area = share of time)")
     obstacles.extend(axes.findobj(Legend))
     ordered = sorted(points, key=lambda p: -p.share)
     dots = [Dot(p.intensity, p.rate, f"{p.name} {percent(p.share)}", p.radius_pt) for p in ordered]
@@ -101,19 +103,21 @@ def _points(result: RunResult) -> list[_Point]:
     """Ops with matrix FLOP; equal ops of several blocks are one dot."""
     total_s = sum(row.latency_s * row.count for row in result.rows) or 1.0
     several = len({row.stage for row in result.rows}) > 1
+    farthest = _FARTHEST_RIDGES * result.peak_flop_per_s / result.peak_bytes_per_s
     merged: dict[tuple[str, float, float, str], float] = {}
     for row in result.rows:
         if row.flop and row.latency_s:
             name = f"{row.stage} {short_name(row.name)}" if several else short_name(row.name)
-            # An op served wholly from on-chip memory is drawn at one byte, the far right.
-            key = (name, row.flop / max(row.bytes, 1.0), row.flop / row.latency_s, row.bound)
+            # An op served from on-chip memory has no end to its intensity: the far right.
+            intensity = min(row.flop / max(row.bytes, 1.0), farthest)
+            key = (name, intensity, row.flop / row.latency_s, row.bound)
             merged[key] = merged.get(key, 0.0) + row.latency_s * row.count / total_s
     return [_Point(n, x, y, share, bound) for (n, x, y, bound), share in merged.items()]
 
 
 def _set_limits(axes: Axes, result: RunResult, points: Sequence[_Point]) -> None:
     ridge = result.peak_flop_per_s / result.peak_bytes_per_s
-    intensities = [min(p.intensity, 1e6) for p in points]
+    intensities = [p.intensity for p in points]
     low = min([*(i / 4 for i in intensities), ridge / 40])
     high = max([*intensities, ridge]) * 6
     slowest = min([*(p.rate for p in points), result.peak_flop_per_s / 10])
@@ -121,14 +125,13 @@ def _set_limits(axes: Axes, result: RunResult, points: Sequence[_Point]) -> None
     axes.set_ylim(slowest / 5, result.peak_flop_per_s * 3)
 
 
-def _draw_roofs(
-    axes: Axes, result: RunResult, shared: Roof | None, points: Sequence[_Point]
-) -> list[Artist]:
+def _draw_roofs(axes: Axes, result: RunResult, points: Sequence[_Point]) -> list[Artist]:
     """Draw and name the roofs; return the names, which labels must not cover."""
     peak = result.peak_flop_per_s
     low, high = axes.get_xlim()
-    roofs = [(Roof("main memory", result.peak_bytes_per_s), "-", style.INK)]
-    if shared is not None and shared.bandwidth_bytes_per_s > 1.1 * result.peak_bytes_per_s:
+    roofs = [(_Roof("main memory", result.peak_bytes_per_s), "-", style.INK)]
+    if result.shared_bytes_per_s > 1.1 * result.peak_bytes_per_s:
+        shared = _Roof(result.shared_name, result.shared_bytes_per_s)
         roofs.append((shared, "--", style.FAINT))
     style.settle(axes)  # slopes are angles of the final layout
     names: list[Artist] = []
@@ -153,7 +156,7 @@ def _draw_roofs(
 
 def _emptiest(start: float, ridge: float, intensities: Sequence[float]) -> float:
     """Return the place along a slope that is farthest from every dot."""
-    places: list[float] = [start * (ridge / start) ** (step / 20) for step in range(3, 15)]
+    places: list[float] = [start * (ridge / start) ** (step / 20) for step in range(6, 15)]
 
     def clearance(x: float) -> float:
         return min([abs(math.log(x / intensity)) for intensity in intensities], default=math.inf)
@@ -161,7 +164,7 @@ def _emptiest(start: float, ridge: float, intensities: Sequence[float]) -> float
     return max(places, key=clearance)
 
 
-def _name_slope(axes: Axes, roof: Roof, at: float, colour: str, above: bool) -> Artist:
+def _name_slope(axes: Axes, roof: _Roof, at: float, colour: str, above: bool) -> Artist:
     """Write the roof's name along its slope."""
     slope = roof.bandwidth_bytes_per_s
     (x0, y0), (x1, y1) = axes.transData.transform([(at, at * slope), (2 * at, 2 * at * slope)])

@@ -33,6 +33,7 @@ SERIES = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILLION, YELLOW, GREY)
 
 BOUND_COLOURS = {
     "compute": VERMILLION,
+    "load": YELLOW,
     "vector": ORANGE,
     "special": PURPLE,
     "memory": BLUE,

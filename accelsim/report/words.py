@@ -10,6 +10,7 @@ from accelsim.units import format_si
 
 BOUND_WORDS = {
     "compute": "matrix compute",
+    "load": "loading weights into the array",
     "vector": "vector arithmetic",
     "special": "special functions (exp, rsqrt)",
     "memory": "memory bandwidth",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-BOUNDS = ("compute", "vector", "special", "memory", "l2", "network", "overhead")
+BOUNDS = ("compute", "load", "vector", "special", "memory", "l2", "network", "overhead")
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
+import pkgutil
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import groupby
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_HTML_REPORT = "accelsim.report.html_report:html_report"
+_UNROLLED_PASSES = 8
 
 
 @dataclass(frozen=True)
@@ -31,6 +38,10 @@ class OpRow:
         Matrix FLOP over peak during the op [1].
     mapping : str
         The tiling in words.
+    times_s : dict of str to float
+        Time that each resource alone would need [s].
+    repeat : int
+        Executions in one pass of the stage; `count` is that times the passes.
     """
 
     name: str
@@ -46,6 +57,7 @@ class OpRow:
     utilization: float
     mapping: str
     times_s: dict[str, float] = field(default_factory=dict)
+    repeat: int = 1
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -89,6 +101,8 @@ class RunResult:
         One per op, in execution order.
     sources, assumptions : tuple of str
         Where the numbers come from and what was assumed.
+    shared_name, shared_bytes_per_s : str, float
+        The chip's shared buffer and its peak bandwidth [B/s]; empty and 0 where it has none.
     """
 
     chip: str
@@ -115,6 +129,8 @@ class RunResult:
     rows: tuple[OpRow, ...]
     sources: tuple[str, ...]
     assumptions: tuple[str, ...]
+    shared_name: str = ""
+    shared_bytes_per_s: float = 0.0
 
     @property
     def average_power_w(self) -> float:
@@ -157,18 +173,17 @@ class RunResult:
         """Start and end of every op on one device, in execution order [s]; blocks unrolled.
 
         The ops of these engines follow one another, so power over time is energy over duration.
+        Of a stage that is passed many times (decode steps) the first passes are unrolled and the
+        rest is one span.
         """
         import pandas as pd
 
         spans: list[tuple[str, str, float, float, float]] = []
         now = 0.0
-        for block, rows in self._blocks():
-            for _ in range(max(1, round(rows[0].count))):
-                for row in rows:
-                    end = now + row.latency_s * row.count / max(1, round(rows[0].count))
-                    watts = row.energy_j / row.latency_s if row.latency_s else 0.0
-                    spans.append((row.name, block, now, end, watts))
-                    now = end
+        for name, block, latency_s, energy_j in self._executions():
+            watts = energy_j / latency_s if latency_s else 0.0
+            spans.append((name, block, now, now + latency_s, watts))
+            now += latency_s
         return pd.DataFrame(spans, columns=["name", "block", "start_s", "end_s", "power_w"])
 
     @property
@@ -176,14 +191,31 @@ class RunResult:
         """Power over time of all devices: ``start_s, end_s, power_w`` per op."""
         return self.timeline[["start_s", "end_s", "power_w"]]
 
-    def _blocks(self) -> list[tuple[str, list[OpRow]]]:
-        grouped: list[tuple[str, list[OpRow]]] = []
-        for row in self.rows:
-            key = f"{row.stage}/{row.block}"
-            if not grouped or grouped[-1][0] != key:
-                grouped.append((key, []))
-            grouped[-1][1].append(row)
-        return grouped
+    def report(self, path: str | Path) -> Path:
+        """Write one self-contained HTML page about the run.
+
+        The writer lies in a layer above this one and is found by name, as a plugin would be.
+        """
+        write = pkgutil.resolve_name(_HTML_REPORT)
+        written: Path = write(self, path)
+        return written
+
+    def _executions(self) -> Iterator[tuple[str, str, float, float]]:
+        """Yield name, block, time [s] and energy [J] of every execution in order."""
+        for stage, stage_rows in groupby(self.rows, key=lambda row: row.stage):
+            rows = tuple(stage_rows)
+            passes = max(1, round(rows[0].count / rows[0].repeat))
+            for _ in range(min(passes, _UNROLLED_PASSES)):
+                for block, block_rows in groupby(rows, key=lambda row: row.block):
+                    layer = tuple(block_rows)
+                    for row in layer * layer[0].repeat:
+                        yield row.name, f"{stage}/{block}", row.latency_s, row.energy_j
+            left = passes - _UNROLLED_PASSES
+            if left > 0:
+                share = left / passes
+                total_s = sum(row.latency_s * row.count for row in rows)
+                total_j = sum(row.energy_j * row.count for row in rows)
+                yield f"{left} more passes", stage, total_s * share, total_j * share
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data: the contract of ``accelsim run --json``."""

@@ -9,7 +9,7 @@ from accelsim.errors import AccelsimError, CapacityError
 from accelsim.units import format_si
 from accelsim.workload.graph import Graph
 
-_TRIAL_TP = (2, 4, 8, 16, 32, 64)
+_TRIAL_TP = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
 _TRIAL_DTYPES = ("fp8", "int4")
 
 
@@ -42,7 +42,11 @@ def check_capacity(
         if size
     )
     cures = _cures(have, tp, rebuild)
-    advice = f"it would fit with {' or with '.join(cures)}" if cures else "no tp up to 64 fits"
+    advice = (
+        f"it would fit with {' or with '.join(cures)}"
+        if cures
+        else f"no tp up to {_TRIAL_TP[-1]} fits"
+    )
     where = "each device" if tp > 1 else "the device"
     raise CapacityError(
         f"{graph.model} {graph.phase} (batch {graph.batch}) does not fit {system.chip.name}: "

@@ -221,5 +221,5 @@ def _moe(row: Row) -> tuple[Op, ...]:
         GroupedMatMul("moe.gate_up", n=2 * inter, k=hidden, **wide),  # type: ignore[arg-type]
         Vector("moe.act", fn="silu_mul", rows=copies, cols=inter),
         GroupedMatMul("moe.down", n=hidden, k=inter, **wide),  # type: ignore[arg-type]
-        Vector("moe.combine", fn="weighted_sum", rows=copies, cols=hidden),
+        Vector("moe.combine", fn="weighted_sum", rows=copies, cols=hidden, fan_in=topk),
     )

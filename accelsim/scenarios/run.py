@@ -54,6 +54,7 @@ class _Job:
             weight_dtype=weight_dtype or o.weight_dtype,
             kv_dtype=o.kv_dtype,
             recompute=o.recompute,
+            keep_scores=o.attention == "unfused",
         )
         return shard(build_graph(self.config, phase_options), tp)
 
@@ -200,6 +201,7 @@ def _assemble(job: _Job, costed: list[tuple[_Stage, tuple[CostedGroup, ...]]]) -
     tpot_s = None if decode_s is None else decode_s / (steps if o.phase == "generate" else 1)
     footprint = _largest([stage.graph for stage, _ in costed])
     dtype = costed[0][0].graph.dtype
+    shared = chip.spec.shared
     return RunResult(
         chip=chip.name, system=job.system.name, model=job.config.name, phase=o.phase,
         engine=o.engine, dtype=dtype, devices=o.tp, batch=o.batch, input_len=o.input_len,
@@ -218,6 +220,8 @@ def _assemble(job: _Job, costed: list[tuple[_Stage, tuple[CostedGroup, ...]]]) -
         rows=rows,
         sources=job.system.sources,
         assumptions=_assumptions(job, costed[0][0].graph),
+        shared_name=shared.name if shared else "",
+        shared_bytes_per_s=shared.bandwidth_bytes_per_s if shared else 0.0,
     )  # fmt: skip
 
 
@@ -274,7 +278,8 @@ def _row(job: _Job, stage: str, column: list[tuple[float, CostedGroup]]) -> OpRo
         bound=last.cost.bound,
         utilization=flop / (latency_s * peak) if peak and latency_s else 0.0,
         mapping=last.cost.mapping,
-        times_s={key: mean([c.times_s[key] for c in costs]) for key in last.cost.times_s},
+        times_s={key: mean([c.times_s.get(key, 0.0) for c in costs]) for key in last.cost.times_s},
+        repeat=last.repeat,
     )  # fmt: skip
 
 

@@ -131,12 +131,13 @@ class BuildContext:
         shard: Shard = "none",
         after: tuple[str, ...] | None = None,
         weights: int = 0,
+        fan_in: int = 1,
     ) -> Vector:
         """Return a function over ``[rows or tokens, cols]`` with `weights` parameters."""
         return Vector(
             name=name, fn=fn, rows=rows or self.tokens, cols=cols, shard=shard, after=after,
             dtype=self.formats.activation, weight_elements=weights,
-            weight_dtype=self.formats.other,
+            weight_dtype=self.formats.other, fan_in=fan_in,
         )  # fmt: skip
 
     def norm(self, name: str, width: int, after: tuple[str, ...] | None = None) -> Vector:

@@ -12,6 +12,7 @@ from accelsim.dtypes import dtype as find_dtype
 from accelsim.workload.graph import Block, Footprint, Graph
 from accelsim.workload.latent import CACHE_WRITE
 from accelsim.workload.ops import Attention, Collective, Gather, GroupedMatMul, MatMul, Op, Vector
+from accelsim.workload.training import LINEAR_FUNCTIONS
 
 
 @dataclass(frozen=True)
@@ -143,16 +144,10 @@ def _mask_bytes(op: Op) -> float:
     return op.elements if isinstance(op, Vector) else 0.0
 
 
-_KEEPS_NO_INPUT = (
-    "add", "add_scalar", "mul_scalar", "rope", "copy", "permute", "topk",
-)  # fmt: skip
-"""Linear functions, whose gradient does not need the input."""
-
-
 def _kept_input_bytes(op: Op) -> float:
     if isinstance(op, Gather | Collective):
         return 0.0
-    if isinstance(op, Vector) and op.fn in _KEEPS_NO_INPUT:
+    if isinstance(op, Vector) and op.fn in LINEAR_FUNCTIONS:
         return 0.0
     if isinstance(op, MatMul) and op.name.endswith("moe.router"):
         return 0.0  # reads what the experts' permutation reads

@@ -66,7 +66,9 @@ def moe_ops(context: BuildContext, moe: MoeConfig, source: str) -> tuple[Op, ...
         _expert_matmul(context, moe, up, expert.up_width, d_model),
         activation,
         _expert_matmul(context, moe, "moe.down", d_model, expert.d_ff),
-        context.vector("moe.combine", "weighted_sum", d_model, rows=rows, shard="experts"),
+        context.vector(
+            "moe.combine", "weighted_sum", d_model, rows=rows, shard="experts", fan_in=moe.topk
+        ),
     )
     if moe.shared is None:
         return routed

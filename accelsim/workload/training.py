@@ -26,9 +26,11 @@ from accelsim.workload.ops import (
     OptimizerStep,
     Shard,
     Vector,
+    VectorFunction,
 )
 
-_LINEAR = ("add", "add_scalar", "mul_scalar", "rope", "copy", "permute", "topk")
+LINEAR_FUNCTIONS = ("add", "add_scalar", "mul_scalar", "rope", "copy", "permute", "topk")
+"""Their gradient needs no input and costs what they cost (topk: its selection is kept)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +41,22 @@ class BorrowedExperts(GroupedMatMul):
     def parameters(self) -> float:
         """Counted where they are owned."""
         return 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class VectorGradient(Vector):
+    """The gradient of a function: reads its inputs and dy, writes one gradient per input."""
+
+    @property
+    def function(self) -> VectorFunction:
+        """Twice the work: the function's derivative, and its product with dy."""
+        forward = super().function
+        return replace(
+            forward,
+            flop=2 * forward.flop,
+            inputs=forward.inputs + forward.outputs,
+            outputs=forward.inputs,
+        )
 
 
 def gradient_dtype(stored: str) -> str:
@@ -184,26 +202,27 @@ def _expert_gradients(
 def _attention_gradient(
     op: Attention, after: tuple[str, ...] | None, keep_scores: bool
 ) -> Attention:
-    """Widen the forward op: per pair, scores (again), dP, dV, dQ and dK.
+    """Express scores (again), dP, dV, dQ and dK as one wider attention over a doubled batch.
 
-    dQ, dK and the scores are as wide as q and k, dP and dV as v. The activations that the widened
-    op reads and writes (3 head_dim + 2 v_head_dim per position) stand for q, k, v, o and their
-    gradients (2 + 2), a quarter more than the least when both widths are equal.
+    dQ, dK and the scores are as wide as q and k, dP and dV as v: 3 head_dim + 2 v_head_dim, or
+    2 + 2 where the scores were kept. The activations that the op then reads and writes stand for
+    q, k, v, o and their gradients: exactly with kept scores, a quarter too many without.
     """
     scores = 2 if keep_scores else 3
+    copies = 2 if scores * op.head_dim % 2 == 0 else 1
     return replace(
-        op, name=f"{op.name}.bwd", head_dim=scores * op.head_dim, v_head_dim=2 * op.v_head_dim,
-        after=after,
+        op, name=f"{op.name}.bwd", batch=copies * op.batch, after=after,
+        head_dim=scores * op.head_dim // copies, v_head_dim=2 * op.v_head_dim // copies,
     )  # fmt: skip
 
 
 def _vector_gradient(op: Vector, after: tuple[str, ...] | None) -> Vector:
-    """Linear functions cost the same backward; others read x and dy and do twice the work."""
-    rows = op.rows if op.fn in _LINEAR else 2 * op.rows
+    """Return the gradient; it owns no parameters, and linear functions are their own."""
+    shape = {f.name: getattr(op, f.name) for f in fields(Vector)}
+    # The gradient of a sum of partial results is whole on every device.
     shard: Shard = "none" if op.shard == "row" else op.shard
-    return replace(
-        op, name=f"{op.name}.bwd", rows=rows, weight_elements=0, after=after, shard=shard
-    )
+    shape |= {"name": f"{op.name}.bwd", "weight_elements": 0, "after": after, "shard": shard}
+    return Vector(**shape) if op.fn in LINEAR_FUNCTIONS else VectorGradient(**shape)
 
 
 def _table_gradient(op: Gather, after: tuple[str, ...] | None) -> Vector:

@@ -52,9 +52,7 @@ def test_more_attention_is_never_faster(case: tuple[str, Op], axis: str, more: i
 
 @given(case=chips_and_ops(), axis=st.sampled_from(("rows", "cols")), more=SIZES)
 @settings(max_examples=200)
-def test_more_elementwise_work_is_never_faster(
-    case: tuple[str, Op], axis: str, more: int
-) -> None:
+def test_more_elementwise_work_is_never_faster(case: tuple[str, Op], axis: str, more: int) -> None:
     chip, op = case
     if isinstance(op, Vector):
         larger = dataclasses.replace(op, **{axis: getattr(op, axis) + more})
@@ -63,9 +61,7 @@ def test_more_elementwise_work_is_never_faster(
 
 @given(case=chips_and_ops(), engine=st.sampled_from(("roofline", "analytic")))
 @settings(max_examples=300)
-def test_utilisation_of_units_and_memory_is_at_most_one(
-    case: tuple[str, Op], engine: str
-) -> None:
+def test_utilisation_of_units_and_memory_is_at_most_one(case: tuple[str, Op], engine: str) -> None:
     name, op = case
     chip, cost = chip_of(name), ENGINES[engine].cost(single(op), target(name))
     for dtype, macs in cost.activity.macs.items():

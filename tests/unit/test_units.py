@@ -85,7 +85,9 @@ def test_reads_what_datasheets_write(text: str, dimension: Dimension, si: float)
 def test_refuses_with_the_reason(text: str, dimension: Dimension, says: str) -> None:
     with pytest.raises(ValueError, match=says) as caught:
         parse_quantity(text, dimension)
-    assert f"expected {dimension.article} {dimension.name} such as '{dimension.example}'" in str(caught.value)
+    assert f"expected {dimension.article} {dimension.name} such as '{dimension.example}'" in str(
+        caught.value
+    )
 
 
 @pytest.mark.parametrize("dimension", units._KNOWN, ids=lambda d: d.name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from accelsim.errors import WorkloadError, suggest
@@ -82,6 +82,8 @@ class Vector(Op):
         Parameters that are broadcast along rows (norm gains and biases).
     weight_dtype : str
         Storage of those parameters.
+    fan_in : int
+        Input rows that are summed into one output row (the experts of a token).
     """
 
     kind: ClassVar[str] = "vector"
@@ -92,9 +94,10 @@ class Vector(Op):
     dtype: str = "bf16"
     weight_elements: int = 0
     weight_dtype: str = "bf16"
+    fan_in: int = 1
 
     def __post_init__(self) -> None:
-        require_positive(self, "rows", "cols")
+        require_positive(self, "rows", "cols", "fan_in")
         if self.fn not in VECTOR_FUNCTIONS:
             raise WorkloadError(
                 f"{self.name}: unknown vector function '{self.fn}', "
@@ -103,8 +106,9 @@ class Vector(Op):
 
     @property
     def function(self) -> VectorFunction:
-        """The function's work per element."""
-        return VECTOR_FUNCTIONS[self.fn]
+        """The function's work per input element."""
+        plain = VECTOR_FUNCTIONS[self.fn]
+        return plain if self.fan_in == 1 else replace(plain, outputs=plain.outputs / self.fan_in)
 
     @property
     def elements(self) -> float:

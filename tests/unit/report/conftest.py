@@ -21,7 +21,7 @@ def _matmul(name: str, stage: str, tokens: int, n: int, k: int) -> OpRow:
     utilization = flop / latency_s / PEAK_FLOP_PER_S
     return OpRow(
         name, "matmul", "layer", stage, LAYERS, flop, size, latency_s, 400 * latency_s, bound,
-        utilization, "128 x 256 x 64", {"compute": compute_s, "memory": memory_s},
+        utilization, "128 x 256 x 64", {"compute": compute_s, "memory": memory_s}, repeat=LAYERS,
     )  # fmt: skip
 
 
@@ -29,7 +29,7 @@ def _norm(stage: str, tokens: int) -> OpRow:
     size = 4.0 * tokens * D_MODEL
     return OpRow(
         "norm", "vector", "layer", stage, LAYERS, 0.0, size, 2e-6, 4e-4, "overhead", 0.0, "",
-        {"overhead": 2e-6},
+        {"overhead": 2e-6}, repeat=LAYERS,
     )  # fmt: skip
 
 

@@ -7,14 +7,13 @@ from itertools import pairwise
 
 import pytest
 
-from accelsim.arch.loader import load_chip
 from accelsim.report import trace as trace_module
 from accelsim.report.html_report import html_report
 from accelsim.report.trace import trace_events, write_trace
 
 
 def test_report_is_one_self_contained_file(result, tmp_path):
-    text = html_report(result, load_chip("h100_sxm"), tmp_path / "r.html").read_text("utf-8")
+    text = html_report(result, tmp_path / "r.html").read_text("utf-8")
     assert text.count("data:image/png;base64,") == 3
     assert 'src="http' not in text
     assert "a datasheet" in text
@@ -22,7 +21,7 @@ def test_report_is_one_self_contained_file(result, tmp_path):
 
 
 def test_report_escapes_names(with_hostile_names, tmp_path):
-    path = html_report(with_hostile_names, load_chip("h100_sxm"), tmp_path / "r.html")
+    path = html_report(with_hostile_names, tmp_path / "r.html")
     assert "<script>" not in path.read_text("utf-8")
 
 

@@ -10,7 +10,7 @@ from accelsim.errors import WorkloadError
 from accelsim.workload.config import LayerKind
 from accelsim.workload.graph import Graph
 from accelsim.workload.models import load_model, model_files
-from accelsim.workload.ops import Attention, GroupedMatMul, MatMul, Op
+from accelsim.workload.ops import Attention, GroupedMatMul, MatMul, Op, Vector
 from accelsim.workload.phases import PhaseOptions, build_graph
 from accelsim.workload.transformer import periods
 from tests.unit.workload.hf_configs import PUBLISHED, TINY_DEEPSEEK, write
@@ -169,6 +169,41 @@ def check_dependencies(graph: Graph) -> None:
             assert op.name not in before, f"{block.name}: {op.name} stands twice"
             assert set(op.after or ()) <= before, f"{block.name}: {op.name} after {op.after}"
             before.add(op.name)
+
+
+def ops_of(graph: Graph) -> dict[str, Op]:
+    return {op.name: op for _, op in graph.ops()}
+
+
+def shape(op: Op) -> tuple[int, int]:
+    assert isinstance(op, Vector)
+    return op.rows, op.cols
+
+
+def test_vector_ops_have_the_shapes_of_their_tensors() -> None:
+    qwen = ops_of(graph_of("qwen3-8b", batch=2, input_len=10))
+    assert shape(qwen["attention.q_norm"]) == (20 * 32, 128)
+    assert shape(qwen["attention.k_norm"]) == (20 * 8, 128)
+    assert shape(qwen["attention.rope"]) == (20, (32 + 8) * 128)
+    assert shape(qwen["mlp.activation"]) == (20, 12288)
+    assert shape(qwen["mlp.residual"]) == (20, 4096)
+    mixtral = ops_of(graph_of("mixtral-8x7b", batch=2, input_len=10))
+    assert shape(mixtral["moe.topk"]) == (20, 8)
+    assert shape(mixtral["moe.permute"]) == shape(mixtral["moe.combine"]) == (40, 4096)
+    assert shape(mixtral["moe.activation"]) == (40, 14336)
+
+
+def test_layers_of_a_period_depend_on_each_other() -> None:
+    ops = ops_of(graph_of("gpt-oss-120b"))
+    assert ops["0.attention.residual"].after == ("0.attention.o",)  # and the block before
+    assert ops["1.attention.residual"].after == ("1.attention.o", "0.mlp.residual")
+
+
+def test_parallel_sublayers_both_read_the_input(tmp_path: Path) -> None:
+    neox = load_model(write(tmp_path, PUBLISHED["gpt-neox-20b"][0]))
+    ops = ops_of(build_graph(neox, PhaseOptions(input_len=8)))
+    assert ops["mlp.norm"].after == ()
+    assert ops["parallel.sum"].after == ("attention.o", "mlp.down")
 
 
 def test_tied_logits_own_nothing() -> None:

@@ -48,6 +48,21 @@ def test_attention_backward_has_five_or_four_matmuls(keep_scores: bool, factor: 
     assert flop(graph, Attention, True) == factor * flop(graph, Attention, False)
 
 
+def test_attention_backward_moves_inputs_outputs_and_their_gradients() -> None:
+    graph = step("llama3.1-8b", keep_scores=True)
+    ops = {op.name: op for _, op in graph.ops()}
+    moved = ops["attention.sdpa.bwd"].traffic.total
+    assert moved == 2 * ops["attention.sdpa"].traffic.total  # q k v o, dq dk dv do
+
+
+def test_elementwise_gradients_move_what_they_must() -> None:
+    ops = {op.name: op for _, op in step("llama3.1-8b").ops()}
+    wide, narrow = 64 * 14336 * 2, 64 * 4096 * 2
+    assert ops["mlp.activation.bwd"].traffic.total == 5 * wide  # gate, up, dy; dgate, dup
+    assert ops["mlp.norm.bwd"].traffic.total == 3 * narrow  # x, dy; dx
+    assert ops["mlp.residual.bwd"].traffic.total == 3 * narrow  # two gradients; their sum
+
+
 def test_recomputation_adds_the_layers_or_the_attention() -> None:
     none, selective, full = (
         step("llama2-7b", recompute=mode) for mode in ("none", "selective", "full")
