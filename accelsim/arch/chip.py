@@ -171,7 +171,7 @@ class Chip:
             if fallbacks
             else "nothing it has can stand in"
         )
-        return f"{self.name} has no {name} matmul; {advice}. Native dtypes: {native}"
+        return f"{self.name} has no {name} matmul; {advice}; or choose a --dtype it has: {native}"
 
     def link_bandwidth_bytes_per_s(self) -> float:
         """Bandwidth of all chip-to-chip links together, per direction [B/s]."""

@@ -36,7 +36,10 @@ def run(  # noqa: PLR0917  (typer calls it by keyword: one parameter per option)
     on: On,
     phase: Annotated[str, typer.Option(help="|".join(PHASES))] = "prefill",
     batch: Annotated[int, typer.Option(help="Sequences.")] = 1,
-    input_len: Annotated[int, typer.Option(help="Prompt tokens; in decode, cached tokens.")] = 1024,
+    input_len: Annotated[
+        int | None,
+        typer.Option(help="Prompt tokens; in decode, cached tokens.", show_default="1024"),
+    ] = None,
     output_len: Annotated[int, typer.Option(help="Tokens to generate.")] = 128,
     dtype: Annotated[str | None, typer.Option(help=f"Arithmetic: {_DTYPE_HELP}")] = None,
     kv_dtype: Annotated[str | None, typer.Option(help="Storage of the KV cache.")] = None,

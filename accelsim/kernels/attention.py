@@ -235,7 +235,7 @@ def search_attention(
     tried = 0
     first_kv = _first_tile_kv(machine)
     split = 1
-    while split <= _MAX_SPLIT and (split == 1 or problem.kv_len // split >= first_kv):
+    while split <= min(_MAX_SPLIT, problem.kv_len):
         tile_q = next_tile(0, machine.tile_m, problem.rows)
         while tile_q > 0:
             tile_kv = next_tile(0, first_kv, ceil_div(problem.kv_len, split))

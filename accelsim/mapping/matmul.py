@@ -9,6 +9,12 @@ import numpy as np
 
 from accelsim.arch.chip import Chip
 from accelsim.errors import MappingError
+from accelsim.kernels.machine import (
+    INPUT_STATIONARY,
+    OUTPUT_STATIONARY,
+    WEIGHT_STATIONARY,
+    Machine,
+)
 from accelsim.kernels.matmul import MatmulCost, Problem, Tiling, search_many
 from accelsim.mapping.machine import machine_for
 from accelsim.mapping.memo import Memo
@@ -30,12 +36,16 @@ class MatmulMapping:
         What the search found this tiling to cost.
     candidates : int
         Legal tilings that were compared.
+    load_bound : bool
+        Fewer rows stream through the array than it takes to load the next weights: what counts
+        as compute is really loading.
     """
 
     problem: Problem
     tiling: Tiling
     cost: MatmulCost
     candidates: int
+    load_bound: bool = False
 
     def describe(self) -> str:
         """Say the tiling in words, for tables."""
@@ -79,9 +89,21 @@ def map_matmuls(chip: Chip, dtype: str, problems: Sequence[Problem]) -> tuple[Ma
             f"{machine.scratch_bytes:.0f} B; give core.scratchpad more capacity or a smaller tile"
         )
     return tuple(
-        MatmulMapping(p, Tiling._make(tile[:5]), MatmulCost._make(cost), tile[5])
+        _mapping(machine, p, Tiling._make(tile[:5]), MatmulCost._make(cost), tile[5])
         for p, tile, cost in zip(problems, tilings.tolist(), costs.tolist(), strict=True)
     )
+
+
+def _mapping(
+    machine: Machine, problem: Problem, tiling: Tiling, cost: MatmulCost, tried: int
+) -> MatmulMapping:
+    streamed = {
+        WEIGHT_STATIONARY: tiling.tile_m,
+        INPUT_STATIONARY: tiling.tile_n,
+        OUTPUT_STATIONARY: problem.k // tiling.split_k,
+    }.get(machine.style)
+    waits = streamed is not None and streamed / machine.macs_per_pe < machine.rows
+    return MatmulMapping(problem, tiling, cost, tried, waits and machine.hides_load == 1)
 
 
 _memo: Memo[MatmulMapping] = Memo()

@@ -24,8 +24,11 @@ class RunOptions:
         ``prefill`` (all input tokens to the first output token), ``decode`` (one step with
         `input_len` tokens in the cache), ``generate`` (prefill, then `output_len` tokens) or
         ``train`` (one step over `input_len` tokens per sequence).
-    batch, input_len, output_len : int
-        Sequences and tokens.
+    batch, output_len : int
+        Sequences, and tokens to generate for each.
+    input_len : int or None
+        Prompt tokens (cached tokens in decode); None means 1024, or half of a learned position
+        table where that is less.
     dtype, kv_dtype, weight_dtype : str or None
         Arithmetic, KV cache and weight storage; None means the model's own dtype, or `dtype`.
     tp : int
@@ -44,7 +47,7 @@ class RunOptions:
 
     phase: str = "prefill"
     batch: int = 1
-    input_len: int = 1024
+    input_len: int | None = None
     output_len: int = 128
     dtype: str | None = None
     kv_dtype: str | None = None
@@ -65,6 +68,8 @@ class RunOptions:
         _one_of("launch", self.launch, LAUNCH)
         for name in ("batch", "input_len", "output_len", "tp"):
             value = getattr(self, name)
+            if value is None and name == "input_len":
+                continue
             if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 10**8:
                 raise WorkloadError(f"{name} is {value!r}, expected a whole number from 1 to 10^8")
         for name in ("dtype", "kv_dtype", "weight_dtype"):

@@ -78,7 +78,7 @@ def matmul_times(
     sustained = chip.bandwidth_bytes_per_s * scalars.memory_efficiency
     memory_s = cost.dram_s + (extra + beside) / sustained
     times = {
-        "compute": cost.compute_s,
+        "load" if mapping.load_bound else "compute": cost.compute_s,
         "vector": vector_s,
         "special": special_s,
         "l2": cost.shared_s,

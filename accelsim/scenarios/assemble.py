@@ -1,0 +1,171 @@
+"""From costs of groups to a result: rows, totals, what was assumed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from accelsim.arch.system import System
+from accelsim.energy.price import energy_per_action
+from accelsim.engine.graph import CostedGroup
+from accelsim.results.run_result import OpRow, RunResult
+from accelsim.scenarios.options import RunOptions
+from accelsim.workload.config import ModelConfig
+from accelsim.workload.graph import Footprint, Graph
+
+DECODE_SAMPLES = 9
+"""Decode contexts that a generate phase simulates at most."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What runs on what and how; `input_len` is filled in where the options leave it open."""
+
+    config: ModelConfig
+    system: System
+    options: RunOptions
+    input_len: int
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One graph of a run and how many times it runs (fractional: a weight of integration)."""
+
+    name: str
+    graph: Graph
+    times: float
+
+
+Costed = list[tuple[Stage, tuple[CostedGroup, ...]]]
+
+
+def assemble(job: Job, costed: Costed) -> RunResult:
+    """Put the costs of all stages together to one result.
+
+    Parameters
+    ----------
+    job : Job
+    costed : list of (Stage, tuple of CostedGroup)
+        In execution order; the first stage of a name gives the order of its rows.
+    """
+    o, chip = job.options, job.system.chip
+    rows = _rows(job, costed)
+    latency_s = sum(row.latency_s * row.count for row in rows)
+    energy_j = sum(row.energy_j * row.count for row in rows)
+    by_stage: dict[str, float] = {}
+    for row in rows:
+        by_stage[row.stage] = by_stage.get(row.stage, 0.0) + row.latency_s * row.count
+    steps = max(1, o.output_len - 1)
+    decode_s = by_stage.get("decode")
+    tpot_s = None if decode_s is None else decode_s / (steps if o.phase == "generate" else 1)
+    footprint = _largest([stage.graph for stage, _ in costed])
+    dtype = costed[0][0].graph.dtype
+    shared = chip.spec.shared
+    return RunResult(
+        chip=chip.name, system=job.system.name, model=job.config.name, phase=o.phase,
+        engine=o.engine, dtype=dtype, devices=o.tp, batch=o.batch, input_len=job.input_len,
+        output_len=o.output_len if o.phase == "generate" else 1,
+        latency_s=latency_s,
+        energy_j=energy_j,
+        tokens_per_s=_tokens(job) / latency_s,
+        ttft_s=by_stage.get("prefill"),
+        tpot_s=tpot_s,
+        memory_bytes=footprint.total,
+        memory_capacity_bytes=chip.capacity_bytes,
+        memory=footprint.as_dict(),
+        flop=sum(row.flop * row.count for row in rows),
+        peak_flop_per_s=chip.peak_flop_per_s(chip.compute_dtype(dtype, o.emulate_dtype)),
+        peak_bytes_per_s=chip.bandwidth_bytes_per_s,
+        rows=rows,
+        sources=job.system.sources,
+        assumptions=_assumptions(job, costed[0][0].graph, energy_j / latency_s / o.tp),
+        shared_name=shared.name if shared else "",
+        shared_bytes_per_s=shared.bandwidth_bytes_per_s if shared else 0.0,
+    )  # fmt: skip
+
+
+def _tokens(job: Job) -> int:
+    """Tokens that the throughput counts: processed ones, or produced ones."""
+    per_sequence = {
+        "prefill": job.input_len,
+        "train": job.input_len,
+        "decode": 1,
+        "generate": job.options.output_len,
+    }
+    return job.options.batch * per_sequence[job.options.phase]
+
+
+def _largest(graphs: list[Graph]) -> Footprint:
+    return max((graph.footprint for graph in graphs), key=lambda footprint: footprint.total)
+
+
+def _rows(job: Job, costed: Costed) -> tuple[OpRow, ...]:
+    """One row per group and stage; decode samples are averaged with their weights."""
+    rows: list[OpRow] = []
+    stages = list(dict.fromkeys(stage.name for stage, _ in costed))
+    for name in stages:
+        samples = [(stage.times, groups) for stage, groups in costed if stage.name == name]
+        for position in range(len(samples[0][1])):
+            column = [(times, groups[position]) for times, groups in samples]
+            rows.append(_row(job, name, column))
+    return tuple(rows)
+
+
+def _row(job: Job, stage: str, column: list[tuple[float, CostedGroup]]) -> OpRow:
+    chip = job.system.chip
+    prices = energy_per_action(chip)
+    total = sum(times for times, _ in column)
+
+    def mean(values: list[float]) -> float:
+        weighted = sum(times * value for (times, _), value in zip(column, values, strict=True))
+        return weighted / total
+
+    costs = [item.cost for _, item in column]
+    latency_s = mean([cost.latency_s for cost in costs])
+    flop = mean([cost.flop for cost in costs])
+    joules = [prices.dynamic_j(c.activity) + prices.idle_w * c.latency_s for c in costs]
+    last = column[-1][1]
+    native = next(iter(last.cost.activity.macs), None)
+    peak = chip.peak_flop_per_s(native) if native else 0.0
+    return OpRow(
+        name=last.cost.name, kind=last.cost.kind, block=last.block, stage=stage,
+        count=last.repeat * total,
+        flop=flop,
+        bytes=mean([cost.activity.dram_bytes for cost in costs]),
+        latency_s=latency_s,
+        energy_j=job.options.tp * mean(joules),
+        bound=last.cost.bound,
+        utilization=flop / (latency_s * peak) if peak and latency_s else 0.0,
+        mapping=last.cost.mapping,
+        times_s={key: mean([c.times_s.get(key, 0.0) for c in costs]) for key in last.cost.times_s},
+        repeat=last.repeat,
+    )  # fmt: skip
+
+
+def _assumptions(job: Job, graph: Graph, watts: float) -> tuple[str, ...]:
+    o, chip = job.options, job.system.chip
+    notes = list(graph.notes)
+    native = chip.compute_dtype(graph.dtype, o.emulate_dtype)
+    if native != graph.dtype:
+        notes.append(f"{graph.dtype} matmuls are emulated in {native}")
+    if graph.footprint.total > chip.capacity_bytes:
+        notes.append("the model does not fit: memory oversubscribed on request")
+    power = chip.spec.power
+    limit_w = power.tdp_w or power.max_measured_w
+    if limit_w and watts > limit_w:
+        notes.append(
+            f"{watts:.0f} W per device exceed the {limit_w:.0f} W that {chip.name} may draw: it "
+            "would lower its clock, which is not modelled yet"
+        )
+    if o.engine == "analytic":
+        scalars = chip.calibration
+        notes.append(
+            f"calibration family {scalars.family}: matrix {scalars.matrix_efficiency:.2f}, "
+            f"memory {scalars.memory_efficiency:.2f} of peak, "
+            f"{scalars.kernel_overhead_s * 1e6:.1f} µs per kernel"
+        )
+        notes.append("ops run one after another; within an op compute and transfers overlap")
+    else:
+        notes.append("roofline: a lower bound at peak rates, not a prediction")
+    if o.phase == "generate":
+        notes.append(f"decode simulated at up to {DECODE_SAMPLES} contexts and integrated")
+    return tuple(notes)

@@ -1,0 +1,123 @@
+"""Collective times reckoned by hand, and what must hold for all of them."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from accelsim.arch.loader import load_chip, load_system
+from accelsim.arch.system import Level, System
+from accelsim.errors import MappingError
+from accelsim.files import find_data
+from accelsim.network.collectives import collective_cost, spanned_levels
+from accelsim.workload.ops import COLLECTIVES, Collective
+
+SYSTEMS = tuple(sorted(find_data("arch_specs/systems", ".yaml")))
+MB = 1e6
+
+
+def level(topology: str, shape: tuple[int, ...], bandwidth: str, latency: str) -> Level:
+    basis = {"value": bandwidth, "basis": "per_direction"}
+    return Level.model_validate(
+        {"name": topology, "topology": topology, "shape": list(shape), "bandwidth": basis,
+         "latency": latency}
+    )  # fmt: skip
+
+
+def system(*levels: Level) -> System:
+    return System("s", "s", load_chip("teach_systolic_128x128"), levels)
+
+
+def op(fn: str, size_bytes: float, devices: int) -> Collective:
+    return Collective(fn, fn=fn, size_bytes=size_bytes, devices=devices)
+
+
+SWITCH = level("switch", (8,), "100 GB/s", "1 us")
+RING = level("ring", (8,), "100 GB/s", "1 us")
+TORUS = level("torus2d", (4, 4), "100 GB/s", "1 us")
+OUTER = level("fat_tree", (4,), "10 GB/s", "5 us")
+
+
+@pytest.mark.parametrize(
+    ("fn", "on", "devices", "want_us"),
+    [
+        ("all_reduce", SWITCH, 8, 2 * 1 + 2 * 7 / 8 * 1000),  # 100 MB at 100 GB/s is 1 ms
+        ("all_reduce", SWITCH, 2, 2 * 1 + 2 * 1 / 2 * 1000),
+        ("all_reduce", RING, 8, 14 * 1 + 2 * 7 / 8 * 1000),
+        ("all_reduce", TORUS, 16, 2 * 6 * 1 + 2 * 15 / 16 * 1000),
+        ("all_gather", RING, 8, 7 * 1 + 7 / 8 * 1000),
+        ("reduce_scatter", SWITCH, 8, 1 + 7 / 8 * 1000),
+        ("all_to_all", SWITCH, 8, 1 + 7 / 8 * 1000),
+        ("send_recv", SWITCH, 2, 1 + 1000),
+    ],
+)
+def test_one_level_by_hand(fn: str, on: Level, devices: int, want_us: float) -> None:
+    cost = collective_cost(op(fn, 100 * MB, devices), system(on))
+    assert cost.latency_s == pytest.approx(want_us * 1e-6, rel=1e-12)
+
+
+def test_two_levels_by_hand() -> None:
+    """Reduce-scatter and all-gather of 100 MB inside; all-reduce of 12.5 MB shards outside."""
+    cost = collective_cost(op("all_reduce", 100 * MB, 32), system(SWITCH, OUTER))
+    inside = 2 * 1e-6 + 2 * 7 / 8 * 100e6 / 100e9
+    outside = 2 * 5e-6 + 2 * 3 / 4 * 12.5e6 / 10e9
+    assert cost.latency_s == pytest.approx(inside + outside, rel=1e-12)
+    assert cost.sent_bytes == pytest.approx(2 * 31 / 32 * 100 * MB)  # no algorithm sends less
+
+
+def test_a_message_across_levels_is_sent_once_at_the_slowest_rate() -> None:
+    cost = collective_cost(op("send_recv", 100 * MB, 32), system(SWITCH, OUTER))
+    assert cost.sent_bytes == 100 * MB
+    assert cost.latency_s == pytest.approx(1e-6 + 5e-6 + 100e6 / 10e9)
+
+
+def test_one_device_talks_to_nobody() -> None:
+    cost = collective_cost(op("all_reduce", MB, 1), system(SWITCH))
+    assert (cost.latency_s, cost.sent_bytes) == (0.0, 0.0)
+
+
+@given(
+    name=st.sampled_from(SYSTEMS),
+    fn=st.sampled_from(COLLECTIVES),
+    size=st.floats(1, 1e12),
+    factor=st.floats(1, 1e3),
+    devices=st.integers(2, 64),
+)
+def test_more_bytes_never_take_less_time(
+    name: str, fn: str, size: float, factor: float, devices: int
+) -> None:
+    on = load_system(name)
+    try:
+        spanned_levels(on, devices)
+    except MappingError:
+        return
+    small = collective_cost(op(fn, size, devices), on)
+    large = collective_cost(op(fn, size * factor, devices), on)
+    assert 0 < small.latency_s <= large.latency_s * (1 + 1e-12)
+    assert small.wire_s <= small.latency_s
+
+
+@pytest.mark.parametrize("on", [SWITCH, RING, TORUS], ids=["switch", "ring", "torus"])
+def test_more_devices_never_take_less_time(on: Level) -> None:
+    times = [
+        collective_cost(op("all_reduce", MB, devices), system(on)).latency_s
+        for devices in range(1, on.size + 1)
+    ]
+    assert times == sorted(times)
+
+
+@pytest.mark.parametrize("fn", ["all_reduce", "all_gather", "reduce_scatter"])
+def test_no_device_sends_less_than_the_lower_bound(fn: str) -> None:
+    for name in SYSTEMS:
+        on = load_system(name)
+        devices = on.chips
+        cost = collective_cost(op(fn, MB, devices), on)
+        rounds = 2 if fn == "all_reduce" else 1
+        assert cost.sent_bytes >= rounds * (devices - 1) / devices * MB * (1 - 1e-12)
+
+
+@pytest.mark.parametrize(("devices", "told"), [(33, "has 32"), (12, "multiple of 8")])
+def test_counts_that_do_not_fit_are_refused_with_a_way_out(devices: int, told: str) -> None:
+    with pytest.raises(MappingError, match=told):
+        collective_cost(op("all_reduce", MB, devices), system(SWITCH, OUTER))

@@ -1,0 +1,121 @@
+"""Bad tables of ops: each message names file, line and field; good ones read as meant."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from accelsim.errors import AccelsimError, WorkloadError
+from accelsim.scenarios.op_table import Row, read_ops, to_ops
+from accelsim.scenarios.predict import predict
+from accelsim.workload.ops import Attention, GroupedMatMul, MatMul, Vector
+
+HEADER = "op,dtype,kv_dtype,batch,m,n,k,q_len,kv_len,heads,kv_heads,head_dim,causal,rows,cols,"\
+         "tokens,hidden,inter,experts,experts_local,topk,bytes,devices"  # fmt: skip
+GOOD = {"op": "matmul", "dtype": "bf16", "m": "8", "n": "8", "k": "8"}
+ATTENTION = {"op": "attention", "dtype": "bf16", "q_len": "8", "kv_len": "16", "heads": "4",
+             "kv_heads": "2", "head_dim": "64"}  # fmt: skip
+MOE = {"op": "moe", "tokens": "8", "hidden": "64", "inter": "64", "experts": "8", "topk": "2"}
+
+
+def write(folder: Path, *rows: dict[str, str]) -> Path:
+    names = HEADER.split(",")
+    lines = [",".join(row.get(name, "") for name in names) for row in rows]
+    path = folder / "ops.csv"
+    path.write_text("\n".join([HEADER, *lines]) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("row", "field"),
+    [
+        (GOOD | {"op": "matmull"}, "did you mean 'matmul'"),
+        (GOOD | {"op": ""}, "op is missing"),
+        (GOOD | {"m": "-8"}, "m is -8"),
+        (GOOD | {"n": "0"}, "n is 0"),
+        (GOOD | {"k": ""}, "k is missing"),
+        (GOOD | {"m": "1.5"}, "m is 1.5"),
+        (GOOD | {"m": "nan"}, "m is nan"),
+        (GOOD | {"m": "inf"}, "m is inf"),
+        (GOOD | {"m": "1e400"}, "m is 1e400"),
+        (GOOD | {"m": "many"}, "m is 'many'"),
+        (GOOD | {"m": "1_000"}, "m is '1_000'"),
+        (GOOD | {"m": "\u0665"}, "m is"),
+        (GOOD | {"batch": "2e12"}, "batch is 2e12"),
+        (GOOD | {"dtype": "bf17"}, "unknown dtype 'bf17'"),
+        (GOOD | {"dtype": "nvfp4"}, "no nvfp4 matmul"),
+        (ATTENTION | {"kv_heads": "3"}, "4 heads are not a multiple of 3"),
+        (ATTENTION | {"kv_len": "4"}, "kv_len 4 is shorter than q_len 8"),
+        (ATTENTION | {"causal": "perhaps"}, "causal is 'perhaps'"),
+        (ATTENTION | {"kv_dtype": "fp9"}, "unknown dtype 'fp9'"),
+        (ATTENTION | {"heads": "1e12", "kv_heads": "1", "q_len": "8"}, "heads x q_len"),
+        (MOE | {"topk": "9"}, "topk 9"),
+        (MOE | {"experts_local": "9"}, "experts_local 9"),
+        (MOE | {"tokens": "1e12"}, "tokens x topk"),
+        ({"op": "softmax", "rows": "4"}, "cols is missing"),
+        ({"op": "all_reduce", "bytes": "1e6", "devices": "8"}, "8 devices asked for"),
+        ({"op": "all_reduce", "bytes": "-1", "devices": "8"}, "bytes is -1"),
+    ],
+)
+def test_a_bad_row_is_named_by_file_line_and_field(
+    tmp_path: Path, row: dict[str, str], field: str
+) -> None:
+    path = write(tmp_path, GOOD, row)
+    with pytest.raises(AccelsimError) as caught:
+        predict(read_ops(path), "a100_sxm_80gb")
+    assert f"{path}:3" in str(caught.value)
+    assert field in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("op,m,n,q\nmatmul,1,1,1\n", "unknown column 'q'"),
+        ("op,m,m\nmatmul,1,1\n", "stands twice"),
+        ("m,n,k\n1,1,1\n", "column 'op' is missing"),
+        ("op,latency_s\nmatmul,1\n", "is a result"),
+        ("op,m\nmatmul,1,1\n", ":2: 3 fields"),
+        ("op,m\n", "no rows"),
+        ("", "op"),
+        ('op,m\nmatmul,"1\n', ":"),
+    ],
+)
+def test_a_bad_file_is_named(tmp_path: Path, text: str, told: str) -> None:
+    path = tmp_path / "ops.csv"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(WorkloadError) as caught:
+        read_ops(path)
+    assert str(path) in str(caught.value)
+    assert told in str(caught.value)
+
+
+def test_a_tile_that_does_not_fit_is_refused_with_its_row(tmp_path: Path) -> None:
+    path = write(tmp_path, GOOD, ATTENTION | {"head_dim": "100000"})
+    with pytest.raises(AccelsimError, match=rf"{path.name}:3.*no tile of fused"):
+        predict(read_ops(path), "a100_sxm_80gb")
+
+
+def test_a_frame_without_a_file_names_the_row_label() -> None:
+    with pytest.raises(WorkloadError, match="row 7"):
+        predict(pd.DataFrame([GOOD | {"m": "x"}], index=[7]), "a100_sxm_80gb")
+
+
+def test_rows_become_the_ops_that_they_mean() -> None:
+    (matmul,) = to_ops(Row("here", GOOD | {"dtype": "int8"}))
+    assert isinstance(matmul, MatMul)
+    assert (matmul.weight_dtype, matmul.out_dtype) == ("int8", "bf16")
+    (batched,) = to_ops(Row("here", GOOD | {"batch": 2.0}))
+    assert isinstance(batched, MatMul)
+    assert batched.weight_dtype is None  # one B per batch: activations
+    (attention,) = to_ops(Row("here", ATTENTION | {"causal": "false"}))
+    assert isinstance(attention, Attention)
+    assert attention.pairs == 8 * 16
+    parts = to_ops(Row("here", MOE))
+    grouped = [part for part in parts if isinstance(part, GroupedMatMul)]
+    assert [part.flop for part in grouped] == [2 * 16 * 128 * 64, 2 * 16 * 64 * 64]
+    (softmax,) = to_ops(Row("here", {"op": "softmax", "rows": 3, "cols": 4}))
+    assert isinstance(softmax, Vector)
+    assert softmax.elements == 12
