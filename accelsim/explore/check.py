@@ -128,7 +128,7 @@ def _check_options(space: Space, document: Document) -> None:
 
 def _check_option(document: Document, keys: Path_, name: str, value: Any) -> None:
     default = getattr(RunOptions(), name)
-    kind: type = str if default is None else type(default)
+    kind = RunOptions.kind(name)
     fits = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
     if not (fits or (value is None and default is None)):
         words = {str: "a name", int: "a whole number", bool: "true or false"}

@@ -21,6 +21,7 @@ from accelsim.kernels.machine import (
     ceil_div,
     fill_cycles,
     next_tile,
+    overlapped_s,
     tile_cycles,
 )
 
@@ -210,7 +211,7 @@ def attention_cost(
     dram_s = (reads + writes) / machine.dram_bytes_per_s
     scratch = 2.0 * pulled + q + o
     latency_s = machine.latency_s * (2.0 if tiling.split_kv > 1 else 1.0)
-    latency_s += max(core_s, shared_s, dram_s)
+    latency_s += overlapped_s(core_s, shared_s, dram_s)
     return AttentionCost(
         latency_s, matmul_s, softmax_s, shared_s, dram_s, reads, writes, shared_bytes, scratch,
         active,

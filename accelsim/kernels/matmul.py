@@ -22,6 +22,7 @@ from accelsim.kernels.machine import (
     ceil_div,
     fill_cycles,
     next_tile,
+    overlapped_s,
     tile_cycles,
 )
 
@@ -205,7 +206,7 @@ def matmul_cost(machine: Machine, problem: Problem, tiling: Tiling) -> MatmulCos
     last = tiling.tile_m * tiling.tile_n * problem.c_bytes
     exposed = active * (first + last) / machine.dram_bytes_per_s
     latency_s = machine.latency_s * (2.0 if tiling.split_k > 1 else 1.0)
-    latency_s += max(dram_s, shared_s, compute_s + min(exposed, dram_s))
+    latency_s += overlapped_s(compute_s + min(exposed, dram_s), shared_s, dram_s)
     return MatmulCost(
         latency_s, compute_s, shared_s, dram_s, reads, writes, shared_bytes, scratch, active
     )

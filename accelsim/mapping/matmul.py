@@ -36,16 +36,16 @@ class MatmulMapping:
         What the search found this tiling to cost.
     candidates : int
         Legal tilings that were compared.
-    load_bound : bool
-        Fewer rows stream through the array than it takes to load the next weights: what counts
-        as compute is really loading.
+    multiplying : float
+        Share of the compute time in which the units multiply; the rest is spent loading the next
+        stationary operand into a systolic array, because too few rows stream past it [1].
     """
 
     problem: Problem
     tiling: Tiling
     cost: MatmulCost
     candidates: int
-    load_bound: bool = False
+    multiplying: float = 1.0
 
     def describe(self) -> str:
         """Say the tiling in words, for tables."""
@@ -102,8 +102,10 @@ def _mapping(
         INPUT_STATIONARY: tiling.tile_n,
         OUTPUT_STATIONARY: problem.k // tiling.split_k,
     }.get(machine.style)
-    waits = streamed is not None and streamed / machine.macs_per_pe < machine.rows
-    return MatmulMapping(problem, tiling, cost, tried, waits and machine.hides_load == 1)
+    if streamed is None or machine.hides_load == 0:
+        return MatmulMapping(problem, tiling, cost, tried)
+    beats = streamed / machine.macs_per_pe
+    return MatmulMapping(problem, tiling, cost, tried, min(1.0, beats / machine.rows))
 
 
 _memo: Memo[MatmulMapping] = Memo()

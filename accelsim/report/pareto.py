@@ -23,10 +23,20 @@ _UNITS = {
     "_s": "s", "_j": "J", "_w": "W", "_bytes": "B", "_usd": "USD", "_bytes_per_s": "B/s",
     "_flop_per_s": "FLOP/s", "_m2": "m²", "_per_s": "1/s",
 }  # fmt: skip
+_RATIO = "1/s"  # counts per second read better in full than with an SI prefix
+_TITLES = {
+    "tokens_per_s": "throughput [tokens/s]",
+    "ttft_s": "time to first token [s]",
+    "tpot_s": "time per output token [s]",
+    "mfu": "compute used, MFU [1]",
+    "mbu": "bandwidth used, MBU [1]",
+}
 
 
 def axis_title(column: str) -> str:
     """Write a column name with a unit suffix as words with the unit in brackets."""
+    if column in _TITLES:
+        return _TITLES[column]
     suffix = _suffix(column)
     words = column.removesuffix(suffix).replace("_", " ").replace(".", " ")
     return f"{words} [{_UNITS[suffix]}]" if suffix else words
@@ -144,6 +154,8 @@ def _set_axis(axes: Axes, which: str, data: _Axis, finite: NDArray[np.bool_]) ->
     if data.unit and shown.min() > 0 and shown.max() / shown.min() > 20:
         axes.set(**{f"{which}scale": "log"})
         axis.set_minor_formatter(NullFormatter())
-    if data.unit:
+    if data.unit == _RATIO:
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.4g}"))
+    elif data.unit:
         axis.set_major_formatter(FuncFormatter(lambda value, _: format_si(value, data.unit, 2)))
     axis.set_label_text(data.title)

@@ -82,6 +82,12 @@ class RunOptions:
         """Names of all options."""
         return tuple(f.name for f in fields(cls))
 
+    @classmethod
+    def kind(cls, name: str) -> type:
+        """Type of an option's value, None apart: str, int or bool."""
+        words = {"str": str, "int": int, "bool": bool}
+        return words[cls.__annotations__[name].removesuffix(" | None")]
+
 
 def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:
     if value not in known:

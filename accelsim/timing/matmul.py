@@ -78,7 +78,8 @@ def matmul_times(
     sustained = chip.bandwidth_bytes_per_s * scalars.memory_efficiency
     memory_s = cost.dram_s + (extra + beside) / sustained
     times = {
-        "load" if mapping.load_bound else "compute": cost.compute_s,
+        "compute": cost.compute_s * mapping.multiplying,
+        "load": cost.compute_s if mapping.multiplying < 1 else 0.0,
         "vector": vector_s,
         "special": special_s,
         "l2": cost.shared_s,

@@ -19,27 +19,29 @@ def vector_times(group: Group, chip: Chip) -> tuple[dict[str, float], Activity]:
     Notes
     -----
     Lanes, special-function units and memory overlap. A reduction keeps a row on one core, so
-    few rows occupy few cores; each dependent sweep over a row adds one latency.
+    few rows occupy few cores; each dependent sweep over a row adds one latency. Every core pulls in
+    the parameters that are broadcast along rows; the shared buffer serves them together.
     """
     spec, scalars = chip.spec, chip.calibration
     moved = group.traffic.total
-    head = group.head
     pieces = max(1.0, moved / _BYTES_PER_CORE)
     sweeps = 0
     for op in group.ops:
         if isinstance(op, Vector) and op.function.reductions:
             pieces = min(pieces, op.rows)
             sweeps = max(sweeps, op.function.reductions)
-    share = min(1.0, pieces / spec.cores)
-    clock = spec.clock_hz
+    active = min(pieces, float(spec.cores))
+    share = active / spec.cores
+    broadcast = group.traffic.weights if isinstance(group.head, Vector) else 0.0
+    into_cores = moved + broadcast * (active - 1.0)
     vector = chip.vector_flop_per_s() * scalars.vector_efficiency * share
     special = chip.special_per_s * scalars.vector_efficiency * share
-    ports = 0.5 * spec.core.scratchpad.bandwidth_bytes_per_cycle * clock * spec.cores * share
+    ports = 0.5 * spec.core.scratchpad.bandwidth_bytes_per_cycle * spec.clock_hz * active
     reads, writes = group.dram_read_bytes, group.dram_write_bytes
     times = {
         "vector": group.vector_flop / vector,
         "special": group.special / special,
-        "l2": moved / min(_shared_bytes_per_s(chip), ports),
+        "l2": max(moved / _shared_bytes_per_s(chip), into_cores / ports),
         "memory": (reads + writes) / (chip.bandwidth_bytes_per_s * scalars.memory_efficiency),
         "overhead": (1 + sweeps) * scalars.memory_latency_s,
     }
@@ -50,7 +52,7 @@ def vector_times(group: Group, chip: Chip) -> tuple[dict[str, float], Activity]:
         dram_read_bytes=reads,
         dram_write_bytes=writes,
         shared_bytes=moved if has_shared else 0.0,
-        scratchpad_bytes=moved if head.kind == "vector" else 0.0,
+        scratchpad_bytes=moved if isinstance(group.head, Vector) else 0.0,
     )
     return times, activity
 

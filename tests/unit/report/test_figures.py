@@ -103,8 +103,8 @@ def test_pareto_refuses_what_it_cannot_draw(tmp_path):
 
 def test_axis_titles_have_units():
     assert axis_title("latency_s") == "latency [s]"
-    assert axis_title("tokens_per_s") == "tokens [1/s]"
-    assert axis_title("mfu") == "mfu"
+    assert axis_title("tokens_per_s") == "throughput [tokens/s]"
+    assert axis_title("memory.bandwidth") == "memory bandwidth"
 
 
 def test_time_unit_follows_the_longest_bar():

@@ -1,0 +1,58 @@
+"""The engine on a chip small enough to reckon by hand, and emulated dtypes."""
+
+from __future__ import annotations
+
+import pytest
+
+from accelsim.arch.loader import load_chip
+from accelsim.arch.system import System
+from accelsim.engine.core import Target, bound_of
+from accelsim.engine.graph import ENGINES
+from accelsim.errors import MappingError
+from accelsim.mapping.fusion import single
+from accelsim.workload.ops import MatMul
+
+BOARD = load_chip("teach_systolic_16x16", {
+    "calibration.matrix_efficiency": 1.0, "calibration.memory_efficiency": 1.0,
+    "calibration.kernel_overhead": "0 us", "calibration.memory_latency": "0 us",
+})  # fmt: skip
+
+
+def test_one_fold_by_hand() -> None:
+    """64 x 16 x 16 on a 16 x 16 array: 2 R + C + T - 2 = 110 cycles of 1 ns.
+
+    The first tile (A 64 x 16 and B 16 x 16 in bf16, 2,560 B) must come and C (2,048 B) must go
+    before and after: 4,608 B at 17.06 GB/s, as long as the whole op's 270 ns of memory time.
+    """
+    op = MatMul("mm", m=64, n=16, k=16, weight_dtype="bf16")
+    cost = ENGINES["analytic"].cost(single(op), Target(System.of_chip(BOARD)))
+    assert cost.activity.dram_bytes == 2 * (64 * 16 + 16 * 16 + 64 * 16)
+    memory_s = 4608 / 17.06e9
+    assert cost.times_s["memory"] == pytest.approx(memory_s, rel=1e-9)
+    folds = cost.times_s["compute"] * 1e9
+    assert folds >= 110 - 1e-6
+    assert cost.latency_s <= memory_s + 110e-9 + 1e-15
+
+
+def test_the_bound_is_the_longest_resource() -> None:
+    assert bound_of({"compute": 1.0, "memory": 3.0, "l2": 2.0}) == "memory"
+
+
+def test_a_dtype_that_the_chip_lacks_needs_consent() -> None:
+    op = MatMul("mm", m=64, n=64, k=64, dtype="fp8", weight_dtype="fp8")
+    system = System.of_chip(load_chip("a100_sxm_80gb"))
+    with pytest.raises(MappingError, match="emulate-dtype"):
+        ENGINES["analytic"].cost(single(op), Target(system))
+    cost = ENGINES["analytic"].cost(single(op), Target(system, emulate=True))
+    assert list(cost.activity.macs) == ["bf16"]
+    assert cost.activity.dram_read_bytes == 2 * 64 * 64  # stored narrow, multiplied wide
+
+
+@pytest.mark.parametrize("chip", ["h100_sxm", "tpu_v5e"])
+def test_eager_launch_adds_the_dispatch_of_the_host(chip: str) -> None:
+    op, loaded = MatMul("mm", m=64, n=64, k=64, weight_dtype="bf16"), load_chip(chip)
+    times = [
+        ENGINES["analytic"].cost(single(op), Target(System.of_chip(loaded), eager)).latency_s
+        for eager in (False, True)
+    ]
+    assert times[1] - times[0] == pytest.approx(loaded.calibration.host_dispatch_s)
