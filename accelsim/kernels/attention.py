@@ -22,6 +22,7 @@ from accelsim.kernels.machine import (
     fill_cycles,
     next_tile,
     overlapped_s,
+    store,
     tile_cycles,
 )
 
@@ -100,7 +101,7 @@ class AttentionCost(NamedTuple):
     dram_write_bytes: float
     shared_bytes: float
     scratch_bytes: float
-    active_cores: int
+    active_cores: float
 
 
 @kernel
@@ -179,7 +180,7 @@ def attention_cost(
     """
     matmul_s, softmax_s, core_s = _core_seconds(machine, problem, tiling)
     tiles_q = ceil_div(problem.rows, tiling.tile_q)
-    active = int(min(float(machine.cores), _core_tasks(problem, tiling)))
+    active = min(float(machine.cores), _core_tasks(problem, tiling))
     head_kv = float(problem.kv_len) * problem.kv_elements * problem.kv_bytes
     q = float(problem.tasks) * problem.rows * problem.head_dim * problem.q_bytes
     o = float(problem.tasks) * problem.rows * problem.v_head_dim * problem.o_bytes
@@ -232,7 +233,7 @@ def search_attention(
 ) -> tuple[AttentionTiling, AttentionCost, int]:
     """Try every legal tiling; return the fastest, its cost and how many were tried (0: none)."""
     best = AttentionTiling(0, 0, 0)
-    best_cost = AttentionCost(np.inf, 0.0, 0.0, 0.0, 0.0, np.inf, 0.0, 0.0, 0.0, 0)
+    best_cost = AttentionCost(np.inf, 0.0, 0.0, 0.0, 0.0, np.inf, 0.0, 0.0, 0.0, 0.0)
     tried = 0
     first_kv = _first_tile_kv(machine)
     split = 1
@@ -285,17 +286,6 @@ def search_attention_many(
             sizes[row, 8], traits[row, 4], traits[row, 5],
         )  # fmt: skip
         tiling, cost, tried = search_attention(machine, problem)
-        out_tilings[row, 0] = tiling.tile_q
-        out_tilings[row, 1] = tiling.tile_kv
-        out_tilings[row, 2] = tiling.split_kv
+        store(tiling, out_tilings[row])
         out_tilings[row, 3] = tried
-        out_costs[row, 0] = cost.latency_s
-        out_costs[row, 1] = cost.compute_s
-        out_costs[row, 2] = cost.special_s
-        out_costs[row, 3] = cost.shared_s
-        out_costs[row, 4] = cost.dram_s
-        out_costs[row, 5] = cost.dram_read_bytes
-        out_costs[row, 6] = cost.dram_write_bytes
-        out_costs[row, 7] = cost.shared_bytes
-        out_costs[row, 8] = cost.scratch_bytes
-        out_costs[row, 9] = cost.active_cores
+        store(cost, out_costs[row])

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from accelsim.kernels.jit import kernel
 
 TENSOR_CORE, WEIGHT_STATIONARY, OUTPUT_STATIONARY, INPUT_STATIONARY = 0, 1, 2, 3
@@ -132,6 +135,13 @@ def overlapped_s(core_s: float, shared_s: float, dram_s: float) -> float:
     """
     longest = max(core_s, shared_s, dram_s)
     return longest + _UNHIDDEN * (core_s + shared_s + dram_s - longest)
+
+
+@kernel
+def store(values: tuple[float, ...], out_row: NDArray[np.float64]) -> None:
+    """Write the fields of a record of equal types to one row of an array."""
+    for i in range(len(values)):
+        out_row[i] = values[i]
 
 
 @kernel

@@ -23,6 +23,7 @@ from accelsim.kernels.machine import (
     fill_cycles,
     next_tile,
     overlapped_s,
+    store,
     tile_cycles,
 )
 
@@ -72,7 +73,7 @@ class MatmulCost(NamedTuple):
     dram_write_bytes: float
     shared_bytes: float
     scratch_bytes: float
-    active_cores: int
+    active_cores: float
 
 
 @kernel
@@ -88,7 +89,7 @@ def fits(machine: Machine, problem: Problem, tiling: Tiling) -> bool:
 
 
 @kernel
-def _core_traffic(problem: Problem, tiling: Tiling, active: int) -> tuple[float, float, float]:
+def _core_traffic(problem: Problem, tiling: Tiling, active: float) -> tuple[float, float, float]:
     """Bytes of A, of B and of partial sums that cross into the `active` cores, whole op.
 
     A kept operand is loaded once by every core that works on its row (or column) of tiles.
@@ -170,7 +171,7 @@ def matmul_cost(machine: Machine, problem: Problem, tiling: Tiling) -> MatmulCos
         float(problem.batch) * ceil_div(problem.m, tiling.tile_m)
         * ceil_div(problem.n, tiling.tile_n) * tiling.split_k
     )  # fmt: skip
-    active = int(min(float(machine.cores), tiles))
+    active = min(float(machine.cores), tiles)
     waves = np.ceil(tiles / machine.cores)  # a float: the count may exceed 64 bits
     cycles = waves * tile_cycles(machine, tiling.tile_m, tiling.tile_n, depth)
     compute_s = (cycles + fill_cycles(machine)) / machine.clock_hz
@@ -273,7 +274,7 @@ def _search_depth(
 ) -> tuple[Tiling, MatmulCost, int]:
     """Try every step along k and every loop order for one output tile and split."""
     best = Tiling(0, 0, 0, 0, 0)
-    best_cost = MatmulCost(np.inf, 0.0, 0.0, 0.0, np.inf, 0.0, 0.0, 0.0, 0)
+    best_cost = MatmulCost(np.inf, 0.0, 0.0, 0.0, np.inf, 0.0, 0.0, 0.0, 0.0)
     tried = 0
     depth = ceil_div(problem.k, split)
     tile_k = next_tile(0, _first_step(machine), depth)
@@ -296,7 +297,7 @@ def search(machine: Machine, problem: Problem) -> tuple[Tiling, MatmulCost, int]
     The count is 0 when not even the smallest tile fits.
     """
     best = Tiling(0, 0, 0, 0, 0)
-    best_cost = MatmulCost(np.inf, 0.0, 0.0, 0.0, np.inf, 0.0, 0.0, 0.0, 0)
+    best_cost = MatmulCost(np.inf, 0.0, 0.0, 0.0, np.inf, 0.0, 0.0, 0.0, 0.0)
     tried = 0
     split = 1
     while split <= _max_split(machine, problem):
@@ -343,18 +344,6 @@ def search_many(
             traits[row, 3], traits[row, 4], traits[row, 5],
         )  # fmt: skip
         tiling, cost, tried = search(machine, problem)
-        out_tilings[row, 0] = tiling.tile_m
-        out_tilings[row, 1] = tiling.tile_n
-        out_tilings[row, 2] = tiling.tile_k
-        out_tilings[row, 3] = tiling.kept
-        out_tilings[row, 4] = tiling.split_k
+        store(tiling, out_tilings[row])
         out_tilings[row, 5] = tried
-        out_costs[row, 0] = cost.latency_s
-        out_costs[row, 1] = cost.compute_s
-        out_costs[row, 2] = cost.shared_s
-        out_costs[row, 3] = cost.dram_s
-        out_costs[row, 4] = cost.dram_read_bytes
-        out_costs[row, 5] = cost.dram_write_bytes
-        out_costs[row, 6] = cost.shared_bytes
-        out_costs[row, 7] = cost.scratch_bytes
-        out_costs[row, 8] = cost.active_cores
+        store(cost, out_costs[row])

@@ -71,8 +71,8 @@ def test_predict_of_a_row_is_the_engine_on_the_same_op(chip: str) -> None:
     dtype = chip_of(chip).dtypes[0]
     frame = pd.DataFrame([row | {"dtype": dtype} for row in _ROWS])
     answer = predict(frame, chip)
-    op = MatMul("x", m=300, n=500, k=700, dtype=dtype, weight_dtype=dtype,
-                out_dtype="bf16" if chip_of(chip).dtypes[0] in ("int8", "fp8") else None)  # fmt: skip
+    wide = "bf16" if dtype in ("int8", "fp8") else None
+    op = MatMul("x", m=300, n=500, k=700, dtype=dtype, weight_dtype=dtype, out_dtype=wide)
     norm = Vector("y", fn="rmsnorm", rows=100, cols=4096, dtype=dtype)
     price = energy_per_action(chip_of(chip))
     for index, ours in ((0, op), (2, norm)):

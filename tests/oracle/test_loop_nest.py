@@ -83,14 +83,13 @@ def test_the_best_of_the_three_orders_is_the_best_of_all_six() -> None:
 
 @pytest.mark.parametrize("cores", [2, 3, 8])
 def test_a_kept_operand_is_loaded_by_every_core_that_needs_it(cores: int) -> None:
-    """Row-major tiles dealt in even runs: A is loaded per distinct (core, row), give or take one."""
+    """Row-major tiles dealt in even runs: A is loaded per (core, row), give or take one."""
     for p, tiling in _cases():
         t = tiling._replace(kept=A_KEPT)
         tiles_m, tiles_n = math.ceil(p.m / t.tile_m), math.ceil(p.n / t.tile_n)
         rows = p.batch * tiles_m
         tiles = rows * tiles_n
         active = min(cores, tiles)
-        run = math.ceil(tiles / active)
         pairs = len({(tile * active // tiles, tile // tiles_n) for tile in range(tiles)})
         whole_a = float(p.batch) * p.m * p.k * p.a_bytes
         loads = _core_traffic.py_func(p, t, active)[0] / whole_a

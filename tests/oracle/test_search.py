@@ -84,8 +84,10 @@ _ATTENTION = AttentionProblem(
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("machine", [_MACHINES["tensor cores"], systolic_machine(scratch_bytes=60000)],
-                         ids=["tensor cores", "systolic"])  # fmt: skip
+_ROOMY = {"tensor cores": tensor_core_machine(), "systolic": systolic_machine(scratch_bytes=60000)}
+
+
+@pytest.mark.parametrize("machine", _ROOMY.values(), ids=_ROOMY)
 @pytest.mark.parametrize("rows", [1, 40])
 def test_attention_search_finds_the_best_of_all_candidates(machine: Machine, rows: int) -> None:
     masked = int(rows > 1)

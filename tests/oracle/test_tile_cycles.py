@@ -77,8 +77,8 @@ def test_folds_are_dealt_to_arrays_and_idle_arrays_share_the_stream() -> None:
 def test_tensor_core_cycles_are_the_native_tiles_counted(sizes: tuple[int, int, int]) -> None:
     machine = tensor_core_machine()
     native = (machine.tile_m, machine.tile_n, machine.tile_k)
-    tiles = sum(1 for _ in itertools.product(*(range(0, s, t)
-                                               for s, t in zip(sizes, native, strict=True))))  # fmt: skip
+    starts = [range(0, size, tile) for size, tile in zip(sizes, native, strict=True)]
+    tiles = sum(1 for _ in itertools.product(*starts))
     flop = 2 * 16 * 8 * 8
     assert tile_cycles(machine, *sizes) == tiles * flop / machine.flop_per_cycle
 

@@ -1,1 +1,0 @@
-"""Predictions beside measured and published data, and the calibration that follows from them."""
