@@ -32,18 +32,20 @@ class Document:
     path : str
         The file the data came from, as the user named it.
     lines : dict
-        1-based line of the value at each path of keys and indices (empty for JSON).
+        1-based line of the value at each path of keys and indices (empty for JSON); a text in
+        place of a line says where else the value comes from.
     """
 
     tree: Any
     path: str
-    lines: dict[Path_, int] = field(default_factory=dict)
+    lines: dict[Path_, int | str] = field(default_factory=dict)
 
     def where(self, keys: Path_ = ()) -> str:
         """Return ``file:line`` of the value at `keys`, or of its nearest known ancestor."""
         for end in range(len(keys), -1, -1):
-            if keys[:end] in self.lines:
-                return f"{self.path}:{self.lines[keys[:end]]}"
+            line = self.lines.get(keys[:end])
+            if line is not None:
+                return f"{self.path}:{line}" if isinstance(line, int) else f"{self.path} ({line})"
         return self.path
 
 
@@ -125,7 +127,7 @@ class _Reader:
     def __init__(self, path: str, error: type[AccelsimError]) -> None:
         self.path = path
         self.error = error
-        self.lines: dict[Path_, int] = {}
+        self.lines: dict[Path_, int | str] = {}
         self._nodes = 0
 
     def convert(self, node: Any, keys: Path_, depth: int) -> Any:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from accelsim.arch.provenance import OVERRIDE, UNSOURCED, Provenance, collect
-from accelsim.documents import Document, dotted, read_yaml
+from accelsim.documents import Document, Path_, dotted, read_yaml
 from accelsim.errors import SpecError, suggest
 from accelsim.files import find_data
 
@@ -170,11 +170,18 @@ def override(raw: RawSpec, changes: Mapping[str, Any]) -> RawSpec:
     """
     tree = copy.deepcopy(raw.document.tree)
     rows = {row.path: row for row in raw.provenance}
+    lines = dict(raw.document.lines)
     for path, value in changes.items():
         _set(tree, path, value, f"override of {raw.document.path}")
+        lines[as_keys(path)] = OVERRIDE
         rows[path] = Provenance(path, str(value), OVERRIDE, "invented", "", "changed for this run")
-    document = Document(tree, raw.document.path, raw.document.lines)
+    document = Document(tree, raw.document.path, lines)
     return replace(raw, document=document, provenance=tuple(rows.values()))
+
+
+def as_keys(path: str) -> Path_:
+    """Split a dotted path to keys and indices."""
+    return tuple(int(key) if key.isdigit() else key for key in path.split("."))
 
 
 def _set(tree: Any, path: str, value: Any, where: str) -> None:
@@ -214,8 +221,7 @@ def check_sources(raw: RawSpec) -> None:
     if not isinstance(sources, dict):
         raise SpecError(f"{document.where(('sources',))}: 'sources' maps keys to texts")
     for row in raw.provenance:
-        keys = tuple(int(k) if k.isdigit() else k for k in row.path.split("."))
-        place = f"{document.where(keys)} {row.path}"
+        place = f"{document.where(as_keys(row.path))} {row.path}"
         if row.source not in (UNSOURCED, OVERRIDE) and row.source not in sources:
             known = suggest(row.source, sources)
             raise SpecError(f"{place}: source '{row.source}' is not in 'sources', {known}")
