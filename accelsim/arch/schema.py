@@ -121,7 +121,9 @@ class Core(Section):
     scratchpad: Scratchpad
     registers_bytes: Bytes | None = Field(default=None, alias="registers")
     cluster: Count = Field(
-        default=1, description="Cores that one read of the shared buffer can feed (multicast)."
+        default=1,
+        description="Cores that one read of the shared buffer (of main memory, where there is "
+        "none) can feed by multicast.",
     )
 
 

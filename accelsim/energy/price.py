@@ -73,36 +73,23 @@ def energy_per_action(chip: Chip) -> EnergyPerAction:
     -----
     Between 45 and 7 nm energies are interpolated geometrically in the node; below 7 nm between
     the foundry's announced power steps. Memory energy is the device's plus the chip-side
-    interface; a chip whose main memory is its own SRAM pays the SRAM price. What crosses the die
-    (shared buffer, main memory) also pays for half a die edge of wire.
+    interface. What crosses the die (shared buffer, main memory) also pays for half a die edge of
+    wire; where the main memory is the cores' own SRAM, whose access the scratchpad pays for, a
+    byte pays for the way to the next core.
     """
     table = load_energy_table()
     node = chip.spec.process.node_m
-    style = "systolic" if any(isinstance(u, SystolicUnit) for u in chip.spec.core.matrix) else ""
-    overhead = table.control_overhead
-    lanes = 1.0 + overhead.lanes
-    mac = {}
-    for name in chip.dtypes:
-        unit = chip.matrix_unit(name)
-        control = overhead.lanes if unit is None else overhead.tensor_core
-        control = overhead.systolic if style and unit is not None else control
-        mac[name] = (1.0 + control) * _mac_j(table, name, node)
+    lanes = 1.0 + table.control_overhead.lanes
     add = at_node(table, table.add, "fp32", node)
     pad = sram_j_per_byte(table, chip.spec.core.scratchpad.capacity_bytes, node)
     shared = chip.spec.shared
     wires = table.wire_j_per_byte_m * _mean_wire_m(chip)
     buffer = sram_j_per_byte(table, shared.capacity_bytes, node) + wires if shared else 0.0
-    read = write = sram_j_per_byte(table, _SRAM_BANK_BYTES, node)
-    interface = table.memory_interface_j_per_byte + wires
-    if chip.spec.memory.type == "host":  # across a link; the host's DRAM itself is not counted
-        read = write = table.link_j_per_byte + interface
-    if chip.memory is not None:
-        read = chip.memory.read_energy_j_per_byte + interface
-        write = chip.memory.write_energy_j_per_byte + interface
+    read, write = _memory_j_per_byte(chip, table, wires)
     power = chip.spec.power
     limit = power.tdp_w or power.max_measured_w or 0.0
     return EnergyPerAction(
-        mac_j=mac,
+        mac_j={name: _mac_with_control_j(chip, table, name) for name in chip.dtypes},
         vector_flop_j=0.5 * lanes * (_multiply_j(table, "fp32", node) + add),
         special_j=table.special_in_adds * add * lanes,
         scratchpad_j_per_byte=pad,
@@ -112,6 +99,30 @@ def energy_per_action(chip: Chip) -> EnergyPerAction:
         link_j_per_byte=table.link_j_per_byte,
         idle_w=power.idle_w or table.idle_share_of_tdp * limit,
     )
+
+
+def _mac_with_control_j(chip: Chip, table: EnergyTable, name: str) -> float:
+    """Multiply-add of a dtype on the unit that runs it, control of its style included [J]."""
+    unit = chip.matrix_unit(name)
+    overhead = table.control_overhead
+    control = overhead.systolic if isinstance(unit, SystolicUnit) else overhead.tensor_core
+    if unit is None:
+        control = overhead.lanes
+    return (1.0 + control) * _mac_j(table, name, chip.spec.process.node_m)
+
+
+def _memory_j_per_byte(chip: Chip, table: EnergyTable, wires: float) -> tuple[float, float]:
+    """Read and write energy of the main memory, seen from the cores [J/B]."""
+    interface = table.memory_interface_j_per_byte + wires
+    if chip.memory is not None:
+        return (
+            chip.memory.read_energy_j_per_byte + interface,
+            chip.memory.write_energy_j_per_byte + interface,
+        )
+    if chip.spec.memory.type == "host":  # across a link; the host's DRAM itself is not counted
+        return table.link_j_per_byte + interface, table.link_j_per_byte + interface
+    pitch_m = 2.0 * _mean_wire_m(chip) / math.sqrt(chip.spec.cores)
+    return table.wire_j_per_byte_m * pitch_m, table.wire_j_per_byte_m * pitch_m
 
 
 def _mean_wire_m(chip: Chip) -> float:

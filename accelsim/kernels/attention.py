@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from accelsim.kernels.jit import kernel, parallel_kernel
 from accelsim.kernels.machine import (
+    SHARED_USABLE,
     WEIGHT_STATIONARY,
     Machine,
     ceil_div,
@@ -27,9 +28,9 @@ from accelsim.kernels.machine import (
 )
 
 _SUM_BYTES = 4.0
-_SHARED_USABLE = 0.5
 _MAX_SPLIT = 128
-# Share of the shorter of matmul and softmax that the pipeline between them leaves exposed.
+# Share of the shorter of matmul and softmax that the pipeline between them leaves exposed: an
+# estimate between none (two tiles in flight, as FlashAttention-3) and all (one tile).
 _EXPOSED = 0.3
 
 
@@ -195,7 +196,7 @@ def attention_cost(
     whole_kv = problem.tasks * head_kv
     if machine.shared_bytes > 0.0:
         sweeps = 1
-        if head_kv > _SHARED_USABLE * machine.shared_bytes:
+        if head_kv > SHARED_USABLE * machine.shared_bytes:
             sweeps = ceil_div(tiles_q, machine.cores)
         reads = whole_kv * max(1.0, sweeps * reach)
         spilled = 0.0 if partial <= machine.shared_bytes else partial

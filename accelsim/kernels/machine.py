@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from accelsim.kernels.jit import kernel
 
 TENSOR_CORE, WEIGHT_STATIONARY, OUTPUT_STATIONARY, INPUT_STATIONARY = 0, 1, 2, 3
+SHARED_USABLE = 0.5
+"""Share of a shared buffer that one operand may fill and still be there at its next use: the
+other half is passed through by what streams meanwhile (an estimate; caches are not exact)."""
 _UNHIDDEN = 0.01
 
 
@@ -22,7 +25,7 @@ class Machine(NamedTuple):
         TENSOR_CORE or one of the systolic dataflows.
     cores, units, cluster : int
         Cores of the chip; matrix units (arrays) of a core; cores that one read of the shared
-        buffer can feed (multicast).
+        buffer (of main memory, where there is none) can feed by multicast.
     clock_hz : float
         Of the matrix units.
     flop_per_cycle : float

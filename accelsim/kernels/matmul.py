@@ -17,6 +17,7 @@ from accelsim.kernels.jit import kernel, parallel_kernel
 from accelsim.kernels.machine import (
     INPUT_STATIONARY,
     OUTPUT_STATIONARY,
+    SHARED_USABLE,
     TENSOR_CORE,
     Machine,
     ceil_div,
@@ -29,7 +30,6 @@ from accelsim.kernels.machine import (
 
 ACCUMULATOR_BYTES = 4.0
 OUTPUT_KEPT, A_KEPT, B_KEPT = 0, 1, 2
-_SHARED_USABLE = 0.5  # a panel that fills more of a cache is evicted before its reuse
 _MAX_SPLIT = 32
 
 
@@ -122,7 +122,7 @@ def _dram_reads(machine: Machine, problem: Problem, tiling: Tiling) -> tuple[flo
     ideal = math.sqrt(at_once * tiling.tile_n / tiling.tile_m)
     patch_m = max(1, min(tiles_m, int(ideal + 0.5)))
     patch_n = max(1, min(tiles_n, at_once // patch_m))
-    usable = _SHARED_USABLE * machine.shared_bytes
+    usable = SHARED_USABLE * machine.shared_bytes
     sweeps_a = ceil_div(tiles_n, patch_n)
     sweeps_b = ceil_div(tiles_m, patch_m)
     a = problem.m * problem.a_bytes
@@ -141,20 +141,28 @@ def _dram_reads(machine: Machine, problem: Problem, tiling: Tiling) -> tuple[flo
 
 
 @kernel
-def _multicast(machine: Machine, problem: Problem, tiling: Tiling, a: float, b: float) -> float:
-    """Bytes of A and B that leave the shared buffer when a cluster of cores shares each read.
+def _multicast(
+    machine: Machine, problem: Problem, tiling: Tiling, into_cores: tuple[float, float]
+) -> tuple[float, float]:
+    """Bytes of A and of B that are read when a cluster of cores shares each read.
 
-    A cluster covers a patch of output tiles; the patch that reads least is taken.
+    A cluster covers a patch of output tiles; the patch that reads least is taken. Nothing is
+    read less than once.
     """
-    least = a + b
+    a, b = into_cores
+    whole_a = float(problem.batch) * problem.m * problem.k * problem.a_bytes
+    whole_b = float(problem.batch) * problem.k * problem.n * problem.b_bytes
+    least_a, least_b = a, b
     along_n = 1
     while along_n <= machine.cluster:
         along_m = machine.cluster // along_n
         share_a = min(along_n, ceil_div(problem.n, tiling.tile_n))
         share_b = min(along_m, ceil_div(problem.m, tiling.tile_m))
-        least = min(least, a / share_a + b / share_b)
+        read_a, read_b = max(a / share_a, whole_a), max(b / share_b, whole_b)
+        if read_a + read_b < least_a + least_b:
+            least_a, least_b = read_a, read_b
         along_n *= 2
-    return least
+    return least_a, least_b
 
 
 @kernel
@@ -179,19 +187,20 @@ def matmul_cost(machine: Machine, problem: Problem, tiling: Tiling) -> MatmulCos
     in_a, in_b, sums = _core_traffic(problem, tiling, active)
     out = float(problem.batch) * problem.m * problem.n * problem.c_bytes
     into_cores = in_a + in_b + sums + out
+    cast_a, cast_b = _multicast(machine, problem, tiling, (in_a, in_b))
     if machine.shared_bytes > 0.0:
         sweeps_a, sweeps_b = _dram_reads(machine, problem, tiling)
         whole_a = float(problem.batch) * problem.m * problem.k * problem.a_bytes
         whole_b = float(problem.batch) * problem.k * problem.n * problem.b_bytes
         reads = whole_a * sweeps_a * problem.a_dram + whole_b * sweeps_b * problem.b_dram
         spills = 0.0 if sums <= machine.shared_bytes else sums
-        shared_bytes = _multicast(machine, problem, tiling, in_a, in_b) + sums + out
+        shared_bytes = cast_a + cast_b + sums + out
         shared_s = max(
             shared_bytes / machine.shared_bytes_per_s,
             into_cores / (active * machine.port_bytes_per_s),
         )
     else:
-        reads = in_a * problem.a_dram + in_b * problem.b_dram
+        reads = cast_a * problem.a_dram + cast_b * problem.b_dram
         spills = sums
         shared_s = into_cores / (active * machine.port_bytes_per_s)
         shared_bytes = 0.0

@@ -17,9 +17,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from accelsim.arch.chip import Chip
+from accelsim.kernels.machine import SHARED_USABLE
 from accelsim.workload.ops import MatMul, Op, Traffic, Vector
-
-_RESIDENT_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -100,10 +99,15 @@ def group_ops(ops: Sequence[Op], chip: Chip) -> tuple[Group, ...]:
             groups[-1].append(op)
         else:
             groups.append([op])
-    limit = _RESIDENT_SHARE * _buffer_bytes(chip)
+    limit = SHARED_USABLE * _buffer_bytes(chip)
     traffics = [_merged_traffic(group, needed_by) for group in groups]
     stays = [traffic.outputs <= limit for traffic in traffics]
-    arrives = [traffic.inputs <= limit for traffic in traffics]
+    left = {op.name: kept for group, kept in zip(groups, stays, strict=True) for op in group}
+    before = {later.name: earlier.name for earlier, later in pairwise(ops)}
+    arrives = [
+        traffic.inputs <= limit and all(left.get(name, True) for name in _producers(group, before))
+        for group, traffic in zip(groups, traffics, strict=True)
+    ]
     return tuple(
         Group(tuple(group), traffic, input_on_chip=a, output_on_chip=s)
         for group, traffic, a, s in zip(groups, traffics, arrives, stays, strict=True)
@@ -128,6 +132,15 @@ def _consumers(ops: Sequence[Op]) -> dict[str, int]:
         for name in op.after if op.after is not None else (before.name,):
             counts[name] = counts.get(name, 0) + 1
     return counts
+
+
+def _producers(group: list[Op], before: dict[str, str]) -> set[str]:
+    """Names of the ops outside the group whose results it reads (of its own block)."""
+    names: set[str] = set()
+    for op in group:
+        first = (before[op.name],) if op.name in before else ()
+        names.update(op.after if op.after is not None else first)
+    return names - {op.name for op in group}
 
 
 def _joins(group: list[Op], op: Op, needed_by: dict[str, int]) -> bool:

@@ -77,7 +77,8 @@ def collective_cost(op: Collective, system: System) -> CollectiveCost:
     With n members, S bytes (counted as nccl-tests does), bandwidth B and latency a, a ring costs
     2 (n-1) (a + S / (n B)) for all_reduce, (n-1) (a + S / (n B)) for all_gather and
     reduce_scatter; behind a switch a direct exchange needs 2 (or 1) latencies for the same
-    bytes. all_to_all sends (n-1)/n S. Several levels work hierarchically: reduce-scatter
+    bytes. all_to_all sends (n-1)/n S, and a torus or mesh carries it through its narrowest cut.
+    Several levels work hierarchically: reduce-scatter
     inwards, all-reduce of the shard outwards, all-gather back.
 
     References
@@ -101,7 +102,10 @@ def collective_cost(op: Collective, system: System) -> CollectiveCost:
             share = rounds * size * (members - 1) / members
             steps = rounds * _steps(level, members)
         sent += share
-        wire_s += share / (level.bandwidth_bytes_per_s * _usable_share(level))
+        seconds = share / (level.bandwidth_bytes_per_s * _usable_share(level))
+        if op.fn == "all_to_all":
+            seconds = max(seconds, _bisection_s(level, members, size))
+        wire_s += seconds
         latency_s += steps * level.latency_s
         words.append(f"{members} over {level.name}")
         if op.fn in ("all_reduce", "reduce_scatter", "all_gather"):
@@ -123,6 +127,24 @@ def _usable_share(level: Level) -> float:
     collective must also reach the corner.
     """
     return 0.5 if level.topology == "mesh2d" and min(level.shape) > 1 else 1.0
+
+
+def _bisection_s(level: Level, members: int, size_bytes: float) -> float:
+    """Time of an all-to-all's traffic through the narrowest cut of a torus or mesh [s].
+
+    Notes
+    -----
+    Of the n S bytes a quarter crosses the middle of the longest axis in each direction, over n / a
+    links on a mesh and twice as many with wrap-around (a: length of that axis).
+    """
+    if level.topology in _SWITCHED or members < 4:
+        return 0.0
+    axes = len(level.shape)
+    whole = members == level.size
+    longest = max(level.shape) if whole else math.ceil(math.pow(members, 1.0 / axes) - 1e-9)
+    wraps = 1 if level.topology == "mesh2d" or not whole else 2
+    link = level.bandwidth_bytes_per_s / (2 * axes)
+    return members * size_bytes / 4 / (wraps * members / longest * link)
 
 
 def _steps(level: Level, members: int) -> int:

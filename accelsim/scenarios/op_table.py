@@ -105,7 +105,7 @@ def read_ops(path: str | Path) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        With ``attrs["where"]``: file and line of every row, for messages.
+        With ``attrs["where"]``: file and line by row label, for messages.
 
     Raises
     ------
@@ -134,7 +134,7 @@ def read_ops(path: str | Path) -> pd.DataFrame:
     if not rows:
         raise WorkloadError(f"{path}: no rows below the header")
     frame = pd.DataFrame(rows, columns=header, dtype=object)
-    frame.attrs["where"] = where
+    frame.attrs["where"] = dict(enumerate(where))
     return frame
 
 

@@ -104,9 +104,8 @@ def _rows(ops: pd.DataFrame) -> Iterable[Row]:
     clash = [name for name in RESULT_COLUMNS if name in ops.columns]
     if clash:
         raise WorkloadError(f"the column '{clash[0]}' is a result of predict")
-    where: Sequence[str] = ops.attrs.get("where", ())
-    if len(where) != len(ops):
-        where = [f"row {label}" for label in ops.index]
+    known: dict[Any, str] = ops.attrs.get("where", {})
+    where = [known.get(label, f"row {label}") for label in ops.index]
     names = [str(name) for name in ops.columns]
     for place, cells in zip(where, ops.itertuples(index=False, name=None), strict=True):
         yield Row(place, dict(zip(names, cells, strict=True)))
