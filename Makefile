@@ -36,8 +36,7 @@ wheel-check: $(VENV)/.stamp-lint ## build a wheel, run it in a clean environment
 
 .PHONY: bench
 bench: $(VENV)/.stamp-run ## measure speed and memory (benchmarks/README.md)
-	@set -e; for script in benchmarks/bench_*.py; do \
-		echo "== $$script"; $(BIN)/python "$$script"; done
+	$(BIN)/python benchmarks/bench_core.py --markdown docs/benchmarks.md
 
 ##@ Keep house
 .PHONY: clean

@@ -7,6 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from accelsim.arch.loader import load_chip, load_system
+    from accelsim.errors import (
+        AccelsimError,
+        CapacityError,
+        MappingError,
+        SimulationError,
+        SpecError,
+        WorkloadError,
+    )
     from accelsim.explore.space import load_space
     from accelsim.explore.sweep import sweep
     from accelsim.results.run_result import RunResult
@@ -17,8 +25,14 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "AccelsimError",
+    "CapacityError",
+    "MappingError",
     "RunOptions",
     "RunResult",
+    "SimulationError",
+    "SpecError",
+    "WorkloadError",
     "__version__",
     "load_chip",
     "load_model",
@@ -30,6 +44,12 @@ __all__ = [
 ]
 # Imported on first use (PEP 562): `import accelsim` stays fast, whatever a script needs of it.
 _HOMES = {
+    "AccelsimError": "accelsim.errors",
+    "CapacityError": "accelsim.errors",
+    "MappingError": "accelsim.errors",
+    "SimulationError": "accelsim.errors",
+    "SpecError": "accelsim.errors",
+    "WorkloadError": "accelsim.errors",
     "RunOptions": "accelsim.scenarios.options",
     "RunResult": "accelsim.results.run_result",
     "load_chip": "accelsim.arch.loader",

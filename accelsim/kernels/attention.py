@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from accelsim.kernels.jit import kernel, parallel_kernel
 from accelsim.kernels.machine import (
     SHARED_USABLE,
+    TENSOR_CORE,
     WEIGHT_STATIONARY,
     Machine,
     ceil_div,
@@ -229,6 +230,14 @@ def _first_tile_kv(machine: Machine) -> int:
 
 
 @kernel
+def _first_tile_q(machine: Machine) -> int:
+    """Smallest query tile worth trying: half an instruction's rows (wide heads), or a stream."""
+    if machine.style == TENSOR_CORE:
+        return max(1, machine.tile_m // 2)
+    return machine.tile_m
+
+
+@kernel
 def search_attention(
     machine: Machine, problem: AttentionProblem
 ) -> tuple[AttentionTiling, AttentionCost, int]:
@@ -237,9 +246,10 @@ def search_attention(
     best_cost = AttentionCost(np.inf, 0.0, 0.0, 0.0, 0.0, np.inf, 0.0, 0.0, 0.0, 0.0)
     tried = 0
     first_kv = _first_tile_kv(machine)
+    smallest = _first_tile_q(machine)
     split = 1
     while split <= min(_MAX_SPLIT, problem.kv_len):
-        tile_q = next_tile(0, machine.tile_m, problem.rows)
+        tile_q = next_tile(0, smallest, problem.rows)
         while tile_q > 0:
             tile_kv = next_tile(0, first_kv, ceil_div(problem.kv_len, split))
             while tile_kv > 0:
@@ -250,7 +260,7 @@ def search_attention(
                     if cost.latency_s < best_cost.latency_s * (1.0 - 1e-9):
                         best, best_cost = tiling, cost
                 tile_kv = next_tile(tile_kv, first_kv, ceil_div(problem.kv_len, split))
-            tile_q = next_tile(tile_q, machine.tile_m, problem.rows)
+            tile_q = next_tile(tile_q, smallest, problem.rows)
         split *= 2
         if 1.0 * problem.tasks * ceil_div(problem.rows, machine.tile_m) >= 4 * machine.cores:
             break  # enough tasks without splitting the keys
