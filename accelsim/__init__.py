@@ -72,5 +72,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """Name what is public, imported or not."""
-    return sorted({*globals(), *_HOMES})
+    """Name what is public, imported or not yet."""
+    return sorted(__all__)

@@ -45,7 +45,7 @@ class Document:
         for end in range(len(keys), -1, -1):
             line = self.lines.get(keys[:end])
             if line is not None:
-                return f"{self.path}:{line}" if isinstance(line, int) else f"{self.path} ({line})"
+                return f"{self.path}:{line}" if isinstance(line, int) else line
         return self.path
 
 

@@ -53,7 +53,10 @@ def suggest(word: str, known: Iterable[str], limit: int = 3) -> str:
     """
     words = sorted(set(known))
     folded = {w.lower(): w for w in words}
-    near = difflib.get_close_matches(word.lower(), list(folded), n=limit, cutoff=0.5)
+    typed = word.lower()
+    longer = [w for w in folded if typed and w.startswith(typed)]
+    close = difflib.get_close_matches(typed, list(folded), n=limit, cutoff=0.5)
+    near = list(dict.fromkeys([*longer, *close]))[:limit]
     if near:
         return "did you mean " + " or ".join(f"'{folded[w]}'" for w in near) + "?"
     if not words:

@@ -56,12 +56,9 @@ class _Scope:
         )
 
 
-def collect(tree: dict[str, Any], source: str = UNSOURCED) -> tuple[Provenance, ...]:
-    """List every value of a raw spec tree with the annotations in force at its place.
-
-    `source` holds where the tree names none: the default source of the spec that it extends.
-    """
-    return tuple(_walk(tree, (), _Scope(source)))
+def collect(tree: dict[str, Any]) -> tuple[Provenance, ...]:
+    """List every value of a raw spec tree with the annotations in force at its place."""
+    return tuple(_walk(tree, (), _Scope()))
 
 
 def _walk(node: Any, keys: Path_, scope: _Scope) -> Iterator[Provenance]:

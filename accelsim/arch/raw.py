@@ -115,7 +115,7 @@ def _read(path: Path, kind: str, below: tuple[Path, ...]) -> RawSpec:
         parent_name = str(path.parent / parent_name)
     parent = _read(locate(parent_name, kind), kind, (*below, path))
     base = parent.document.tree
-    rows = collect(document.tree, str(base.get("source") or UNSOURCED))
+    rows = collect(document.tree)
     tree = _merge(base, document.tree)
     return RawSpec(
         Document(tree, document.path, document.lines),
@@ -173,7 +173,7 @@ def override(raw: RawSpec, changes: Mapping[str, Any]) -> RawSpec:
     lines = dict(raw.document.lines)
     for path, value in changes.items():
         _set(tree, path, value, f"override of {raw.document.path}")
-        lines[as_keys(path)] = OVERRIDE
+        lines[as_keys(path)] = f"override of {raw.document.tree.get('name', path)}"
         rows[path] = Provenance(path, str(value), OVERRIDE, "invented", "", "changed for this run")
     document = Document(tree, raw.document.path, lines)
     return replace(raw, document=document, provenance=tuple(rows.values()))
