@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import lru_cache
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
@@ -18,7 +19,7 @@ from accelsim.arch.fields import (
     Section,
 )
 from accelsim.arch.provenance import collect
-from accelsim.arch.raw import RawSpec, check_sources
+from accelsim.arch.raw import RawSpec, check_sources, shared_stamp
 from accelsim.arch.validation import validate
 from accelsim.documents import read_yaml
 from accelsim.errors import SpecError
@@ -87,9 +88,13 @@ class EnergyTable(Section):
     idle_share_of_tdp: Ratio
 
 
-@cache
 def load_energy_table(name: str = "logic") -> EnergyTable:
-    """Load a packaged energy table."""
+    """Load a packaged energy table; an unchanged file is not read twice."""
+    return _load(name, shared_stamp())
+
+
+@lru_cache(maxsize=8)
+def _load(name: str, _: tuple[tuple[Path, int], ...]) -> EnergyTable:
     path = find_data("arch_specs/energy", ".yaml").get(name)
     if path is None:
         raise SpecError(f"arch_specs/energy/{name}.yaml is missing from the installation")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from accelsim.arch.raw import (
     is_path,
     override,
     read_raw,
+    shared_stamp,
     spec_files,
 )
 from accelsim.arch.schema import Calibration, ChipSpec
@@ -31,6 +32,19 @@ __all__ = ["is_path", "load_chip", "load_memory", "load_system", "spec_files"]
 
 _WITHOUT_STANDARD = ("sram", "host")
 _CHIP = "chip."
+# Facts about a chip that describe it, or that later models will read.
+_IDLE_FIELDS = {
+    "memory.stacks": "change memory.bandwidth and memory.capacity",
+    "memory.channels": "change memory.bandwidth",
+    "memory.latency": "change calibration.memory_latency",
+    "links": "change levels.0.bandwidth of a system",
+    "host": "the host link is not modelled yet",
+    "sparsity": "structured sparsity is not modelled yet",
+    "base_clock": "change clock",
+    "boost_clock": "change clock",
+    "published_peaks": "they only check the derived peaks; change core.matrix",
+}
+_Stamp = tuple[tuple[Path, int], ...]
 
 
 class Family(Section):
@@ -51,16 +65,15 @@ class _FamilyFile(Section):
     families: dict[str, Family]
 
 
-@cache
-def _families() -> dict[str, Family]:
+@lru_cache(maxsize=8)
+def _families(_: _Stamp) -> dict[str, Family]:
     path = find_data("arch_specs", ".yaml").get("families")
     if path is None:
         raise SpecError("arch_specs/families.yaml is missing from the installation")
     return validate(_FamilyFile, read_yaml(path, SpecError)).families
 
 
-def _calibrate(own: Calibration, where: str) -> CalibrationValues:
-    families = _families()
+def _calibrate(own: Calibration, families: Mapping[str, Family], where: str) -> CalibrationValues:
     if own.inherits not in families:
         raise SpecError(
             f"{where} calibration.inherits: unknown family '{own.inherits}', "
@@ -111,16 +124,27 @@ def load_chip(name: str, overrides: Mapping[str, Any] | None = None) -> Chip:
     SpecError
         If the name is unknown (the nearest are named) or the spec is wrong (file, line, path).
     """
-    raw = read_raw(name, "chip")
-    return _resolve(override(raw, overrides)) if overrides else _plain_chip(raw)
+    raw, stamp = read_raw(name, "chip"), shared_stamp()
+    if not overrides:
+        return _plain_chip(raw, stamp)
+    for path in overrides:
+        _refuse_idle(path)
+    return _resolve(override(raw, overrides), stamp)
+
+
+def _refuse_idle(path: str) -> None:
+    """Refuse to change a field that no model reads: the answer would silently stay the same."""
+    for idle, advice in _IDLE_FIELDS.items():
+        if path == idle or path.startswith(f"{idle}."):
+            raise SpecError(f"changing '{path}' would change no result: {advice}")
 
 
 @lru_cache(maxsize=512)
-def _plain_chip(raw: RawSpec) -> Chip:
-    return _resolve(raw)
+def _plain_chip(raw: RawSpec, stamp: _Stamp) -> Chip:
+    return _resolve(raw, stamp)
 
 
-def _resolve(raw: RawSpec) -> Chip:
+def _resolve(raw: RawSpec, stamp: _Stamp) -> Chip:
     """Validate a raw chip and resolve its memory, calibration and provenance."""
     document = raw.document
     spec = validate(ChipSpec, document)
@@ -134,7 +158,8 @@ def _resolve(raw: RawSpec) -> Chip:
                 f"'{spec.memory.type}', {suggest(spec.memory.type, [*known, *_WITHOUT_STANDARD])}"
             )
         memory = load_memory(spec.memory.type)
-    calibration = _calibrate(spec.calibration, document.where(("calibration", "inherits")))
+    where = document.where(("calibration", "inherits"))
+    calibration = _calibrate(spec.calibration, _families(stamp), where)
     chip = Chip(spec, memory, calibration, raw.provenance, document.path)
     if not chip.dtypes:
         raise SpecError(

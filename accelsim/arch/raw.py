@@ -94,6 +94,13 @@ def read_raw(name: str, kind: str) -> RawSpec:
     return known
 
 
+def shared_stamp() -> tuple[tuple[Path, int], ...]:
+    """Files that every chip draws on (memories, families, energy) and when they changed [ns]."""
+    folders = ("arch_specs/memory", "arch_specs/energy", "arch_specs")
+    files = [path for folder in folders for path in find_data(folder, ".yaml").values()]
+    return tuple((path, _modified_ns(path)) for path in files)
+
+
 def _modified_ns(path: Path) -> int:
     try:
         return path.stat().st_mtime_ns

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from accelsim import __version__
+from accelsim.arch.energy import load_energy_table
 from accelsim.arch.schema import ChipSpec
 from accelsim.arch.system import System, SystemSpec
 from accelsim.documents import Document, Path_, dotted
@@ -208,6 +209,7 @@ def _fingerprint(
         "parameters": [[p.path, list(p.values)] for p in space.parameters],
         "hardware": repr(hardware),
         "models": repr(list(models.values())),
+        "energy": repr(load_energy_table()),
     }
     canonical = json.dumps(content, sort_keys=True)
     return hashlib.sha256(canonical.encode("utf-8")).hexdigest()

@@ -13,10 +13,12 @@ from accelsim.kernels.attention import (
     AttentionCost,
     AttentionProblem,
     AttentionTiling,
+    search_attention,
     search_attention_many,
 )
+from accelsim.kernels.machine import Machine
 from accelsim.mapping.machine import machine_for
-from accelsim.mapping.memo import Memo
+from accelsim.mapping.memo import BULK, Memo
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,26 @@ def map_attentions(
         If not even the smallest tile fits a core.
     """
     machine = machine_for(chip, dtype)
+    few = len(problems) < BULK
+    found = (
+        [search_attention(machine, p) for p in problems] if few else _search_bulk(machine, problems)
+    )
+    if any(tried == 0 for _, _, tried in found):
+        wide = max(p.head_dim for p in problems)
+        raise MappingError(
+            f"{chip.name}: no tile of fused {dtype} attention with head_dim {wide} fits a core, "
+            f"whose scratchpad holds {machine.scratch_bytes:.0f} B; try --attention unfused"
+        )
+    return tuple(
+        AttentionMapping(p, AttentionTiling._make(tiling), AttentionCost._make(cost), tried)
+        for p, (tiling, cost, tried) in zip(problems, found, strict=True)
+    )
+
+
+def _search_bulk(
+    machine: Machine, problems: Sequence[AttentionProblem]
+) -> list[tuple[Sequence[int], Sequence[float], int]]:
+    """Search on all threads."""
     sizes = np.array(
         [
             (p.tasks, p.rows, p.kv_len, p.masked, p.share, p.span, p.head_dim, p.v_head_dim,
@@ -54,28 +76,21 @@ def map_attentions(
             for p in problems
         ],
         dtype=np.int64,
-    ).reshape(-1, 9)  # fmt: skip
+    )  # fmt: skip
     traits = np.array(
         [
             (p.density, p.q_bytes, p.kv_bytes, p.o_bytes, p.activations_dram, p.kv_dram_share)
             for p in problems
         ],
         dtype=np.float64,
-    ).reshape(-1, 6)
+    )
     tilings = np.empty((len(problems), 4), dtype=np.int64)
     costs = np.empty((len(problems), 10), dtype=np.float64)
     search_attention_many(machine, sizes, traits, tilings, costs)
-    if len(problems) and tilings[:, 3].min() == 0:
-        wide = max(p.head_dim for p in problems)
-        raise MappingError(
-            f"{chip.name}: no tile of fused {dtype} attention with head_dim {wide} fits a core, "
-            f"whose scratchpad holds {machine.scratch_bytes:.0f} B; try --attention unfused"
-        )
-    return tuple(
-        AttentionMapping(p, AttentionTiling._make(tile[:3]), AttentionCost._make(cost),
-                         tile[3])
-        for p, tile, cost in zip(problems, tilings.tolist(), costs.tolist(), strict=True)
-    )  # fmt: skip
+    return [
+        (tile[:3], cost, tile[3])
+        for tile, cost in zip(tilings.tolist(), costs.tolist(), strict=True)
+    ]
 
 
 _memo: Memo[AttentionMapping] = Memo()

@@ -41,7 +41,7 @@ def machine_for(chip: Chip, dtype: str) -> Machine:
     Returns
     -------
     Machine
-        Sustained rates: calibration is applied here and nowhere else.
+        Sustained rates: calibration applied.
     """
     spec, scalars = chip.spec, chip.calibration
     unit = chip.matrix_unit(dtype)

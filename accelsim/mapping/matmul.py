@@ -15,9 +15,9 @@ from accelsim.kernels.machine import (
     WEIGHT_STATIONARY,
     Machine,
 )
-from accelsim.kernels.matmul import MatmulCost, Problem, Tiling, search_many
+from accelsim.kernels.matmul import MatmulCost, Problem, Tiling, search, search_many
 from accelsim.mapping.machine import machine_for
-from accelsim.mapping.memo import Memo
+from accelsim.mapping.memo import BULK, Memo
 
 _KEPT = ("output", "A", "B")
 
@@ -77,21 +77,33 @@ def map_matmuls(chip: Chip, dtype: str, problems: Sequence[Problem]) -> tuple[Ma
         If not even the smallest tile fits a core.
     """
     machine = machine_for(chip, dtype)
-    sizes = np.array([p[:4] for p in problems], dtype=np.int64).reshape(-1, 4)
-    traits = np.array([p[4:] for p in problems], dtype=np.float64).reshape(-1, 6)
-    tilings = np.empty((len(problems), 6), dtype=np.int64)
-    costs = np.empty((len(problems), 9), dtype=np.float64)
-    search_many(machine, sizes, traits, tilings, costs)
-    if len(problems) and tilings[:, 5].min() == 0:
+    few = len(problems) < BULK
+    found = [search(machine, p) for p in problems] if few else _search_bulk(machine, problems)
+    if any(tried == 0 for _, _, tried in found):
         raise MappingError(
             f"{chip.name}: no {dtype} matmul tile fits a core: the smallest is "
             f"{machine.tile_m}x{machine.tile_n}x{machine.tile_k}, the scratchpad of a core holds "
             f"{machine.scratch_bytes:.0f} B; give core.scratchpad more capacity or a smaller tile"
         )
     return tuple(
-        _mapping(machine, p, Tiling._make(tile[:5]), MatmulCost._make(cost), tile[5])
-        for p, tile, cost in zip(problems, tilings.tolist(), costs.tolist(), strict=True)
+        _mapping(machine, p, Tiling._make(tiling), MatmulCost._make(cost), tried)
+        for p, (tiling, cost, tried) in zip(problems, found, strict=True)
     )
+
+
+def _search_bulk(
+    machine: Machine, problems: Sequence[Problem]
+) -> list[tuple[Sequence[int], Sequence[float], int]]:
+    """Search on all threads."""
+    sizes = np.array([p[:4] for p in problems], dtype=np.int64)
+    traits = np.array([p[4:] for p in problems], dtype=np.float64)
+    tilings = np.empty((len(problems), 6), dtype=np.int64)
+    costs = np.empty((len(problems), 9), dtype=np.float64)
+    search_many(machine, sizes, traits, tilings, costs)
+    return [
+        (tile[:5], cost, tile[5])
+        for tile, cost in zip(tilings.tolist(), costs.tolist(), strict=True)
+    ]
 
 
 def _mapping(

@@ -13,6 +13,9 @@ from accelsim.kernels.matmul import Problem
 _Mapping = TypeVar("_Mapping")
 _P = TypeVar("_P", Problem, AttentionProblem)
 _LIMIT = 200_000
+BULK = 64
+"""Problems from which a search runs on all threads. Fewer are searched one by one: starting
+threads costs more than it saves, and a process that never started them can be forked."""
 
 
 class Memo(Generic[_Mapping]):

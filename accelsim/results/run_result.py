@@ -101,6 +101,10 @@ class RunResult:
         One per op, in execution order.
     sources, assumptions : tuple of str
         Where the numbers come from and what was assumed.
+    warnings : tuple of str
+        What makes the answer doubtful or the run wasteful; read these first.
+    weight_dtype : str
+        Storage of the weights where the user chose one.
     shared_name, shared_bytes_per_s : str, float
         The chip's shared buffer and its peak bandwidth [B/s]; empty and 0 where it has none.
     """
@@ -129,6 +133,8 @@ class RunResult:
     rows: tuple[OpRow, ...]
     sources: tuple[str, ...]
     assumptions: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+    weight_dtype: str = ""
     shared_name: str = ""
     shared_bytes_per_s: float = 0.0
 
@@ -230,7 +236,8 @@ class RunResult:
             "flop": self.flop, "memory_bytes": self.memory_bytes,
             "memory_capacity_bytes": self.memory_capacity_bytes, "memory": self.memory,
             "ops": [row.as_dict() for row in self.rows],
-            "assumptions": list(self.assumptions), "sources": list(self.sources),
+            "warnings": list(self.warnings), "assumptions": list(self.assumptions),
+            "sources": list(self.sources),
         }  # fmt: skip
 
     def to_json(self) -> str:

@@ -77,7 +77,9 @@ def assemble(job: Job, costed: Costed) -> RunResult:
         peak_bytes_per_s=chip.bandwidth_bytes_per_s,
         rows=rows,
         sources=job.system.sources,
-        assumptions=_assumptions(job, costed[0][0].graph, energy_j / latency_s / o.tp),
+        assumptions=_assumptions(job, costed[0][0].graph),
+        warnings=_warnings(job, costed[0][0].graph, energy_j / latency_s / o.tp),
+        weight_dtype=o.weight_dtype or "",
         shared_name=shared.name if shared else "",
         shared_bytes_per_s=shared.bandwidth_bytes_per_s if shared else 0.0,
     )  # fmt: skip
@@ -124,6 +126,7 @@ def _row(job: Job, stage: str, column: list[tuple[float, CostedGroup]]) -> OpRow
     flop = mean([cost.flop for cost in costs])
     joules = [prices.dynamic_j(c.activity) + prices.idle_w * c.latency_s for c in costs]
     last = column[-1][1]
+    times_s = {key: mean([c.times_s.get(key, 0.0) for c in costs]) for key in last.cost.times_s}
     native = next(iter(last.cost.activity.macs), None)
     peak = chip.peak_flop_per_s(native) if native else 0.0
     return OpRow(
@@ -133,29 +136,52 @@ def _row(job: Job, stage: str, column: list[tuple[float, CostedGroup]]) -> OpRow
         bytes=mean([cost.activity.dram_bytes for cost in costs]),
         latency_s=latency_s,
         energy_j=job.options.tp * mean(joules),
-        bound=last.cost.bound,
+        bound=max(times_s, key=lambda key: times_s[key]),
         utilization=flop / (latency_s * peak) if peak and latency_s else 0.0,
         mapping=last.cost.mapping,
-        times_s={key: mean([c.times_s.get(key, 0.0) for c in costs]) for key in last.cost.times_s},
+        times_s=times_s,
         repeat=last.repeat,
     )  # fmt: skip
 
 
-def _assumptions(job: Job, graph: Graph, watts: float) -> tuple[str, ...]:
+def _warnings(job: Job, graph: Graph, watts: float) -> tuple[str, ...]:
+    """What a reader of the headline must know."""
     o, chip = job.options, job.system.chip
-    notes = list(graph.notes)
+    warnings = []
+    if graph.footprint.total > chip.capacity_bytes:
+        warnings.append("the model does not fit: memory is oversubscribed on request")
     native = chip.compute_dtype(graph.dtype, o.emulate_dtype)
     if native != graph.dtype:
-        notes.append(f"{graph.dtype} matmuls are emulated in {native}")
-    if graph.footprint.total > chip.capacity_bytes:
-        notes.append("the model does not fit: memory oversubscribed on request")
-    power = chip.spec.power
-    limit_w = power.tdp_w or power.max_measured_w
-    if limit_w and watts > limit_w:
-        notes.append(
-            f"{watts:.0f} W per device exceed the {limit_w:.0f} W that {chip.name} may draw: it "
+        warnings.append(f"{graph.dtype} matmuls are emulated in {native}")
+    fast = [name for name in ("bf16", "fp16") if chip.matrix_unit(name) is not None]
+    if chip.matrix_unit(native) is None and fast:
+        warnings.append(
+            f"{native} matmuls run on the vector lanes, not on the matrix units: "
+            f"--dtype {fast[0]} would use those"
+        )
+    limit = chip.spec.power.tdp_w or chip.spec.power.max_measured_w
+    if limit and watts > limit:
+        warnings.append(
+            f"{watts:.0f} W per device exceed the {limit:.0f} W that {chip.name} may draw: it "
             "would lower its clock, which is not modelled yet"
         )
+    longest = job.input_len + (o.output_len if o.phase == "generate" else 0)
+    if longest > job.config.position.max_positions:
+        warnings.append(
+            f"{longest} tokens exceed the {job.config.position.max_positions} that "
+            f"{job.config.name} was made for"
+        )
+    if o.tp < job.system.chips:
+        warnings.append(
+            f"{o.tp} of the {job.system.chips} chips of {job.system.name} are used: "
+            "tensor parallelism (--tp) is the only kind there is so far"
+        )
+    return tuple(warnings)
+
+
+def _assumptions(job: Job, graph: Graph) -> tuple[str, ...]:
+    o, chip = job.options, job.system.chip
+    notes = list(graph.notes)
     if o.engine == "analytic":
         scalars = chip.calibration
         notes.append(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from accelsim.arch.loader import load_system, spec_files
 from accelsim.arch.system import System
 from accelsim.errors import AccelsimError, CapacityError
 from accelsim.units import format_si
@@ -41,7 +42,7 @@ def check_capacity(
         for role, size in graph.footprint.as_dict().items()
         if size
     )
-    cures = _cures(have, tp, rebuild)
+    cures = _cures(system, tp, rebuild)
     advice = (
         f"it would fit with {' or with '.join(cures)}"
         if cures
@@ -56,17 +57,34 @@ def check_capacity(
     )
 
 
-def _cures(have: float, tp: int, rebuild: Callable[[int, str | None], Graph]) -> list[str]:
-    cures = []
+def _cures(system: System, tp: int, rebuild: Callable[[int, str | None], Graph]) -> list[str]:
+    cures, have = [], system.chip.capacity_bytes
     for trial in (t for t in _TRIAL_TP if t > tp):
         if _fits(have, rebuild, trial, None):
-            cures.append(f"--tp {trial}")
+            larger = "" if trial <= system.chips else _on_larger(system, trial)
+            cures.append(f"{larger}--tp {trial}")
             break
     for name in _TRIAL_DTYPES:
         if _fits(have, rebuild, tp, name):
             cures.append(f"--weight-dtype {name}")
             break
     return cures
+
+
+def _on_larger(system: System, tp: int) -> str:
+    """The option that names a system with `tp` such chips, or words where none is packaged."""
+    name = system_with(system.chip.name, tp)
+    return f"--on {name} " if name else f"{tp} such chips and "
+
+
+def system_with(chip: str, chips: int) -> str | None:
+    """Name the smallest packaged system with at least `chips` of this chip; None without one."""
+    found = []
+    for name in spec_files("system"):
+        candidate = load_system(name)
+        if candidate.chip.name == chip and candidate.chips >= chips:
+            found.append((candidate.chips, name))
+    return min(found)[1] if found else None
 
 
 def _fits(

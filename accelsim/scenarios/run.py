@@ -17,7 +17,7 @@ from accelsim.network.collectives import spanned_levels
 from accelsim.parallel.tensor import shard
 from accelsim.results.run_result import RunResult
 from accelsim.scenarios.assemble import DECODE_SAMPLES, Job, Stage, assemble
-from accelsim.scenarios.capacity import check_capacity
+from accelsim.scenarios.capacity import check_capacity, system_with
 from accelsim.scenarios.options import RunOptions
 from accelsim.workload.config import ModelConfig
 from accelsim.workload.graph import Graph
@@ -143,11 +143,7 @@ def run(
         With what was wrong, where and what to try.
     """
     job = _job(_as_config(model), _as_system(on, overrides), _with_changes(options, changes))
-    if job.options.tp > job.system.chips:
-        raise MappingError(
-            f"--tp {job.options.tp} needs {job.options.tp} chips, but {job.system.name} has "
-            f"{job.system.chips}; pick a system such as dgx_h100 (accelsim list systems)"
-        )
+    _check_devices(job.system, job.options.tp)
     spanned_levels(job.system, job.options.tp)
     planner = _Planner(job)
     stages = planner.stages()
@@ -162,6 +158,16 @@ def run(
         if progress is not None:
             progress(stage.name, done + 1, len(stages))
     return assemble(job, costed)
+
+
+def _check_devices(system: System, tp: int) -> None:
+    if tp <= system.chips:
+        return
+    larger = system_with(system.chip.name, tp)
+    advice = f"try --on {larger}" if larger else "no packaged system has so many of this chip"
+    raise MappingError(
+        f"--tp {tp} needs {tp} chips, but {system.name} has {system.chips}: {advice}"
+    )
 
 
 def _job(config: ModelConfig, system: System, options: RunOptions) -> Job:

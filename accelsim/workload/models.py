@@ -45,6 +45,8 @@ def load_model(name_or_path: str | Path) -> ModelConfig:
     if path.suffix.lower() in {".json", ".yaml", ".yml"}:
         name = path.resolve().parent.name if path.name == "config.json" else path.stem
         return _read(path, name)
+    if path.suffix.lower() == ".onnx":
+        raise WorkloadError(f"{text}: reading ONNX graphs is not built yet; give a config.json")
     raise WorkloadError(
         f"unknown model '{text}': {suggest(text, packaged)} "
         "Or give the path of a Hugging Face config.json or of a model YAML file."

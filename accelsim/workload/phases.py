@@ -95,7 +95,7 @@ def build_graph(config: ModelConfig, options: PhaseOptions) -> Graph:
     return PhaseGraph(
         model=config.name, phase=options.phase, blocks=blocks, batch=options.batch,
         new_tokens=context.q_len, footprint=memory.footprint(blocks), dtype=formats.matmul,
-        notes=(*config.notes, *_phase_notes(config, options, context.kv_len)), memory=memory,
+        notes=(*config.notes, *_phase_notes(config, options)), memory=memory,
     )  # fmt: skip
 
 
@@ -154,15 +154,10 @@ def _training_memory(
     )
 
 
-def _phase_notes(config: ModelConfig, options: PhaseOptions, kv_len: int) -> tuple[str, ...]:
+def _phase_notes(config: ModelConfig, options: PhaseOptions) -> tuple[str, ...]:
     notes = []
     if options.phase == "prefill" and config.head.lm_head:
         notes.append("logits of the last token of each sequence only")
-    if config.position.max_positions < kv_len:
-        notes.append(
-            f"{kv_len} tokens exceed the {config.position.max_positions} positions "
-            "that the model was made for"
-        )
     if config.attention.softcap:
         notes.append("the softcap of attention scores is not counted")
     if options.phase == "train" and not config.head.lm_head:

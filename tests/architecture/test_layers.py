@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -93,6 +94,24 @@ def test_no_accelsim_import_hides_in_a_function() -> None:
     outside = [module for module in checked() if module.package != "cli"]
     offences = [line for module in outside for line in hidden_imports(module)]
     complain("accelsim imports stand at the head of the file, where a reader looks", offences)
+
+
+# A contract of the Python API (RunResult.report) needs a writer from a higher layer.
+NAMED_FROM_BELOW = {("accelsim.results.run_result", "accelsim.report.html_report:html_report")}
+
+
+def imports_by_text(module: Module) -> Iterator[str]:
+    """Modules that code names in a string, to be imported later."""
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            dotted = re.fullmatch(r"accelsim(\.\w+)+(:\w+)?", node.value)
+            if dotted and (module.name, node.value) not in NAMED_FROM_BELOW:
+                yield f"{module.at(node)} names {node.value}"
+
+
+def test_no_module_is_imported_by_its_name_in_a_string() -> None:
+    offences = [line for module in checked() for line in imports_by_text(module)]
+    complain("an import hidden in a string escapes the layer test: import it openly", offences)
 
 
 def homeless_imports(module: Module) -> Iterator[str]:

@@ -10,8 +10,8 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 unset PYTHONPATH ACCELSIM_PATH VIRTUAL_ENV
 
-echo "building the wheel"
-"$python" -m build --wheel --outdir "$scratch/dist" "$checkout" >"$scratch/build.log" 2>&1 || {
+echo "building the source distribution, and the wheel from it"
+"$python" -m build --outdir "$scratch/dist" "$checkout" >"$scratch/build.log" 2>&1 || {
     cat "$scratch/build.log" >&2
     exit 1
 }
