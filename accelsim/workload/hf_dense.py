@@ -147,7 +147,9 @@ def gemma2(reader: ConfigReader, name: str) -> ModelConfig:
     local = reader.layer_types(n_layers)
     if local is None:
         local = tuple(range(0, n_layers, 2))
-    return _gemma(reader, name, local, reader.size("sliding_window", 4096), qk_norm=False)
+    # Early configs name the window twice.
+    window = reader.size("sliding_window", reader.raw("sliding_window_size", 4096))
+    return _gemma(reader, name, local, window, qk_norm=False)
 
 
 def gemma3(reader: ConfigReader, name: str) -> ModelConfig:
