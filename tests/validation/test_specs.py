@@ -130,16 +130,28 @@ def test_published_peaks_are_dense(name: str) -> None:
 @pytest.mark.parametrize("name", CHIPS)
 def test_memory_bandwidth_follows_from_its_stacks(name: str) -> None:
     chip = load_chip(name)
-    notes = [row.note for row in chip.provenance if row.path.startswith("memory.") and row.note]
-    if chip.memory is None or notes:
-        return  # on-chip memory, or the difference is explained
+    places = ("memory.bandwidth", "memory.stacks")
+    notes = [row.note for row in chip.provenance if row.path in places and row.note]
+    if chip.memory is None or (notes and not chip.spec.memory.stacks):
+        return  # on-chip memory, or a note says why the devices are not counted
     assert chip.spec.memory.stacks, f"{name}: state memory.stacks, or say in a note why not"
     derived = chip.spec.memory.stacks * chip.memory.bandwidth_bytes_per_s
     error = chip.bandwidth_bytes_per_s / derived - 1
-    assert abs(error) <= 0.05, (
+    assert abs(error) <= (0.20 if notes else 0.05), (
         f"{name}: memory.bandwidth is {error:+.1%} from {chip.spec.memory.stacks} x "
         f"{chip.memory.name} = {derived:.4g} B/s: use another speed grade, or explain in a note"
     )
+
+
+@pytest.mark.parametrize("name", CHIPS)
+def test_dram_capacity_is_whole_gib(name: str) -> None:
+    """DRAM devices hold powers of two; a decimal GB in its place is 7 % too little."""
+    chip = load_chip(name)
+    noted = any(row.path == "memory.capacity" and row.note for row in chip.provenance)
+    if chip.memory is None or noted:
+        return
+    gib = chip.capacity_bytes / 2**30
+    assert gib == pytest.approx(round(gib), rel=1e-9), f"{name}: {gib:.2f} GiB; say why in a note"
 
 
 @pytest.mark.parametrize("name", CHIPS)
@@ -298,8 +310,9 @@ def differences(name: str, row: dict[str, Any]) -> dict[str, str]:
     peaks = {"bf16_TF": "bf16", "fp8_TF": "fp8", "int8_TOPS": "int8"}
     rates = {col: chip.peak_flop_per_s(d) / 1e12 for col, d in peaks.items() if d in chip.dtypes}
     errors = {col: value / plain_number(row[col]) - 1 for col, value in {**ours, **rates}.items()}
-    # GB and GiB are not told apart by every source of the capacity: 7.4 % and rounding.
-    errors["mem_GB"] = (chip.capacity_bytes / 1e9 / plain_number(row["mem_GB"]) - 1) / 4
+    # Not every source tells GB from GiB; the specs do (see the test of whole GiB below).
+    units = (chip.capacity_bytes / unit / plain_number(row["mem_GB"]) - 1 for unit in (1e9, 2**30))
+    errors["mem_GB"] = min(units, key=abs)
     kept = {col: e for col, e in errors.items() if (name, col) not in OTHER_FACTS}
     return {col: f"{error:+.1%}" for col, error in kept.items() if abs(error) > 0.025}
 
