@@ -78,8 +78,10 @@ def collective_cost(op: Collective, system: System) -> CollectiveCost:
     2 (n-1) (a + S / (n B)) for all_reduce, (n-1) (a + S / (n B)) for all_gather and
     reduce_scatter; behind a switch a direct exchange needs 2 (or 1) latencies for the same
     bytes. all_to_all sends (n-1)/n S, and a torus or mesh carries it through its narrowest cut.
-    Several levels work hierarchically: reduce-scatter
-    inwards, all-reduce of the shard outwards, all-gather back.
+    A part of
+    a torus, mesh or fully connected level has only the links that lead to its members. Several
+    levels work hierarchically: reduce-scatter inwards, all-reduce of the shard outwards,
+    all-gather back.
 
     References
     ----------
@@ -102,7 +104,7 @@ def collective_cost(op: Collective, system: System) -> CollectiveCost:
             share = rounds * size * (members - 1) / members
             steps = rounds * _steps(level, members)
         sent += share
-        seconds = share / (level.bandwidth_bytes_per_s * _usable_share(level))
+        seconds = share / (level.bandwidth_bytes_per_s * _usable_share(level, members))
         if op.fn == "all_to_all":
             seconds = max(seconds, _bisection_s(level, members, size))
         wire_s += seconds
@@ -120,13 +122,47 @@ def _point_to_point(size_bytes: float, spans: list[tuple[Level, int]]) -> Collec
     return CollectiveCost(latency_s + wire_s, wire_s, size_bytes, f"over {spans[-1][0].name}")
 
 
-def _usable_share(level: Level) -> float:
-    """Share of an inner chip's bandwidth that a collective can use.
+@dataclass(frozen=True)
+class _Axis:
+    """One axis of a ring, mesh or torus: its length, the members on it and whether it closes."""
 
-    Without wrap-around the corner of a 2D mesh has two links of four, and every byte of a
-    collective must also reach the corner.
+    length: int
+    used: int
+    wraps: bool
+
+    @property
+    def links(self) -> int:
+        """Links of a chip that lead to other members along the axis: 2 around a whole ring."""
+        if self.used == 1:
+            return 0
+        return 2 if self.wraps and self.used == self.length else 1
+
+
+def _axes(level: Level, members: int) -> list[_Axis]:
+    """Lay `members` compactly into the axes, the first axis filled first."""
+    axes, left = [], members
+    for length in level.shape:
+        used = min(left, length)
+        axes.append(_Axis(length, used, level.topology != "mesh2d"))
+        left = math.ceil(left / used)
+    return axes
+
+
+def _usable_share(level: Level, members: int) -> float:
+    """Share of a chip's bandwidth into the level that leads to other members.
+
+    Notes
+    -----
+    All of it through a switch; one link per partner where all are connected; along an axis of a
+    torus both links if the ring is whole and one if it is not. A mesh has no rings: its corner
+    has one link per axis, and every byte of a collective must also reach the corner.
     """
-    return 0.5 if level.topology == "mesh2d" and min(level.shape) > 1 else 1.0
+    if level.topology == "fully_connected":
+        return (members - 1) / (level.size - 1)
+    if level.topology in _SWITCHED or level.topology == "point_to_point":
+        return 1.0
+    axes = [axis for axis in _axes(level, members) if axis.length > 1]
+    return sum(axis.links for axis in axes) / (2 * len(axes))
 
 
 def _bisection_s(level: Level, members: int, size_bytes: float) -> float:
@@ -135,23 +171,18 @@ def _bisection_s(level: Level, members: int, size_bytes: float) -> float:
     Notes
     -----
     Of the n S bytes a quarter crosses the middle of the longest axis in each direction, over n / a
-    links on a mesh and twice as many with wrap-around (a: length of that axis).
+    links (a: members along that axis), and over twice as many where the axis is a whole ring.
     """
     if level.topology in _SWITCHED or members < 4:
         return 0.0
-    axes = len(level.shape)
-    whole = members == level.size
-    longest = max(level.shape) if whole else math.ceil(math.pow(members, 1.0 / axes) - 1e-9)
-    wraps = 1 if level.topology == "mesh2d" or not whole else 2
-    link = level.bandwidth_bytes_per_s / (2 * axes)
-    return members * size_bytes / 4 / (wraps * members / longest * link)
+    axes = _axes(level, members)
+    longest = max(axes, key=lambda axis: axis.used)
+    link = level.bandwidth_bytes_per_s / (2 * sum(axis.length > 1 for axis in axes))
+    return members * size_bytes / 4 / (longest.links * members / longest.used * link)
 
 
 def _steps(level: Level, members: int) -> int:
     """Message latencies one after another: 1 through a switch, else around the rings."""
     if level.topology in _SWITCHED:
         return 1
-    if members == level.size:
-        return sum(axis - 1 for axis in level.shape)
-    side = math.ceil(math.pow(members, 1.0 / len(level.shape)) - 1e-9)  # of a cubic part
-    return min(members - 1, (side - 1) * len(level.shape))
+    return sum(axis.used - 1 for axis in _axes(level, members))

@@ -98,13 +98,49 @@ def test_more_bytes_never_take_less_time(
     assert small.wire_s <= small.latency_s
 
 
-@pytest.mark.parametrize("on", [SWITCH, RING, TORUS], ids=["switch", "ring", "torus"])
-def test_more_devices_never_take_less_time(on: Level) -> None:
+def test_more_devices_behind_a_switch_never_take_less_time() -> None:
     times = [
-        collective_cost(op("all_reduce", MB, devices), system(on)).latency_s
-        for devices in range(1, on.size + 1)
+        collective_cost(op("all_reduce", MB, devices), system(SWITCH)).latency_s
+        for devices in range(1, SWITCH.size + 1)
     ]
     assert times == sorted(times)
+
+
+def test_a_part_of_a_ring_slows_down_until_the_ring_closes() -> None:
+    times = [
+        collective_cost(op("all_reduce", MB, devices), system(RING)).latency_s
+        for devices in range(1, RING.size + 1)
+    ]
+    assert times[:-1] == sorted(times[:-1])
+    assert times[-1] < times[-2]  # a whole ring has two links per chip, a part only one
+
+
+def bus_bytes_per_s(on: System, devices: int) -> float:
+    """Rate that nccl-tests calls bus bandwidth, of an all_reduce too large for latency."""
+    size = 1e12
+    cost = collective_cost(op("all_reduce", size, devices), on)
+    return 2 * (devices - 1) / devices * size / cost.wire_s
+
+
+@pytest.mark.parametrize(
+    ("name", "devices", "links", "of"),
+    [
+        ("mi300x_8", 2, 1, 7),  # one pair: one of seven links
+        ("mi300x_8", 8, 7, 7),
+        ("tpu_v4_4x4x4", 2, 1, 6),  # neighbours on one axis
+        ("tpu_v4_4x4x4", 4, 2, 6),  # a ring along one axis
+        ("tpu_v4_4x4x4", 16, 4, 6),  # a plane of rings
+        ("tpu_v4_4x4x4", 64, 6, 6),
+        ("tpu_v5e_4x4", 16, 2, 4),  # a mesh: its corner has one link per axis
+        ("dgx_h100", 2, 1, 1),  # a switch gives any pair everything
+    ],
+)
+def test_a_part_of_a_network_has_only_its_own_links(
+    name: str, devices: int, links: int, of: int
+) -> None:
+    on = load_system(name)
+    into_level = on.levels[0].bandwidth_bytes_per_s
+    assert bus_bytes_per_s(on, devices) == pytest.approx(into_level * links / of)
 
 
 @pytest.mark.parametrize("fn", ["all_reduce", "all_gather", "reduce_scatter"])
