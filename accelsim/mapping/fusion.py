@@ -56,6 +56,11 @@ class Group:
         return sum(op.flop for op in self.ops)
 
     @property
+    def model_flop(self) -> float:
+        """Matrix FLOP that the model asks for: without what is computed a second time."""
+        return sum(op.flop * op.useful for op in self.ops)
+
+    @property
     def vector_flop(self) -> float:
         """Elementwise FLOP."""
         return sum(op.vector_flop for op in self.ops)
@@ -75,7 +80,7 @@ class Group:
     def dram_write_bytes(self) -> float:
         """Least main-memory writes [B]."""
         outputs = 0.0 if self.output_on_chip else self.traffic.outputs
-        return self.traffic.cache_write + outputs
+        return self.traffic.cache_write + self.traffic.weights_written + outputs
 
 
 def group_ops(ops: Sequence[Op], chip: Chip) -> tuple[Group, ...]:
@@ -101,17 +106,16 @@ def group_ops(ops: Sequence[Op], chip: Chip) -> tuple[Group, ...]:
             groups.append([op])
     limit = SHARED_USABLE * _buffer_bytes(chip)
     traffics = [_merged_traffic(group, needed_by) for group in groups]
-    stays = [traffic.outputs <= limit for traffic in traffics]
-    left = {op.name: kept for group, kept in zip(groups, stays, strict=True) for op in group}
+    fits = [traffic.outputs <= limit for traffic in traffics]
+    left = {op.name: found for group, found in zip(groups, fits, strict=True) for op in group}
     before = {later.name: earlier.name for earlier, later in pairwise(ops)}
-    arrives = [
-        traffic.inputs <= limit and all(left.get(name, True) for name in _producers(group, before))
-        for group, traffic in zip(groups, traffics, strict=True)
-    ]
-    return tuple(
-        Group(tuple(group), traffic, input_on_chip=a, output_on_chip=s)
-        for group, traffic, a, s in zip(groups, traffics, arrives, stays, strict=True)
-    )
+    made = []
+    for group, traffic, found in zip(groups, traffics, fits, strict=True):
+        arrives = traffic.inputs <= limit and not any(op.recalled for op in group)
+        arrives = arrives and all(left.get(name, True) for name in _producers(group, before))
+        stays = found and not any(op.kept for op in group)
+        made.append(Group(tuple(group), traffic, input_on_chip=arrives, output_on_chip=stays))
+    return tuple(made)
 
 
 def single(op: Op, on_chip: bool = False) -> Group:
@@ -163,17 +167,19 @@ def _joins(group: list[Op], op: Op, needed_by: dict[str, int]) -> bool:
 def _merged_traffic(group: list[Op], needed_by: dict[str, int]) -> Traffic:
     """Traffic of a fused group: each link between neighbours saves one read and one write.
 
-    A result that other ops read as well (a residual sum) is still written.
+    A result that other ops read as well (a residual sum), or that is kept, is still written.
     """
     total = group[0].traffic
     for before, op in pairwise(group):
         saved = min(before.traffic.outputs, op.traffic.inputs)
-        dropped = before.traffic.outputs if needed_by.get(before.name, 0) <= 1 else 0.0
+        once = needed_by.get(before.name, 0) <= 1 and not before.kept
+        dropped = before.traffic.outputs if once else 0.0
         total = Traffic(
             weights=total.weights + op.traffic.weights,
             inputs=total.inputs + op.traffic.inputs - saved,
             outputs=total.outputs - dropped + op.traffic.outputs,
             cache_read=total.cache_read + op.traffic.cache_read,
             cache_write=total.cache_write + op.traffic.cache_write,
+            weights_written=total.weights_written + op.traffic.weights_written,
         )
     return total

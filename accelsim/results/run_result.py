@@ -42,6 +42,8 @@ class OpRow:
         Time that each resource alone would need [s].
     repeat : int
         Executions in one pass of the stage; `count` is that times the passes.
+    model_flop : float
+        `flop` without what is computed a second time.
     """
 
     name: str
@@ -58,6 +60,7 @@ class OpRow:
     mapping: str
     times_s: dict[str, float] = field(default_factory=dict)
     repeat: int = 1
+    model_flop: float = 0.0
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -101,6 +104,8 @@ class RunResult:
         One per op, in execution order.
     sources, assumptions : tuple of str
         Where the numbers come from and what was assumed.
+    model_flop : float
+        `flop` without what is computed a second time, one device.
     warnings : tuple of str
         What makes the answer doubtful or the run wasteful; read these first.
     weight_dtype : str
@@ -133,6 +138,7 @@ class RunResult:
     rows: tuple[OpRow, ...]
     sources: tuple[str, ...]
     assumptions: tuple[str, ...]
+    model_flop: float = 0.0
     warnings: tuple[str, ...] = ()
     weight_dtype: str = ""
     shared_name: str = ""
@@ -145,7 +151,15 @@ class RunResult:
 
     @property
     def mfu(self) -> float:
-        """Model FLOP utilisation: matrix FLOP over peak FLOP of the run [1]."""
+        """Model FLOP utilisation: what the model asks for over peak FLOP of the run [1].
+
+        Work done a second time (recomputation) does not count; `hfu` counts it.
+        """
+        return self.model_flop / (self.latency_s * self.peak_flop_per_s)
+
+    @property
+    def hfu(self) -> float:
+        """Hardware FLOP utilisation: all matrix FLOP done over peak FLOP of the run [1]."""
         return self.flop / (self.latency_s * self.peak_flop_per_s)
 
     @property
@@ -231,9 +245,10 @@ class RunResult:
             "batch": self.batch, "input_len": self.input_len, "output_len": self.output_len,
             "latency_s": self.latency_s, "energy_j": self.energy_j,
             "average_power_w": self.average_power_w, "tokens_per_s": self.tokens_per_s,
-            "ttft_s": self.ttft_s, "tpot_s": self.tpot_s, "mfu": self.mfu, "mbu": self.mbu,
+            "ttft_s": self.ttft_s, "tpot_s": self.tpot_s, "mfu": self.mfu, "hfu": self.hfu,
+            "mbu": self.mbu,
             "bottleneck": self.bottleneck, "time_by_bound_s": self.time_by_bound_s,
-            "flop": self.flop, "memory_bytes": self.memory_bytes,
+            "flop": self.flop, "model_flop": self.model_flop, "memory_bytes": self.memory_bytes,
             "memory_capacity_bytes": self.memory_capacity_bytes, "memory": self.memory,
             "ops": [row.as_dict() for row in self.rows],
             "warnings": list(self.warnings), "assumptions": list(self.assumptions),

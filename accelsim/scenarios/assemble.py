@@ -78,6 +78,7 @@ def assemble(job: Job, costed: Costed) -> RunResult:
         rows=rows,
         sources=job.system.sources,
         assumptions=_assumptions(job, costed[0][0].graph),
+        model_flop=sum(row.model_flop * row.count for row in rows),
         warnings=_warnings(job, costed[0][0].graph, energy_j / latency_s / o.tp),
         weight_dtype=o.weight_dtype or "",
         shared_name=shared.name if shared else "",
@@ -141,6 +142,7 @@ def _row(job: Job, stage: str, column: list[tuple[float, CostedGroup]]) -> OpRow
         mapping=last.cost.mapping,
         times_s=times_s,
         repeat=last.repeat,
+        model_flop=mean([item.group.model_flop for _, item in column]),
     )  # fmt: skip
 
 

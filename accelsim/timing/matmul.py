@@ -90,12 +90,13 @@ def matmul_times(
     waves = max(1.0, _tiles(mapping) / chip.spec.cores)
     epilogue_s = max(vector_s, special_s)
     latency_s = max(latency_s + epilogue_s / waves, epilogue_s)
+    written = group.traffic.weights_written  # of experts' gradients, sized as weights that are read
     activity = Activity(
         macs={dtype: group.flop / 2},
         vector_flop=group.vector_flop,
         special=group.special,
-        dram_read_bytes=reads,
-        dram_write_bytes=cost.dram_write_bytes,
+        dram_read_bytes=max(0.0, reads - written),
+        dram_write_bytes=cost.dram_write_bytes + written,
         shared_bytes=cost.shared_bytes,
         scratchpad_bytes=cost.scratch_bytes,
     )

@@ -91,6 +91,11 @@ class Graph:
         return sum(block.repeat * op.flop for block, op in self.ops())
 
     @property
+    def model_flop(self) -> float:
+        """Matrix FLOP that the model asks for: without what is computed a second time."""
+        return sum(block.repeat * op.flop * op.useful for block, op in self.ops())
+
+    @property
     def parameters(self) -> float:
         """Parameters owned by the ops."""
         return sum(block.repeat * op.parameters for block, op in self.ops())

@@ -13,6 +13,7 @@ arXiv 1910.02054, section 3.1 (16 bytes per parameter); Korthikanti et al., arXi
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from itertools import pairwise
 
 from accelsim.dtypes import dtype as find_dtype
 from accelsim.workload.context import BuildContext
@@ -25,6 +26,7 @@ from accelsim.workload.ops import (
     Op,
     OptimizerStep,
     Shard,
+    Traffic,
     Vector,
     VectorFunction,
 )
@@ -41,6 +43,17 @@ class BorrowedExperts(GroupedMatMul):
     def parameters(self) -> float:
         """Counted where they are owned."""
         return 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExpertGradient(BorrowedExperts):
+    """The gradient of experts' weights: rows in, weights-sized results out."""
+
+    @property
+    def traffic(self) -> Traffic:
+        """Both operands as activations in, the gradients of the active experts out."""
+        forward = super().traffic
+        return Traffic(inputs=forward.inputs + forward.outputs, weights_written=forward.weights)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,15 +103,48 @@ def training_blocks(
         The forward pass kept the scores, unless it recomputes.
     """
     forward = tuple(_with_loss(context, block) for block in forward)
-    backward = []
+    backward: list[Block] = []
     for block in reversed(forward):
         is_layer = block.name.startswith("layers")
         again = _recomputed(block, recompute) if is_layer else ()
         kept = keep_scores and recompute == "none"
         ops = (*again, *_backward(context, block, again, kept))
         if ops:
-            backward.append(Block(f"backward.{block.name}", ops, block.repeat))
-    return (*forward, *backward, _optimizer(context, forward))
+            marked = tuple(_marked_backward(op, kept) for op in ops)
+            backward.append(Block(f"backward.{block.name}", marked, block.repeat))
+    saved = tuple(_marked_forward(block, recompute) for block in forward)
+    return (*saved, *backward, _optimizer(context, forward))
+
+
+def _marked_forward(block: Block, recompute: str) -> Block:
+    """Mark what the backward pass needs: inputs of all functions but linear ones.
+
+    Under full recomputation a layer keeps only its result, the input of the next layer.
+    """
+    last = block.ops[-1].name
+    needed = {last}
+    if recompute != "full" or not block.name.startswith("layers"):
+        for before, op in pairwise(block.ops):
+            linear = isinstance(op, Vector) and op.fn in LINEAR_FUNCTIONS
+            if not linear:
+                needed.update(op.after if op.after is not None else (before.name,))
+    return replace(
+        block, ops=tuple(replace(op, kept=True) if op.name in needed else op for op in block.ops)
+    )
+
+
+def _marked_backward(op: Op, kept_scores: bool) -> Op:
+    """Mark gradients of weights as results, kept activations as inputs, and work done again.
+
+    An op that reads a kept activation and a fresh gradient counts both as read from memory.
+    """
+    if op.name.startswith("recompute."):
+        return replace(op, useful=0.0)
+    if op.name.endswith(".wgrad"):
+        return replace(op, kept=True, recalled=True)
+    if isinstance(op, Attention):  # four matmuls of the model's, and the scores once more
+        return replace(op, recalled=True, useful=1.0 if kept_scores else 0.8)
+    return replace(op, recalled=isinstance(op, VectorGradient))
 
 
 def _with_loss(context: BuildContext, block: Block) -> Block:
@@ -196,7 +242,7 @@ def _expert_gradients(
     shape = {f.name: getattr(op, f.name) for f in fields(GroupedMatMul)}
     shape |= {"bias": False, "after": after}
     dgrad = {**shape, "name": f"{op.name}.dgrad", "n": op.k, "k": op.n}
-    return BorrowedExperts(**dgrad), BorrowedExperts(**{**shape, "name": f"{op.name}.wgrad"})
+    return BorrowedExperts(**dgrad), ExpertGradient(**{**shape, "name": f"{op.name}.wgrad"})
 
 
 def _attention_gradient(

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from accelsim.dtypes import dtype as find_dtype
 from accelsim.errors import WorkloadError
 
-Shard = Literal["none", "column", "row", "heads", "experts", "vocab", "sequence"]
+Shard = Literal["none", "column", "row", "heads", "experts", "vocab"]
 
 
 def nbytes(elements: float, dtype: str) -> float:
@@ -37,8 +37,8 @@ class Traffic:
 
     Attributes
     ----------
-    weights : float
-        Parameters read [B].
+    weights, weights_written : float
+        Parameters (gradients, optimizer state) read and written [B].
     inputs, outputs : float
         Activations read and written [B].
     cache_read, cache_write : float
@@ -50,11 +50,13 @@ class Traffic:
     outputs: float = 0.0
     cache_read: float = 0.0
     cache_write: float = 0.0
+    weights_written: float = 0.0
 
     @property
     def total(self) -> float:
         """All bytes [B]."""
-        return self.weights + self.inputs + self.outputs + self.cache_read + self.cache_write
+        activations = self.inputs + self.outputs + self.cache_read + self.cache_write
+        return self.weights + self.weights_written + activations
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,13 @@ class Op:
         Ops of the same block whose results this one needs; None means the op before it.
     shard : str
         How tensor parallelism may split the op (see `accelsim.parallel.tensor`).
+    kept : bool
+        The result outlives its block (an activation that the backward pass needs, a gradient):
+        it is written to main memory even where the next op finds it on the chip.
+    recalled : bool
+        An input comes from an earlier block: inputs are read from main memory.
+    useful : float
+        Share of the FLOP that the model itself asks for: 0 where they are done again [1].
     """
 
     kind: ClassVar[str] = "op"
@@ -76,6 +85,9 @@ class Op:
     name: str
     after: tuple[str, ...] | None = None
     shard: Shard = "none"
+    kept: bool = False
+    recalled: bool = False
+    useful: float = 1.0
 
     @property
     def flop(self) -> float:

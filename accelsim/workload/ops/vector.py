@@ -199,4 +199,7 @@ class OptimizerStep(Op):
     @property
     def traffic(self) -> Traffic:
         """Optimizer state in and out; it never stays on chip, so it counts as weights."""
-        return Traffic(weights=(self.read_bytes + self.write_bytes) * self.elements)
+        return Traffic(
+            weights=self.read_bytes * self.elements,
+            weights_written=self.write_bytes * self.elements,
+        )

@@ -43,7 +43,7 @@ def test_unfused_decode_still_reads_the_whole_cache() -> None:
 
 
 def test_a_model_that_does_not_fit_says_what_would() -> None:
-    with pytest.raises(CapacityError, match=r"missing; it would fit with --tp \d+"):
+    with pytest.raises(CapacityError, match=r"missing; it would fit with (--on \S+ )?--tp \d+"):
         run("llama2-70b", "h100_sxm", RunOptions(input_len=128))
 
 

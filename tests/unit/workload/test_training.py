@@ -123,3 +123,32 @@ def test_weights_are_read_forward_and_backward_and_gradients_written() -> None:
     read = sum(b.repeat * op.traffic.weights for b, op in graph.ops() if isinstance(op, MatMul))
     norms = 2 * (2 * 32 + 1) * 4096
     assert read == 2 * (weights - norms)
+
+
+@pytest.mark.parametrize("model", ["smollm2-135m", "mixtral-8x7b"])
+@pytest.mark.parametrize("recompute", ["none", "selective", "full"])
+def test_model_flop_is_three_times_the_forward_pass(model: str, recompute: str) -> None:
+    config = load_model(model)
+    step = build_graph(config, PhaseOptions("train", input_len=256, recompute=recompute))
+    forward = [block for block in step.blocks if not block.name.startswith(("backward", "opt"))]
+    asked = sum(block.repeat * op.flop for block in forward for op in block.ops)
+    assert step.model_flop == pytest.approx(3 * asked, rel=1e-12)
+    assert (step.flop > step.model_flop * 1.2) == (recompute == "full")
+
+
+@pytest.mark.parametrize("recompute", ["none", "full"])
+def test_what_the_backward_pass_needs_is_marked(recompute: str) -> None:
+    config = load_model("smollm2-135m")
+    options = PhaseOptions("train", batch=2, input_len=512, recompute=recompute)
+    step = build_graph(config, options)
+    kept = sum(
+        block.repeat * op.traffic.outputs
+        for block in step.blocks
+        for op in block.ops
+        if op.kept and not op.name.endswith(".wgrad")
+    )
+    # The footprint counts inputs, the marks count results: equal but for the logits in fp32,
+    # the layer alive in full recomputation, and tensors that two ops read.
+    assert kept == pytest.approx(step.footprint.activations, rel=0.35)
+    gradients = [op for _, op in step.ops() if op.name.endswith(".wgrad")]
+    assert gradients and all(op.kept and op.recalled for op in gradients)
