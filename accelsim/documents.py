@@ -60,7 +60,7 @@ def read_text(path: str | Path, error: type[AccelsimError]) -> str:
     try:
         if file.stat().st_size > _MAX_BYTES:
             raise error(f"{path}: larger than {_MAX_BYTES // 2**20} MiB, not read as text data")
-        return file.read_text(encoding="utf-8")
+        return file.read_text(encoding="utf-8-sig")  # a byte order mark is no content
     except OSError as problem:
         raise error(f"cannot read {path}: {problem.strerror or problem}") from None
     except UnicodeDecodeError:

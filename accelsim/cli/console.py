@@ -9,8 +9,11 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+
+from accelsim.errors import AccelsimError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,6 +26,24 @@ _LEAST_PROSE = 24
 
 class ReaderGoneError(Exception):
     """Whoever read our stdout has closed it: there is nobody left to tell anything."""
+
+
+def refuse_targets(
+    files: Iterable[str | Path | None] = (), folders: Iterable[str | Path | None] = ()
+) -> None:
+    """Refuse output that cannot be written, before any work is done.
+
+    Raises
+    ------
+    AccelsimError
+        If a file's place is a folder, or a folder's place is a file.
+    """
+    for target in files:
+        if target is not None and target != "-" and Path(target).is_dir():
+            raise AccelsimError(f"{target} is a folder: give the name of a file to write")
+    for target in folders:
+        if target is not None and Path(target).exists() and not Path(target).is_dir():
+            raise AccelsimError(f"{target} is a file, not a folder: give the name of a folder")
 
 
 def _print(text: str) -> None:

@@ -7,8 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from accelsim.cli.console import emit, frame_records, note, print_tables, progress_bar
+from accelsim.cli.console import (
+    emit,
+    frame_records,
+    note,
+    print_tables,
+    progress_bar,
+    refuse_targets,
+)
 from accelsim.cli.options import EmulateDType, JsonFile, Launch, On
+from accelsim.errors import WorkloadError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,7 +35,13 @@ def predict(  # noqa: PLR0917  (typer calls it by keyword)
     emulate_dtype: EmulateDType = False,
     json_file: JsonFile = None,
 ) -> None:
-    """Predict every op of a CSV file: input columns plus latency, energy, bound, FLOP and bytes."""
+    """Predict every op of a CSV file: input columns plus latency, energy, bound, FLOP and bytes.
+
+    What each op needs: docs/predict.md, or 'accelsim schema ops'.
+    """
+    if output is not None and output.resolve() == ops.resolve():
+        raise WorkloadError(f"{output} is the input: write the result to another file")
+    refuse_targets(files=(output, json_file))
     from accelsim.scenarios.predict import predict as predict_frame
     from accelsim.scenarios.predict import read_ops, write_ops
 

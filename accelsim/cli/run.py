@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from accelsim.cli.console import emit, note, print_panel, print_tables, print_text, progress_bar
+from accelsim.cli.console import (
+    emit,
+    note,
+    print_panel,
+    print_tables,
+    print_text,
+    progress_bar,
+    refuse_targets,
+)
 from accelsim.cli.options import EmulateDType, JsonFile, Launch, On, Overrides, parse_overrides
 from accelsim.errors import WorkloadError
 from accelsim.scenarios.options import ATTENTION, ENGINES, PHASES, RECOMPUTE, RunOptions
@@ -38,7 +46,10 @@ def run(  # noqa: PLR0917  (typer calls it by keyword: one parameter per option)
     batch: Annotated[int, typer.Option(help="Sequences.")] = 1,
     input_len: Annotated[
         int | None,
-        typer.Option(help="Prompt tokens; in decode, cached tokens.", show_default="1024"),
+        typer.Option(
+            help="Prompt tokens; in decode, cached tokens.",
+            show_default="1024, or half of a learned position table if that is less",
+        ),
     ] = None,
     output_len: Annotated[int, typer.Option(help="Tokens to generate.")] = 128,
     dtype: Annotated[str | None, typer.Option(help=f"Arithmetic: {_DTYPE_HELP}")] = None,
@@ -80,6 +91,7 @@ def run(  # noqa: PLR0917  (typer calls it by keyword: one parameter per option)
         recompute=recompute, launch=launch, emulate_dtype=emulate_dtype,
         allow_oversubscribe=allow_oversubscribe,
     )  # fmt: skip
+    refuse_targets(files=(report, trace, csv, json_file), folders=(plots,))
     from accelsim.arch.loader import load_system
     from accelsim.scenarios.run import run as run_model
 
@@ -128,6 +140,8 @@ def _show(result: RunResult) -> None:
 
     title = f"{result.model} {result.phase} on {result.system}"
     print_panel(title, answer(result), detail(result))
+    for warning in result.warnings:
+        print_text(f"Warning: {warning}.")
     print_text("")
     print_tables([ops_table(result), bounds_table(result), memory_table(result)])
     if result.assumptions:

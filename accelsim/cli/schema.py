@@ -18,15 +18,16 @@ class SchemaKind(StrEnum):
     SYSTEM = "system"
     MEMORY = "memory"
     SWEEP = "sweep"
+    OPS = "ops"
 
 
 def schema(
     kind: Annotated[
-        SchemaKind, typer.Argument(metavar="KIND", help="chip, system, memory or sweep.")
+        SchemaKind, typer.Argument(metavar="KIND", help="chip, system, memory, sweep or ops.")
     ],
     json_file: JsonFile = None,
 ) -> None:
-    """Print the JSON Schema of a kind of spec file.
+    """Print the JSON Schema of a kind of spec file, or the columns that predict reads (ops).
 
     In VS Code: accelsim schema chip --json chip.schema.json, then put
     '# yaml-language-server: $schema=chip.schema.json' on the first line of the spec.
@@ -36,6 +37,10 @@ def schema(
 
 def _schema(kind: SchemaKind) -> dict[str, Any]:
     match kind:
+        case SchemaKind.OPS:
+            from accelsim.scenarios.op_table import ops_schema
+
+            return ops_schema()
         case SchemaKind.CHIP:
             from accelsim.arch.schema import ChipSpec
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -32,7 +33,7 @@ def _load(name: str) -> Shown:
     from accelsim.errors import SpecError, suggest
     from accelsim.workload.models import model_files
 
-    if is_path(name) or name.endswith(".onnx"):
+    if is_path(name) or name.endswith(".onnx") or Path(name).is_dir():
         return _load_path(name)
     known: dict[str, Iterable[str]] = {
         "chip": spec_files("chip"), "system": spec_files("system"),
@@ -62,7 +63,8 @@ def _kind(tree: dict[str, Any]) -> str:
     """Tell what a file describes from its keys, or from what it extends."""
     from accelsim.arch.raw import spec_files
 
-    for key, kind in (("model_type", "model"), ("levels", "system"), ("pin_rate", "memory")):
+    telling = {"model_type": "model", "config": "model", "levels": "system", "pin_rate": "memory"}
+    for key, kind in telling.items():
         if key in tree:
             return kind
     parent = tree.get("extends")

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from accelsim.cli.console import emit, frame_records, note, print_tables, progress_bar
+from accelsim.cli.console import (
+    emit,
+    frame_records,
+    note,
+    print_tables,
+    progress_bar,
+    refuse_targets,
+)
 from accelsim.cli.options import JsonFile, OutputFolder
 
 if TYPE_CHECKING:
@@ -27,9 +34,14 @@ def sweep(
     from accelsim.explore.space import load_space
     from accelsim.explore.sweep import sweep as run_sweep
 
+    refuse_targets(files=(json_file,), folders=(output,))
     loaded = load_space(space)
-    with progress_bar() as progress:
-        result = run_sweep(loaded, output, workers=workers, resume=resume, progress=progress)
+    try:
+        with progress_bar() as progress:
+            result = run_sweep(loaded, output, workers=workers, resume=resume, progress=progress)
+    except KeyboardInterrupt:
+        note(f"finished points are kept in {output}: the same command with --resume continues")
+        raise
     picture = _picture(result)
     best = result.frame[result.pareto]
     data: dict[str, Any] = {
@@ -67,4 +79,6 @@ def _show(result: SweepResult, data: dict[str, Any]) -> None:
 def _cell(value: Any) -> str:
     if value is None:
         return "-"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"

@@ -76,5 +76,5 @@ def _message(result: RunResult) -> str:
     verb = "take" if role.endswith("s") else "takes"
     return (
         f"{verdict}: {format_si(need, 'B')} needed of {format_si(have, 'B')}; "
-        f"{role} {verb} {share} of it"
+        f"{role} {verb} {share} of what is needed"
     )

@@ -57,6 +57,7 @@ def html_report(result: RunResult, path: str | Path) -> Path:
         f"<h1>{title}</h1>",
         f'<p class="detail">{html.escape(detail(result))}</p>',
         f'<p class="lead">{html.escape(_sentence(bottleneck_sentence(result)))}</p>',
+        *(f'<p class="lead">Warning: {html.escape(text)}.</p>' for text in result.warnings),
         f"<dl>{facts}</dl>",
         "<h2>Pictures</h2>",
         *pictures,

@@ -64,9 +64,10 @@ def detail(result: RunResult) -> str:
     elif result.phase == "decode":
         lengths = f"{result.input_len} tokens in the cache"
     where = result.system if result.devices == 1 else f"{result.system}, {result.devices} devices"
+    weights = f" ({result.weight_dtype} weights)" if result.weight_dtype else ""
     return (
-        f"{result.model} {result.phase} in {result.dtype}, batch {result.batch}, {lengths}; "
-        f"on {where}, {result.engine} engine"
+        f"{result.model} {result.phase} in {result.dtype}{weights}, batch {result.batch}, "
+        f"{lengths}; on {where}, {result.engine} engine"
     )
 
 

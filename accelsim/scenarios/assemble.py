@@ -175,8 +175,8 @@ def _warnings(job: Job, graph: Graph, watts: float) -> tuple[str, ...]:
         )
     if o.tp < job.system.chips:
         warnings.append(
-            f"{o.tp} of the {job.system.chips} chips of {job.system.name} are used: "
-            "tensor parallelism (--tp) is the only kind there is so far"
+            f"--tp {o.tp} uses {o.tp} of the {job.system.chips} chips of {job.system.name}; "
+            "tensor parallelism is the only kind there is so far"
         )
     return tuple(warnings)
 

@@ -39,9 +39,45 @@ COLUMNS = (
     "experts_local", "topk", "bytes", "devices",
 )  # fmt: skip
 RESULT_COLUMNS = ("latency_s", "energy_j", "bound", "flop", "dram_bytes")
-_MATRIX_OPS = ("matmul", "attention", "moe")
-OPS = (*_MATRIX_OPS, *VECTOR_FUNCTIONS, *COLLECTIVES)
+_ALIASES = {"gemm": "matmul"}
 _LARGEST = 2**40
+
+
+@dataclass(frozen=True)
+class OpFields:
+    """Columns of one kind of op: those it needs, and those it may have with their defaults."""
+
+    required: tuple[str, ...]
+    optional: Mapping[str, str]
+
+
+_BF16 = {"dtype": "bf16"}
+OP_FIELDS: dict[str, OpFields] = {
+    "matmul": OpFields(("m", "n", "k"), {**_BF16, "batch": "1"}),
+    "attention": OpFields(
+        ("heads", "head_dim", "q_len"),
+        {**_BF16, "kv_dtype": "dtype", "batch": "1", "kv_len": "q_len", "kv_heads": "heads",
+         "causal": "true"},
+    ),
+    "moe": OpFields(
+        ("tokens", "hidden", "inter", "experts", "topk"), {**_BF16, "experts_local": "experts"}
+    ),
+    **dict.fromkeys(VECTOR_FUNCTIONS, OpFields(("rows", "cols"), _BF16)),
+    **dict.fromkeys(COLLECTIVES, OpFields(("bytes", "devices"), {})),
+}  # fmt: skip
+
+
+def ops_schema() -> dict[str, Any]:
+    """Describe the table to scripts: columns, results, and what each op needs and may have."""
+    return {
+        "columns": list(COLUMNS),
+        "result_columns": list(RESULT_COLUMNS),
+        "aliases": dict(_ALIASES),
+        "ops": {
+            name: {"required": list(fields.required), "optional": dict(fields.optional)}
+            for name, fields in OP_FIELDS.items()
+        },
+    }
 
 
 @dataclass(frozen=True)
@@ -51,12 +87,17 @@ class Row:
     where: str
     cells: Mapping[str, Any]
 
+    def blank(self, name: str) -> bool:
+        """Tell whether a field is absent or empty; a NaN cell of a DataFrame is empty."""
+        value = self.cells.get(name)
+        if value is None or (isinstance(value, float) and math.isnan(value)):
+            return True
+        return str(value).strip() == ""
+
     def text(self, name: str, default: str | None = None) -> str:
         """Return a text field, or the default where it is blank."""
-        value = self.cells.get(name)
-        blank = value is None or value == "" or (isinstance(value, float) and math.isnan(value))
-        if not blank:
-            return str(value).strip()
+        if not self.blank(name):
+            return str(self.cells[name]).strip()
         if default is None:
             raise WorkloadError(f"{self.where}: {name} is missing")
         return default
@@ -118,7 +159,7 @@ def read_ops(path: str | Path) -> pd.DataFrame:
     rows: list[list[str]] = []
     where: list[str] = []
     try:
-        header = [name.strip() for name in next(lines, [])]
+        header = [name.strip().lower() for name in next(lines, [])]
         _check_header(header, str(path))
         for cells in lines:
             if not cells:
@@ -143,7 +184,8 @@ def _check_header(header: list[str], path: str) -> None:
         if name in RESULT_COLUMNS:
             raise WorkloadError(f"{path}:1: the column '{name}' is a result of predict")
         if name not in COLUMNS:
-            raise WorkloadError(f"{path}:1: unknown column '{name}', {suggest(name, COLUMNS)}")
+            known = ", ".join(COLUMNS)
+            raise WorkloadError(f"{path}:1: unknown column '{name}', known are {known}")
         if header.count(name) > 1:
             raise WorkloadError(f"{path}:1: the column '{name}' stands twice")
     if "op" not in header:
@@ -152,7 +194,19 @@ def _check_header(header: list[str], path: str) -> None:
 
 def to_ops(row: Row) -> tuple[Op, ...]:
     """Turn a row into the ops it means: one, or the kernels of an MoE layer."""
-    name = row.text("op")
+    name = row.text("op").lower()
+    name = _ALIASES.get(name, name)
+    fields = OP_FIELDS.get(name)
+    if fields is None:
+        known = ", ".join(OP_FIELDS)
+        raise WorkloadError(
+            f"{row.where}: unknown op '{name}', {suggest(name, OP_FIELDS)} Known are {known}"
+        )
+    missing = [field for field in fields.required if row.blank(field)]
+    if missing:
+        raise WorkloadError(
+            f"{row.where}: {name} needs {', '.join(fields.required)}; missing: {', '.join(missing)}"
+        )
     if name == "matmul":
         return (_matmul(row),)
     if name == "attention":
@@ -162,10 +216,8 @@ def to_ops(row: Row) -> tuple[Op, ...]:
     if name in COLLECTIVES:
         return (Collective(name, fn=name, size_bytes=row.size("bytes"),
                            devices=row.size("devices")),)  # fmt: skip
-    if name in VECTOR_FUNCTIONS:
-        dtype = row.dtype(default="bf16")
-        return (Vector(name, fn=name, rows=row.size("rows"), cols=row.size("cols"), dtype=dtype),)
-    raise WorkloadError(f"{row.where}: unknown op '{name}', {suggest(name, OPS)}")
+    dtype = row.dtype(default="bf16")
+    return (Vector(name, fn=name, rows=row.size("rows"), cols=row.size("cols"), dtype=dtype),)
 
 
 def _matmul(row: Row) -> MatMul:
