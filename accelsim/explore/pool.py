@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import signal
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
@@ -64,7 +65,8 @@ def _in_parallel(
     )
     with pool:
         # Two chunks per worker under way: none idles, and little is lost on an interruption.
-        running = {pool.submit(_run_chunk, chunk) for chunk in islice(chunks, 2 * workers)}
+        with _interrupts_held():
+            running = {pool.submit(_run_chunk, chunk) for chunk in islice(chunks, 2 * workers)}
         try:
             while running:
                 finished, running = wait(running, return_when=FIRST_COMPLETED)
@@ -78,6 +80,19 @@ def _in_parallel(
             ) from None
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+@contextlib.contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Hold Ctrl-C back while processes start: they inherit the hold, this one gets it after."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _start_worker(space: Space, evaluate: Evaluate) -> None:

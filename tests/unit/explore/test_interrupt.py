@@ -59,8 +59,9 @@ def test_ctrl_c_keeps_finished_points(tmp_path: Path) -> None:
         _, errors = process.communicate(timeout=30)
     assert process.returncode != 0
     assert time.monotonic() - start_s < 10
-    # One traceback, the parent's: the workers say nothing.
-    assert errors.count("KeyboardInterrupt") == 1
+    # The traceback is the parent's: the workers say nothing.
+    assert "KeyboardInterrupt" in errors
+    assert "spawn" not in errors
     kept = pd.read_parquet(tmp_path / "out" / "results")
     assert 0 < len(kept) < POINTS
     left = sorted(path.name for path in (tmp_path / "out").rglob("*") if path.is_file())
