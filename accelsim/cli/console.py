@@ -36,14 +36,19 @@ def refuse_targets(
     Raises
     ------
     AccelsimError
-        If a file's place is a folder, or a folder's place is a file.
+        If a file's place is a folder, a folder's place is a file, or either would lie in a file.
     """
-    for target in files:
-        if target is not None and target != "-" and Path(target).is_dir():
-            raise AccelsimError(f"{target} is a folder: give the name of a file to write")
-    for target in folders:
-        if target is not None and Path(target).exists() and not Path(target).is_dir():
-            raise AccelsimError(f"{target} is a file, not a folder: give the name of a folder")
+    paths = [Path(target) for target in files if target is not None and target != "-"]
+    for path in paths:
+        if path.is_dir():
+            raise AccelsimError(f"{path} is a folder: give the name of a file to write")
+    # Devices such as /dev/stdout are files too, so only what must be a folder is looked at.
+    needed = [Path(target) for target in folders if target is not None]
+    needed += [path.parent for path in paths]
+    for path in needed:
+        nearest = next(p for p in (path, *path.parents) if p.exists() or p == p.parent)
+        if not nearest.is_dir():
+            raise AccelsimError(f"{nearest} is a file, not a folder: give the name of a folder")
 
 
 def _print(text: str) -> None:

@@ -37,7 +37,8 @@ def predict(  # noqa: PLR0917  (typer calls it by keyword)
 ) -> None:
     """Predict every op of a CSV file: input columns plus latency, energy, bound, FLOP and bytes.
 
-    What each op needs: docs/predict.md, or 'accelsim schema ops'.
+    What each op needs: docs/predict.md, or 'accelsim schema ops'; one row of each kind:
+    examples/ops.csv.
     """
     if output is not None and output.resolve() == ops.resolve():
         raise WorkloadError(f"{output} is the input: write the result to another file")

@@ -33,7 +33,7 @@ def _load(name: str) -> Shown:
     from accelsim.errors import SpecError, suggest
     from accelsim.workload.models import model_files
 
-    if is_path(name) or name.endswith(".onnx") or Path(name).is_dir():
+    if is_path(name) or name.endswith(".onnx"):
         return _load_path(name)
     known: dict[str, Iterable[str]] = {
         "chip": spec_files("chip"), "system": spec_files("system"),
@@ -42,6 +42,8 @@ def _load(name: str) -> Shown:
     for kind, names in known.items():
         if name in names:
             return _describe(kind, name)
+    if Path(name).is_dir():  # after the known names, as in a run
+        return _load_path(name)
     every = [word for names in known.values() for word in names]
     raise SpecError(
         f"no chip, system, memory or model is called '{name}': {suggest(name, every)} "
@@ -53,7 +55,7 @@ def _load_path(path: str) -> Shown:
     from accelsim.documents import read_yaml
     from accelsim.errors import SpecError
 
-    if not path.endswith((".yaml", ".yml")):
+    if Path(path).is_dir() or not path.endswith((".yaml", ".yml")):
         return _describe("model", path)
     tree = read_yaml(path, SpecError).tree
     return _describe(_kind(tree) if isinstance(tree, dict) else "chip", path)

@@ -1,8 +1,7 @@
 """Tables of ops, one per row: strict reading of the CSV contract and rows to typed ops.
 
-Columns (blank where an op does not use them): op, dtype, kv_dtype, batch, m, n, k; q_len, kv_len,
-heads, kv_heads, head_dim, causal; rows, cols; tokens, hidden, inter, experts, experts_local,
-topk; bytes, devices.
+`OP_FIELDS` alone says what each op needs and may have: rows are read by it, errors and the schema
+quote it, and docs/predict.md is tested against it.
 """
 
 from __future__ import annotations
@@ -10,12 +9,13 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from accelsim.documents import read_text
+from accelsim.dtypes import DTYPES
 from accelsim.dtypes import dtype as find_dtype
 from accelsim.errors import WorkloadError, suggest
 from accelsim.workload.ops import (
@@ -45,7 +45,10 @@ _LARGEST = 2**40
 
 @dataclass(frozen=True)
 class OpFields:
-    """Columns of one kind of op: those it needs, and those it may have with their defaults."""
+    """Columns of one kind of op: those it needs, and those it may have with their defaults.
+
+    A default is a value, or another column of the op whose value is taken.
+    """
 
     required: tuple[str, ...]
     optional: Mapping[str, str]
@@ -70,7 +73,7 @@ OP_FIELDS: dict[str, OpFields] = {
 def ops_schema() -> dict[str, Any]:
     """Describe the table to scripts: columns, results, and what each op needs and may have."""
     return {
-        "columns": list(COLUMNS),
+        "columns": {name: _column_schema(name) for name in COLUMNS},
         "result_columns": list(RESULT_COLUMNS),
         "aliases": dict(_ALIASES),
         "ops": {
@@ -78,6 +81,19 @@ def ops_schema() -> dict[str, Any]:
             for name, fields in OP_FIELDS.items()
         },
     }
+
+
+def _column_schema(name: str) -> dict[str, Any]:
+    """Return the JSON Schema of the cells of a column."""
+    match name:
+        case "op":
+            return {"type": "string", "enum": [*OP_FIELDS, *_ALIASES]}
+        case "dtype" | "kv_dtype":
+            return {"type": "string", "enum": list(DTYPES)}
+        case "causal":
+            return {"type": "boolean"}
+    unit = {"unit": "B"} if name == "bytes" else {}
+    return {"type": "integer", "minimum": 1, "maximum": _LARGEST, **unit}
 
 
 @dataclass(frozen=True)
@@ -94,17 +110,31 @@ class Row:
             return True
         return str(value).strip() == ""
 
-    def text(self, name: str, default: str | None = None) -> str:
-        """Return a text field, or the default where it is blank."""
-        if not self.blank(name):
-            return str(self.cells[name]).strip()
-        if default is None:
-            raise WorkloadError(f"{self.where}: {name} is missing")
-        return default
+    def read(self, fields: OpFields) -> dict[str, Any]:
+        """Return the fields of an op by name: whole numbers, dtype names and truth values.
 
-    def size(self, name: str, default: int | None = None) -> int:
-        """Return a whole number from 1 to 2^40."""
-        text = self.text(name, None if default is None else str(default))
+        Raises
+        ------
+        WorkloadError
+            If fields are missing (all are named) or one is not what its column holds.
+        """
+        values: dict[str, Any] = {}
+        for name in (*fields.required, *fields.optional):
+            default = fields.optional.get(name, "")
+            if not self.blank(name):
+                values[name] = self._value(name, str(self.cells[name]).strip())
+            elif default in values:
+                values[name] = values[default]
+            else:
+                values[name] = self._value(name, default)
+        return values
+
+    def _value(self, name: str, text: str) -> int | bool | str:
+        if name in {"dtype", "kv_dtype"}:
+            return self._dtype(text)
+        return self._flag(name, text) if name == "causal" else self._size(name, text)
+
+    def _size(self, name: str, text: str) -> int:
         try:
             if "_" in text or not text.isascii():
                 raise ValueError
@@ -117,18 +147,14 @@ class Row:
             )
         return int(value)
 
-    def flag(self, name: str, default: bool) -> bool:
-        """Return a truth value written as true/false or 1/0."""
-        text = self.text(name, str(default)).lower()
-        if text in ("true", "1", "1.0", "yes"):
+    def _flag(self, name: str, text: str) -> bool:
+        if text.lower() in {"true", "1", "1.0", "yes"}:
             return True
-        if text in ("false", "0", "0.0", "no"):
+        if text.lower() in {"false", "0", "0.0", "no"}:
             return False
         raise WorkloadError(f"{self.where}: {name} is '{text}', expected true or false")
 
-    def dtype(self, name: str = "dtype", default: str | None = None) -> str:
-        """Return a canonical dtype name."""
-        text = self.text(name, default)
+    def _dtype(self, text: str) -> str:
         try:
             return find_dtype(text).name
         except WorkloadError as error:
@@ -184,65 +210,68 @@ def _check_header(header: list[str], path: str) -> None:
         if name in RESULT_COLUMNS:
             raise WorkloadError(f"{path}:1: the column '{name}' is a result of predict")
         if name not in COLUMNS:
-            known = ", ".join(COLUMNS)
-            raise WorkloadError(f"{path}:1: unknown column '{name}', known are {known}")
+            raise WorkloadError(f"{path}:1: unknown column '{name}', {_known(name, COLUMNS)}")
         if header.count(name) > 1:
             raise WorkloadError(f"{path}:1: the column '{name}' stands twice")
     if "op" not in header:
         raise WorkloadError(f"{path}:1: the column 'op' is missing")
 
 
+def _known(word: str, words: Iterable[str]) -> str:
+    """Say which words are known, all of them, after the nearest if one is near."""
+    names = list(words)
+    near = suggest(word, names)
+    every = f"known: {', '.join(names)}"
+    return f"{near} {every}" if near.endswith("?") else every
+
+
 def to_ops(row: Row) -> tuple[Op, ...]:
-    """Turn a row into the ops it means: one, or the kernels of an MoE layer."""
-    name = row.text("op").lower()
-    name = _ALIASES.get(name, name)
+    """Turn a row into the ops it means: one, or the kernels of an MoE layer.
+
+    Raises
+    ------
+    WorkloadError
+        If the op is unknown, or a field missing, malformed or in conflict with another.
+    """
+    if row.blank("op"):
+        raise WorkloadError(f"{row.where}: op is missing")
+    written = str(row.cells["op"]).strip()
+    name = _ALIASES.get(written.lower(), written.lower())
     fields = OP_FIELDS.get(name)
     if fields is None:
-        known = ", ".join(OP_FIELDS)
-        raise WorkloadError(
-            f"{row.where}: unknown op '{name}', {suggest(name, OP_FIELDS)} Known are {known}"
-        )
+        raise WorkloadError(f"{row.where}: unknown op '{written}', {_known(name, OP_FIELDS)}")
     missing = [field for field in fields.required if row.blank(field)]
     if missing:
         raise WorkloadError(
             f"{row.where}: {name} needs {', '.join(fields.required)}; missing: {', '.join(missing)}"
         )
+    values = row.read(fields)
     if name == "matmul":
-        return (_matmul(row),)
+        return (_matmul(**values),)
     if name == "attention":
-        return (_attention(row),)
+        return (_attention(row, values),)
     if name == "moe":
-        return _moe(row)
+        return _moe(row, values)
     if name in COLLECTIVES:
-        return (Collective(name, fn=name, size_bytes=row.size("bytes"),
-                           devices=row.size("devices")),)  # fmt: skip
-    dtype = row.dtype(default="bf16")
-    return (Vector(name, fn=name, rows=row.size("rows"), cols=row.size("cols"), dtype=dtype),)
+        size_bytes, devices = values["bytes"], values["devices"]
+        return (Collective(name, fn=name, size_bytes=size_bytes, devices=devices),)
+    return (Vector(name, fn=name, **values),)
 
 
-def _matmul(row: Row) -> MatMul:
-    batch, dtype = row.size("batch", 1), row.dtype(default="bf16")
+def _matmul(m: int, n: int, k: int, dtype: str, batch: int) -> MatMul:
     # One matrix B is a weight and comes from memory; a batch of them are activations. Integer
     # and block-scaled inputs leave the unit as bf16, as the kernels of serving stacks do.
     narrow = find_dtype(dtype).bits < 16
     return MatMul(
-        "matmul", batch=batch, m=row.size("m"), n=row.size("n"), k=row.size("k"), dtype=dtype,
+        "matmul", batch=batch, m=m, n=n, k=k, dtype=dtype,
         weight_dtype=dtype if batch == 1 else None, out_dtype="bf16" if narrow else None,
     )  # fmt: skip
 
 
-def _attention(row: Row) -> Attention:
-    heads, head_dim = row.size("heads"), row.size("head_dim")
-    q_len, dtype = row.size("q_len"), row.dtype(default="bf16")
-    causal = row.flag("causal", True)
-    _check_product(row, "heads x q_len", heads * q_len)
+def _attention(row: Row, values: Mapping[str, Any]) -> Attention:
+    _check_product(row, "heads x q_len", values["heads"] * values["q_len"])
     try:
-        return Attention(
-            "attention", batch=row.size("batch", 1), heads=heads,
-            kv_heads=row.size("kv_heads", heads), q_len=q_len, kv_len=row.size("kv_len", q_len),
-            head_dim=head_dim, v_head_dim=head_dim, causal=causal, dtype=dtype,
-            kv_dtype=row.dtype("kv_dtype", dtype),
-        )  # fmt: skip
+        return Attention("attention", v_head_dim=values["head_dim"], **values)
     except WorkloadError as error:
         raise WorkloadError(f"{row.where}: {error}") from None
 
@@ -252,26 +281,24 @@ def _check_product(row: Row, name: str, value: int) -> None:
         raise WorkloadError(f"{row.where}: {name} is {value}, expected at most 2^40")
 
 
-def _moe(row: Row) -> tuple[Op, ...]:
+def _moe(row: Row, values: Mapping[str, Any]) -> tuple[Op, ...]:
     """Permute, two grouped matmuls around the gate, weighted sum; router logits are given."""
-    tokens, hidden, inter = row.size("tokens"), row.size("hidden"), row.size("inter")
-    experts, topk = row.size("experts"), row.size("topk")
-    local = row.size("experts_local", experts)
+    tokens, hidden, inter = values["tokens"], values["hidden"], values["inter"]
+    experts, local, topk = values["experts"], values["experts_local"], values["topk"]
     if local > experts or topk > experts:
         raise WorkloadError(
             f"{row.where}: experts_local {local} and topk {topk} must not exceed experts {experts}"
         )
     _check_product(row, "tokens x topk", tokens * topk)
-    dtype = row.dtype(default="bf16")
     copies = max(1, round(tokens * topk * local / experts))
     active = expected_active_experts(tokens, experts, topk) * local / experts
-    wide = {"rows": copies, "groups": local, "active": max(active, 1e-9), "dtype": dtype,
-            "weight_dtype": dtype}  # fmt: skip
+    wide = {"rows": copies, "groups": local, "active": max(active, 1e-9), "dtype": values["dtype"],
+            "weight_dtype": values["dtype"]}  # fmt: skip
     return (
         Vector("moe.topk", fn="topk", rows=tokens, cols=experts),
         Vector("moe.permute", fn="permute", rows=copies, cols=hidden),
-        GroupedMatMul("moe.gate_up", n=2 * inter, k=hidden, **wide),  # type: ignore[arg-type]
+        GroupedMatMul("moe.gate_up", n=2 * inter, k=hidden, **wide),
         Vector("moe.act", fn="silu_mul", rows=copies, cols=inter),
-        GroupedMatMul("moe.down", n=hidden, k=inter, **wide),  # type: ignore[arg-type]
+        GroupedMatMul("moe.down", n=hidden, k=inter, **wide),
         Vector("moe.combine", fn="weighted_sum", rows=copies, cols=hidden, fan_in=topk),
     )

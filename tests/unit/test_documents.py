@@ -45,6 +45,13 @@ def test_plain_data_is_read(text: str, tree: Any) -> None:
     assert yaml(text).tree == tree
 
 
+def test_a_byte_order_mark_is_no_content(tmp_path: Path) -> None:
+    file = tmp_path / "marked"
+    file.write_bytes(b'\xef\xbb\xbf{"a": 1}')
+    assert read_json(file, SpecError).tree == {"a": 1}
+    assert read_yaml(file, SpecError).tree == {"a": 1}
+
+
 def test_every_value_knows_its_line() -> None:
     document = yaml("name: x\nmemory:\n  type: sram\n  stacks:\n    - 1\n    - 2\n")
     assert document.where(("memory", "type")) == "chip.yaml:3"

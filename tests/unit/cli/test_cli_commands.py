@@ -6,6 +6,9 @@ import json
 
 import pytest
 
+from accelsim.cli.sweep import design_label
+from accelsim.explore.grid import Parameter
+
 RUN_KEYS = {
     "chip", "model", "phase", "engine", "latency_s", "energy_j", "average_power_w", "tokens_per_s",
     "ttft_s", "tpot_s", "memory_bytes", "ops", "sources",
@@ -59,6 +62,24 @@ def test_show_reads_files(cli, tmp_path):
     (tmp_path / "mine.yaml").write_text("extends: h100_sxm\nname: mine\ncores: 66\n")
     data = cli("show", "mine.yaml", "--json", "-").data
     assert data["derived"]["peak_flop_per_s"]["bf16"] == pytest.approx(989.4e12 / 2, rel=1e-3)
+
+
+def test_show_reads_a_model_wherever_run_does(cli, tmp_path):
+    config = {
+        "model_type": "llama", "hidden_size": 64, "intermediate_size": 128, "vocab_size": 100,
+        "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
+        "max_position_embeddings": 512, "rms_norm_eps": 1e-5, "hidden_act": "silu",
+        "tie_word_embeddings": False, "torch_dtype": "bfloat16",
+    }  # fmt: skip
+    for folder in ("mine", "gpt2"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "config.json").write_text(json.dumps(config))
+    (tmp_path / "mine.yaml").write_text(json.dumps({"name": "mine", "config": config}))
+    for path in ("mine", "mine/", "mine/config.json", str(tmp_path / "mine"), "mine.yaml"):
+        data = cli("show", path, "--json", "-").data
+        assert (data["kind"], data["name"]) == ("model", "mine")
+    # A packaged name means the packaged model, whatever lies in the current folder.
+    assert cli("show", "gpt2", "--json", "-").data["parameters"] > 100e6
 
 
 def test_show_tells_the_source_of_every_value(cli):
@@ -153,6 +174,57 @@ def test_schema_describes_every_kind_of_file(cli, kind, tmp_path):
     assert schema["properties"]
     assert cli("schema", kind, "--json", "s.json").out == ""
     assert json.loads((tmp_path / "s.json").read_text("utf-8")) == schema
+
+
+def test_schema_of_ops_names_every_column_and_what_ops_need(cli):
+    schema = cli("schema", "ops").data
+    assert schema["columns"]["bytes"] == {
+        "type": "integer", "minimum": 1, "maximum": 2**40, "unit": "B"
+    }  # fmt: skip
+    assert "bf16" in schema["columns"]["dtype"]["enum"]
+    assert schema["columns"]["causal"] == {"type": "boolean"}
+    assert schema["ops"]["matmul"]["required"] == ["m", "n", "k"]
+    assert schema["ops"]["attention"]["optional"]["kv_len"] == "q_len"
+    assert schema["aliases"] == {"gemm": "matmul"}
+
+
+def test_predict_help_says_where_the_columns_are_explained(cli):
+    text = cli("predict", "--help").out
+    for place in ("docs/predict.md", "accelsim schema ops", "examples/ops.csv"):
+        assert place in text
+
+
+def test_design_labels_name_what_was_varied():
+    parameters = [
+        Parameter("batch", (1, 16)),
+        Parameter("memory.bandwidth", ("2 TB/s", "8 TB/s")),
+        Parameter("cores", (66, 264)),
+        Parameter("dtype", ("bf16", "fp8")),
+        Parameter("kv_dtype", ("bf16", "fp8")),
+        Parameter("emulate_dtype", (False, True)),
+        Parameter("phase", ("decode",)),
+    ]
+    row = {
+        "batch": 16, "memory.bandwidth": "8 TB/s", "cores": 264, "dtype": "fp8",
+        "kv_dtype": "bf16", "emulate_dtype": True, "phase": "decode",
+    }  # fmt: skip
+    assert design_label(parameters, row) == (
+        "batch 16, 8 TB/s, cores 264, dtype fp8, kv_dtype bf16, emulate_dtype true"
+    )
+
+
+def test_sweep_table_is_written_as_that_of_a_run(cli, tmp_path):
+    (tmp_path / "space.yaml").write_text(
+        "base: {chip: h100_sxm, model: smollm2-135m, phase: decode, input_len: 64}\n"
+        "parameters: {batch: {values: [1, 256]}}\n"
+        "objectives: [latency_s, tokens_per_s, mfu, energy_j, memory_bytes]\n"
+    )
+    outcome = cli("sweep", "space.yaml", "-o", "out")
+    header = "batch  latency  tokens/s  compute used (MFU)  energy  memory per device"
+    assert outcome.out.splitlines()[1].split() == header.split()
+    for unit in ("ms", "%", "J", "MB"):
+        assert unit in outcome.out
+    assert "e+" not in outcome.out
 
 
 def test_sweep_leaves_parquet_and_a_picture(cli, tmp_path):

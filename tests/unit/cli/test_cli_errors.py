@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import accelsim.cli.schema
+import accelsim.explore.sweep
 from accelsim.cli import main as cli_main
 from accelsim.cli.console import ReaderGoneError
 
@@ -104,6 +105,19 @@ def test_other_exceptions_become_a_status_and_a_line(cli, monkeypatch, error, st
     assert outcome.status == status
     assert says in outcome.err
     assert outcome.err.count("\n") <= 1
+
+
+def test_interrupted_sweep_says_how_to_go_on(cli, monkeypatch, tmp_path):
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(accelsim.explore.sweep, "sweep", interrupted)
+    text = FILES["space.yaml"].replace("bacth", "batch")
+    (tmp_path / "space.yaml").write_text(text)
+    outcome = cli("sweep", "space.yaml", "-o", "kept")
+    assert (outcome.status, outcome.out, outcome.err.count("\n")) == (130, "", 1)
+    assert "kept in kept" in outcome.err
+    assert "--resume" in outcome.err
 
 
 def test_debug_variable_shows_the_traceback(cli, monkeypatch):

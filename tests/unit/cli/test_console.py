@@ -8,9 +8,16 @@ import math
 import pandas as pd
 import pytest
 
-from accelsim.cli.console import emit, fitting, frame_records, plain_table, write_json
+from accelsim.cli.console import (
+    emit,
+    fitting,
+    frame_records,
+    plain_table,
+    refuse_targets,
+    write_json,
+)
 from accelsim.cli.options import parse_overrides
-from accelsim.errors import SpecError
+from accelsim.errors import AccelsimError, SpecError
 from accelsim.report.tables import Column, Table
 
 TABLE = Table(
@@ -65,3 +72,22 @@ def test_overrides_read_numbers_truth_and_lists_but_keep_quantities():
     assert parse_overrides(None) == {}
     with pytest.raises(SpecError, match="PATH=VALUE"):
         parse_overrides(["cores"])
+
+
+def test_targets_that_cannot_be_written_are_refused(tmp_path):
+    file = tmp_path / "file"
+    file.touch()
+    for files, folders, says in (
+        ([tmp_path], [], "is a folder"),
+        ([], [file], "not a folder"),
+        ([file / "x.json"], [], "not a folder"),
+        ([], [file / "a" / "b"], "not a folder"),
+    ):
+        with pytest.raises(AccelsimError, match=says):
+            refuse_targets(files, folders)
+
+
+def test_targets_that_can_be_written_are_not_refused(tmp_path):
+    (tmp_path / "old").touch()
+    files = [None, "-", "/dev/stdout", "x.json", tmp_path / "old", tmp_path / "new" / "x"]
+    refuse_targets(files, [None, tmp_path, tmp_path / "a" / "b", "plots"])

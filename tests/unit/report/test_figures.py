@@ -16,7 +16,7 @@ from accelsim.report.figures import run_figures
 from accelsim.report.footprint import footprint_figure
 from accelsim.report.labels import Dot, place_labels
 from accelsim.report.latency import latency_figure, time_unit
-from accelsim.report.pareto import axis_title, pareto_figure
+from accelsim.report.pareto import axis_title, pareto_figure, tick_text
 from accelsim.report.roofline import roofline_figure
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -99,6 +99,78 @@ def test_pareto_refuses_what_it_cannot_draw(tmp_path):
     with pytest.raises(WorkloadError, match="nothing to draw"):
         pareto_figure(FRAME.tail(1), ["latency_s"], [False], tmp_path / "p.png")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (10_000, "10,000"), (1e6, "1,000,000"), (0, "0"), (4.0, "4"), (0.1 + 0.2, "0.3"),
+        (1e-5, "0.00001"), (-2.5, "-2.5"), (12_345.678, "12,345.7"),
+    ],
+)  # fmt: skip
+def test_ticks_are_written_in_full(value, text):
+    assert tick_text(value) == text
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """Axes of the pictures drawn: what `style.save` was given."""
+    seen = []
+
+    def save(figure, path):
+        style.settle(figure.axes[0])
+        seen.append(figure.axes[0])
+        return path
+
+    monkeypatch.setattr(style, "save", save)
+    return seen
+
+
+def test_axes_of_the_front_agree_with_their_ticks(drawn):
+    frame = pd.DataFrame({"latency_s": [3e-3, 5e-3, 19e-3], "tokens_per_s": [300.0, 4e3, 12e3]})
+    pareto_figure(frame, list(frame), [True] * 3, "p.png", [False, True])
+    (axes,) = drawn
+    assert axes.get_xlabel() == "latency [ms]"
+    assert axes.get_ylabel() == "throughput [tokens/s]"
+    assert "10,000" in [tick.get_text() for tick in axes.get_yticklabels()]
+    assert {"5", "10", "15"} & {tick.get_text() for tick in axes.get_xticklabels()}
+
+
+def test_labels_of_the_front_are_few_and_in_order(drawn):
+    frame = pd.DataFrame({"latency_s": np.arange(1.0, 41), "energy_j": np.arange(40.0, 0, -1)})
+    mask = np.arange(40) % 2 == 0
+    labels = [f"design {i}" for i in np.flatnonzero(mask)]
+    pareto_figure(frame, list(frame), mask, "p.png", labels=labels)
+    texts = [text.get_text() for text in drawn[0].texts]
+    assert len(texts) == 8
+    assert (texts[0], texts[-1]) == ("design 0", "design 38")
+    assert all(text.xy[0] == int(text.get_text().split()[1]) + 1 for text in drawn[0].texts)
+
+
+def test_equal_designs_get_one_label(drawn):
+    frame = pd.DataFrame({"latency_s": [1.0, 1.0, 2.0], "energy_j": [2.0, 2.0, 1.0]})
+    pareto_figure(frame, list(frame), [True] * 3, "p.png", labels=["a", "b", "c"])
+    assert [text.get_text() for text in drawn[0].texts] == ["a", "c"]
+
+
+@pytest.mark.parametrize(
+    ("maximize", "second", "corner"), [(False, [3.0, 1.0], [2, 3]), (True, [1.0, 3.0], [1, 3])]
+)
+def test_the_border_bounds_what_the_front_dominates(drawn, maximize, second, corner):
+    frame = pd.DataFrame({"mfu": [1.0, 2.0], "energy_j": second})
+    pareto_figure(frame, list(frame), [True] * 2, "p.png", [maximize, False])
+    assert drawn[0].lines[0].get_xydata()[1].tolist() == corner
+
+
+def test_labels_are_as_many_as_the_front(tmp_path):
+    with pytest.raises(WorkloadError, match="1 labels for the 2 points"):
+        pareto_figure(FRAME, ["energy_j"], [True, True, False, False], "p.png", labels=["a"])
+
+
+def test_memory_picture_says_of_what_a_share_is(make, drawn):
+    footprint_figure(make(), "m.png")
+    headline = drawn[0].figure.texts[0].get_text().replace("\n", " ")
+    assert "weights take 88\N{NO-BREAK SPACE}% of what is needed" in headline
 
 
 def test_axis_titles_have_units():
