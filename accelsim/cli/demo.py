@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from accelsim.cli.console import emit, print_tables, print_text, progress_bar
+from accelsim.cli.console import (
+    emit,
+    print_tables,
+    print_text,
+    progress_bar,
+    refuse_targets,
+)
 from accelsim.cli.options import JsonFile
 
 if TYPE_CHECKING:
@@ -21,6 +27,7 @@ def demo(
     json_file: JsonFile = None,
 ) -> None:
     """Compare a GPU, a TPU and an invented ASIC on two models; write pictures and a summary."""
+    refuse_targets(files=(json_file,), folders=(out,))
     from accelsim.report.demo import summary_data, write_demo
     from accelsim.scenarios.demo import run_demo
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from accelsim.errors import AccelsimError, WorkloadError
-from accelsim.scenarios.op_table import Row, read_ops, to_ops
+from accelsim.scenarios.op_table import COLUMNS, OP_FIELDS, Row, read_ops, to_ops
 from accelsim.scenarios.predict import predict
 from accelsim.workload.ops import Attention, GroupedMatMul, MatMul, Vector
 
@@ -119,3 +119,28 @@ def test_rows_become_the_ops_that_they_mean() -> None:
     (softmax,) = to_ops(Row("here", {"op": "softmax", "rows": 3, "cols": 4}))
     assert isinstance(softmax, Vector)
     assert softmax.elements == 12
+
+
+def test_what_is_unknown_is_answered_with_all_that_is_known(tmp_path: Path) -> None:
+    with pytest.raises(WorkloadError) as op:
+        to_ops(Row("here", {"op": "zzz"}))
+    assert all(name in str(op.value) for name in OP_FIELDS)
+    assert str(op.value).count("known:") == 1
+    (tmp_path / "ops.csv").write_text("op,zzz\nmatmul,1\n")
+    with pytest.raises(WorkloadError) as column:
+        read_ops(tmp_path / "ops.csv")
+    assert all(name in str(column.value) for name in COLUMNS)
+
+
+def test_blank_fields_take_their_defaults() -> None:
+    given = {"op": "attention", "heads": "4", "head_dim": "64", "q_len": "8", "dtype": "fp8"}
+    (op,) = to_ops(Row("here", given))
+    assert isinstance(op, Attention)
+    assert (op.kv_heads, op.kv_len, op.kv_dtype, op.batch, op.causal) == (4, 8, "fp8", 1, True)
+
+
+def test_gemm_is_a_matmul_and_keeps_its_name() -> None:
+    table = pd.DataFrame([GOOD, GOOD | {"op": "GEMM"}])
+    answer = predict(table, "a100_sxm_80gb")
+    assert answer["op"].tolist() == ["matmul", "GEMM"]
+    assert answer["latency_s"].nunique() == 1
