@@ -49,9 +49,11 @@ def attention_times(
         raise TypeError(f"{op.name} is not attention")
     mapping = map_attention(chip, dtype, attention_problem(op, group.input_on_chip))
     cost = mapping.cost
-    writes = cost.dram_write_bytes + op.traffic.cache_write
+    # The search lets the result follow its inputs; one that is kept is written all the same.
+    kept = op.traffic.outputs if group.input_on_chip and not group.output_on_chip else 0.0
+    beside = op.traffic.cache_write + kept
     sustained = chip.bandwidth_bytes_per_s * chip.calibration.memory_efficiency
-    memory_s = cost.dram_s + op.traffic.cache_write / sustained
+    memory_s = cost.dram_s + beside / sustained
     times = {
         "compute": cost.compute_s,
         "special": cost.special_s,
@@ -63,7 +65,7 @@ def attention_times(
         vector_flop=group.vector_flop,
         special=group.special,
         dram_read_bytes=cost.dram_read_bytes,
-        dram_write_bytes=writes,
+        dram_write_bytes=cost.dram_write_bytes + beside,
         shared_bytes=cost.shared_bytes,
         scratchpad_bytes=cost.scratch_bytes,
     )
@@ -77,18 +79,22 @@ def unfused_ops(op: Attention) -> tuple[Op, ...]:
     Notes
     -----
     The scores of all query-key pairs, masked or not, are written and read again. FLOP are
-    counted for whole tiles, as an unfused kernel computes them. K and V come from the main
-    memory, in the cache's dtype, where any of them were cached; appending to the cache is left
-    to the kernel that produced them.
+    counted for whole tiles, as an unfused kernel computes them; useful are those that `op` has.
+    K and V come from the main memory, in the cache's dtype, where any of them were cached;
+    appending to the cache is left to the kernel that produced them.
     """
     share = op.heads // op.kv_heads
     rows, keys = op.q_len * share, op.visible_kv_len
     groups = op.batch * op.kv_heads
     names = (f"{op.name}.scores", f"{op.name}.softmax", f"{op.name}.values")
     stored = op.kv_dtype if op.traffic.cache_read else None
+    whole_tiles = 2.0 * groups * rows * keys * (op.head_dim + op.v_head_dim)
+    useful = op.useful * op.flop / whole_tiles
     scores = MatMul(names[0], after=op.after, batch=groups, m=rows, n=keys, k=op.head_dim,
-                    dtype=op.dtype, weight_dtype=stored, owns_parameters=False)  # fmt: skip
+                    dtype=op.dtype, weight_dtype=stored, owns_parameters=False,
+                    recalled=op.recalled, useful=useful)  # fmt: skip
     softmax = Vector(names[1], fn="softmax", rows=groups * rows, cols=keys, dtype=op.dtype)
     values = MatMul(names[2], batch=groups, m=rows, n=op.v_head_dim, k=keys, dtype=op.dtype,
-                    weight_dtype=stored, owns_parameters=False)  # fmt: skip
+                    weight_dtype=stored, owns_parameters=False, kept=op.kept,
+                    useful=useful)  # fmt: skip
     return scores, softmax, values

@@ -16,10 +16,15 @@ from accelsim.workload.ops import GroupedMatMul, MatMul
 def matmul_problem(group: Group) -> Problem:
     """State a (grouped) matmul to the search.
 
-    Experts are a batch of equal matmuls of the mean number of rows: the balanced case.
+    Experts are a batch of equal matmuls of the mean number of rows: the balanced case. Their
+    gradient ``dW[k, n] = X^T dY`` sums over those rows, and is what is written.
     """
     op = group.head
-    if isinstance(op, GroupedMatMul):
+    if isinstance(op, GroupedMatMul) and op.traffic.weights_written:
+        batch = max(1, math.ceil(op.active))
+        m, n, k = op.k, op.n, math.ceil(op.rows / batch)
+        a_type, b_type, c_type = op.dtype, op.dtype, op.weight_dtype
+    elif isinstance(op, GroupedMatMul):
         batch = max(1, math.ceil(op.active))
         m, n, k = math.ceil(op.rows / batch), op.n, op.k
         a_type, b_type, c_type = op.dtype, op.weight_dtype, op.dtype
@@ -33,8 +38,8 @@ def matmul_problem(group: Group) -> Problem:
     if len(group.ops) > 1:
         c_bytes *= group.traffic.outputs / op.traffic.outputs
     a_dram = 0.0 if group.input_on_chip else 1.0
-    weights_dram = 1.0 if getattr(op, "weight_dtype", None) else a_dram
-    c_dram = 0.0 if group.output_on_chip else 1.0
+    weights_dram = 1.0 if op.traffic.weights else a_dram
+    c_dram = 0.0 if group.output_on_chip and not op.traffic.weights_written else 1.0
     return Problem(
         batch, m, n, k,
         find_dtype(a_type).bytes, find_dtype(b_type).bytes, c_bytes,
@@ -90,13 +95,12 @@ def matmul_times(
     waves = max(1.0, _tiles(mapping) / chip.spec.cores)
     epilogue_s = max(vector_s, special_s)
     latency_s = max(latency_s + epilogue_s / waves, epilogue_s)
-    written = group.traffic.weights_written  # of experts' gradients, sized as weights that are read
     activity = Activity(
         macs={dtype: group.flop / 2},
         vector_flop=group.vector_flop,
         special=group.special,
-        dram_read_bytes=max(0.0, reads - written),
-        dram_write_bytes=cost.dram_write_bytes + written,
+        dram_read_bytes=reads,
+        dram_write_bytes=cost.dram_write_bytes,
         shared_bytes=cost.shared_bytes,
         scratchpad_bytes=cost.scratch_bytes,
     )

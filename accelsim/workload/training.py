@@ -108,43 +108,70 @@ def training_blocks(
         is_layer = block.name.startswith("layers")
         again = _recomputed(block, recompute) if is_layer else ()
         kept = keep_scores and recompute == "none"
-        ops = (*again, *_backward(context, block, again, kept))
+        gradients = _backward(context, block, again, kept)
+        ops = (*_marked_again(again, recompute), *map(_marked_gradient, gradients))
         if ops:
-            marked = tuple(_marked_backward(op, kept) for op in ops)
-            backward.append(Block(f"backward.{block.name}", marked, block.repeat))
+            backward.append(Block(f"backward.{block.name}", ops, block.repeat))
     saved = tuple(_marked_forward(block, recompute) for block in forward)
     return (*saved, *backward, _optimizer(context, forward))
 
 
 def _marked_forward(block: Block, recompute: str) -> Block:
-    """Mark what the backward pass needs: inputs of all functions but linear ones.
+    """Mark what the backward pass needs, and the block's result.
 
-    Under full recomputation a layer keeps only its result, the input of the next layer.
+    Under full recomputation a layer keeps only its result, the input of the next layer. Where q
+    and k are rotated, v reaches attention straight from the matmul: it is not marked, because
+    the mark would write q and k twice.
     """
-    last = block.ops[-1].name
-    needed = {last}
-    if recompute != "full" or not block.name.startswith("layers"):
-        for before, op in pairwise(block.ops):
-            linear = isinstance(op, Vector) and op.fn in LINEAR_FUNCTIONS
-            if not linear:
-                needed.update(op.after if op.after is not None else (before.name,))
-    return replace(
-        block, ops=tuple(replace(op, kept=True) if op.name in needed else op for op in block.ops)
-    )
+    if recompute == "full" and block.name.startswith("layers"):
+        needed = _layer_results(block.ops)
+    else:
+        needed = {*_needed(block.ops), block.ops[-1].name}
+    return replace(block, ops=_kept(block.ops, needed))
 
 
-def _marked_backward(op: Op, kept_scores: bool) -> Op:
-    """Mark gradients of weights as results, kept activations as inputs, and work done again.
+def _marked_again(again: tuple[Op, ...], recompute: str) -> tuple[Op, ...]:
+    """Mark work done again; what it makes waits in memory until the gradients come to it.
+
+    Attention alone (selective) runs for its scores: it reads q, k and v of the forward pass, and
+    its result is there already. Whole layers start from the kept input.
+    """
+    if recompute == "selective":
+        return tuple(replace(op, useful=0.0, recalled=True) for op in again)
+    ops = (replace(op, useful=0.0, recalled=index == 0) for index, op in enumerate(again))
+    return _kept(tuple(ops), _needed(again))
+
+
+def _marked_gradient(op: Op) -> Op:
+    """Mark gradients of weights as results, and what reads activations of the forward pass.
 
     An op that reads a kept activation and a fresh gradient counts both as read from memory.
     """
-    if op.name.startswith("recompute."):
-        return replace(op, useful=0.0)
     if op.name.endswith(".wgrad"):
         return replace(op, kept=True, recalled=True)
-    if isinstance(op, Attention):  # four matmuls of the model's, and the scores once more
-        return replace(op, recalled=True, useful=1.0 if kept_scores else 0.8)
-    return replace(op, recalled=isinstance(op, VectorGradient))
+    return replace(op, recalled=isinstance(op, Attention | VectorGradient))
+
+
+def _needed(ops: tuple[Op, ...]) -> set[str]:
+    """Names of the ops whose results gradients read: inputs of all functions but linear ones."""
+    names: set[str] = set()
+    for before, op in pairwise(ops):
+        if not (isinstance(op, Vector) and op.fn in LINEAR_FUNCTIONS):
+            names.update(op.after if op.after is not None else (before.name,))
+    return names
+
+
+def _layer_results(ops: tuple[Op, ...]) -> set[str]:
+    """Names of the last op of every layer of a block; several layers have numbered names."""
+    last: dict[str, str] = {}
+    for op in ops:
+        first = op.name.split(".", 1)[0]
+        last[first if first.isdigit() else ""] = op.name
+    return set(last.values())
+
+
+def _kept(ops: tuple[Op, ...], names: set[str]) -> tuple[Op, ...]:
+    return tuple(replace(op, kept=True) if op.name in names else op for op in ops)
 
 
 def _with_loss(context: BuildContext, block: Block) -> Block:
@@ -252,13 +279,16 @@ def _attention_gradient(
 
     dQ, dK and the scores are as wide as q and k, dP and dV as v: 3 head_dim + 2 v_head_dim, or
     2 + 2 where the scores were kept. The activations that the op then reads and writes stand for
-    q, k, v, o and their gradients: exactly with kept scores, a quarter too many without.
+    q, k, v, o and their gradients: exactly with kept scores, a quarter too many without. Useful
+    is all but the scores: 4/5 where q and v are equally wide.
     """
     scores = 2 if keep_scores else 3
+    asked, done = 2 * (op.head_dim + op.v_head_dim), scores * op.head_dim + 2 * op.v_head_dim
     copies = 2 if scores * op.head_dim % 2 == 0 else 1
     return replace(
         op, name=f"{op.name}.bwd", batch=copies * op.batch, after=after,
         head_dim=scores * op.head_dim // copies, v_head_dim=2 * op.v_head_dim // copies,
+        useful=asked / done,
     )  # fmt: skip
 
 

@@ -72,10 +72,11 @@ class Op:
     shard : str
         How tensor parallelism may split the op (see `accelsim.parallel.tensor`).
     kept : bool
-        The result outlives its block (an activation that the backward pass needs, a gradient):
-        it is written to main memory even where the next op finds it on the chip.
+        The result waits for a distant reader (an activation that the backward pass needs, a
+        gradient): it is written to main memory even where the next op finds it on the chip.
     recalled : bool
-        An input comes from an earlier block: inputs are read from main memory.
+        An input was made long before, mostly in an earlier block: inputs are read from main
+        memory.
     useful : float
         Share of the FLOP that the model itself asks for: 0 where they are done again [1].
     """

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 import pytest
 
 from accelsim.arch.loader import load_chip
 from accelsim.mapping.fusion import group_ops
-from accelsim.workload.ops import MatMul, Op, Vector
+from accelsim.workload.ops import MatMul, Op, OptimizerStep, Traffic, Vector
 
 CHIP = load_chip("h100_sxm")  # half of L2 is 25 MB
 ROWS, COLS = 8192, 4096
@@ -19,6 +21,17 @@ def matmul(name: str = "mm") -> Op:
 
 def vector(name: str, fn: str, after: tuple[str, ...] | None = None) -> Op:
     return Vector(name, fn=fn, rows=ROWS, cols=COLS, after=after)
+
+
+@dataclass(frozen=True)
+class Written(Vector):
+    """Writes ten bytes of weights beside what it computes."""
+
+    fn: str = "gelu"
+
+    @property
+    def traffic(self) -> Traffic:
+        return replace(super().traffic, weights_written=10.0)
 
 
 def names(*ops: Op) -> list[str]:
@@ -60,6 +73,52 @@ def test_small_activations_stay_on_chip_and_weights_never_do(rows: int, stays: b
     (group,) = group_ops([op], CHIP)
     assert group.input_on_chip == group.output_on_chip == stays
     assert group.dram_read_bytes >= op.traffic.weights
+
+
+def small(name: str, after: tuple[str, ...] | None = None, **flags: bool) -> Op:
+    return Vector(name, fn="gelu", rows=64, cols=64, after=after, **flags)
+
+
+def test_a_kept_result_is_written_although_the_next_op_finds_it_on_chip() -> None:
+    product = MatMul("mm", m=64, n=64, k=64, weight_dtype="bf16", kept=True)
+    norm = Vector("norm", fn="rmsnorm", rows=64, cols=64)
+    first, second = group_ops([product, norm], CHIP)
+    assert first.dram_write_bytes == product.traffic.outputs
+    assert second.input_on_chip and second.output_on_chip
+
+
+def test_a_kept_result_inside_a_group_is_written_once() -> None:
+    tensor = 2.0 * 64 * 64
+    (plain,) = group_ops([small("a"), small("b")], CHIP)
+    (group,) = group_ops([small("a", kept=True), small("b")], CHIP)
+    assert plain.dram_write_bytes == 0
+    assert (group.traffic.inputs, group.traffic.outputs) == (tensor, 2 * tensor)
+    assert group.dram_write_bytes == 2 * tensor  # residency is one answer for the whole group
+    (read_twice,) = group_ops([small("a", kept=True), small("b"), small("c", ("b", "a"))], CHIP)
+    assert read_twice.traffic.outputs == 2 * tensor
+
+
+def test_a_recalled_input_comes_from_memory_however_small() -> None:
+    (group,) = group_ops([small("a", recalled=True)], CHIP)
+    assert group.dram_read_bytes == group.traffic.inputs
+    assert group.dram_write_bytes == 0
+
+
+def test_model_flop_leaves_out_what_is_done_again() -> None:
+    op = MatMul("mm", m=64, n=64, k=64, useful=0.25)
+    (group,) = group_ops([op, small("act")], CHIP)
+    assert group.model_flop == 0.25 * group.flop == 0.25 * op.flop
+
+
+def test_written_weights_are_writes_alone_and_merged() -> None:
+    update = OptimizerStep("adam", elements=1000, read_bytes=14, write_bytes=14)
+    (group,) = group_ops([update], CHIP)
+    assert (group.dram_read_bytes, group.dram_write_bytes) == (14000, 14000)
+    assert update.traffic.total == group.traffic.total == 28000
+    members = [Written("a", rows=64, cols=64), Written("b", rows=64, cols=64)]
+    merged = group_ops(members, CHIP)
+    assert len(merged) == 1
+    assert merged[0].traffic.weights_written == merged[0].dram_write_bytes == 20
 
 
 def test_every_op_is_in_exactly_one_group_in_order() -> None:

@@ -125,7 +125,7 @@ def test_weights_are_read_forward_and_backward_and_gradients_written() -> None:
     assert read == 2 * (weights - norms)
 
 
-@pytest.mark.parametrize("model", ["smollm2-135m", "mixtral-8x7b"])
+@pytest.mark.parametrize("model", ["smollm2-135m", "mixtral-8x7b", "deepseek-v3"])
 @pytest.mark.parametrize("recompute", ["none", "selective", "full"])
 def test_model_flop_is_three_times_the_forward_pass(model: str, recompute: str) -> None:
     config = load_model(model)
@@ -134,6 +134,49 @@ def test_model_flop_is_three_times_the_forward_pass(model: str, recompute: str) 
     asked = sum(block.repeat * op.flop for block in forward for op in block.ops)
     assert step.model_flop == pytest.approx(3 * asked, rel=1e-12)
     assert (step.flop > step.model_flop * 1.2) == (recompute == "full")
+    done_again = [op for _, op in step.ops() if op.name.startswith("recompute.")]
+    assert all(op.useful == 0 for op in done_again)
+    assert bool(done_again) == (recompute != "none")
+
+
+def test_kept_scores_change_what_is_computed_but_not_what_the_model_asks_for() -> None:
+    fused, kept = (step("deepseek-v3", keep_scores=keep) for keep in (False, True))
+    assert fused.flop > kept.flop == pytest.approx(kept.model_flop, rel=1e-12)
+    assert fused.model_flop == pytest.approx(kept.model_flop, rel=1e-12)
+
+
+def test_full_recomputation_keeps_one_result_per_layer_of_a_period_of_layers() -> None:
+    graph = step("gpt-oss-120b", recompute="full")  # windowed and full layers in turns
+    (layers,) = (block for block in graph.blocks if block.name.startswith("layers"))
+    assert [op.name for op in layers.ops if op.kept] == ["0.mlp.residual", "1.mlp.residual"]
+    again = [op for _, op in graph.ops() if op.name.startswith("recompute.")]
+    assert [op.name for op in again if op.recalled] == ["recompute.0.attention.norm"]
+
+
+def test_selective_recomputation_reads_the_q_k_v_that_were_kept() -> None:
+    graph = step("llama2-7b", recompute="selective")
+    (again,) = (op for _, op in graph.ops() if op.name.startswith("recompute."))
+    assert again.recalled and not again.kept
+
+
+@pytest.mark.parametrize("model", ["smollm2-135m", "mixtral-8x7b"])
+def test_what_is_recomputed_waits_where_its_gradients_read_it(model: str) -> None:
+    full, none = (step(model, recompute=mode) for mode in ("full", "none"))
+    prefix = "recompute."
+    again = {op.name.removeprefix(prefix) for _, op in full.ops() if op.name.startswith(prefix)
+             and op.kept}  # fmt: skip
+    layers = {op.name for block, op in none.ops() if block.name.startswith("layers") and op.kept}
+    assert again == layers - {"mlp.residual"}
+
+
+def test_results_of_the_optimizer_and_of_experts_gradients_are_written() -> None:
+    graph = step("mixtral-8x7b")
+    ops = {op.name: op for _, op in graph.ops()}
+    update, gradient = ops["optimizer.adam"].traffic, ops["moe.down.wgrad"].traffic
+    assert update.weights_written == 14 * graph.parameters  # master, moments, weight
+    assert update.weights == 14 * graph.parameters  # gradient, master, moments
+    assert gradient.weights_written == ops["moe.down"].traffic.weights
+    assert gradient.weights == gradient.outputs == 0
 
 
 @pytest.mark.parametrize("recompute", ["none", "full"])
@@ -141,14 +184,17 @@ def test_what_the_backward_pass_needs_is_marked(recompute: str) -> None:
     config = load_model("smollm2-135m")
     options = PhaseOptions("train", batch=2, input_len=512, recompute=recompute)
     step = build_graph(config, options)
+    # What is recomputed is alive in one layer at a time.
     kept = sum(
-        block.repeat * op.traffic.outputs
+        (1 if op.name.startswith("recompute.") else block.repeat) * op.traffic.outputs
         for block in step.blocks
         for op in block.ops
-        if op.kept and not op.name.endswith(".wgrad")
+        if op.kept and not op.name.endswith(".wgrad") and op.name not in {"lm_head", "loss"}
     )
-    # The footprint counts inputs, the marks count results: equal but for the logits in fp32,
-    # the layer alive in full recomputation, and tensors that two ops read.
-    assert kept == pytest.approx(step.footprint.activations, rel=0.35)
+    # The footprint counts inputs, the marks count results. They differ for the logits, left out
+    # here (fp32 in the footprint; written in 16 bits, and in fp32 as their gradient).
+    logits = 4 * 2 * 512 * config.vocab_size
+    # Beside them v, which passes the rotary embedding by, is not marked: 3 % in this model.
+    assert kept == pytest.approx(step.footprint.activations - logits, rel=0.05)
     gradients = [op for _, op in step.ops() if op.name.endswith(".wgrad")]
     assert gradients and all(op.kept and op.recalled for op in gradients)
