@@ -6,7 +6,6 @@ a chip into the level. Topologies and contention deepen with the network engine.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from accelsim.arch.system import Level, System
@@ -78,9 +77,8 @@ def collective_cost(op: Collective, system: System) -> CollectiveCost:
     2 (n-1) (a + S / (n B)) for all_reduce, (n-1) (a + S / (n B)) for all_gather and
     reduce_scatter; behind a switch a direct exchange needs 2 (or 1) latencies for the same
     bytes. all_to_all sends (n-1)/n S, and a torus or mesh carries it through its narrowest cut.
-    A part of
-    a torus, mesh or fully connected level has only the links that lead to its members. Several
-    levels work hierarchically: reduce-scatter inwards, all-reduce of the shard outwards,
+    A part of a torus, mesh or fully connected level has only the links that lead to its members.
+    Several levels work hierarchically: reduce-scatter inwards, all-reduce of the shard outwards,
     all-gather back.
 
     References
@@ -139,13 +137,27 @@ class _Axis:
 
 
 def _axes(level: Level, members: int) -> list[_Axis]:
-    """Lay `members` compactly into the axes, the first axis filled first."""
+    """Lay `members` as a block into the axes in order, on each the largest divisor that fits.
+
+    Notes
+    -----
+    A count that makes no block (5 of 4 x 4) winds through the level as one open line.
+    """
     axes, left = [], members
     for length in level.shape:
-        used = min(left, length)
+        used = max(d for d in range(1, min(left, length) + 1) if left % d == 0)
         axes.append(_Axis(length, used, level.topology != "mesh2d"))
-        left = math.ceil(left / used)
-    return axes
+        left //= used
+    return axes if left == 1 else [_Axis(members, members, wraps=False)]
+
+
+def _links(level: Level) -> int:
+    """Links of a chip into a ring, mesh or torus, which share its bandwidth equally.
+
+    Two per axis, but one where two chips of a mesh face each other.
+    """
+    mesh = level.topology == "mesh2d"
+    return sum(1 if mesh and length == 2 else 2 for length in level.shape if length > 1)
 
 
 def _usable_share(level: Level, members: int) -> float:
@@ -156,13 +168,17 @@ def _usable_share(level: Level, members: int) -> float:
     All of it through a switch; one link per partner where all are connected; along an axis of a
     torus both links if the ring is whole and one if it is not. A mesh has no rings: its corner
     has one link per axis, and every byte of a collective must also reach the corner.
+
+    From a power of two to the next, the share never falls where the axes are powers of two too.
+    Between them it can: 9 of 4 x 4 close no ring where 8 do, and 5 are a line.
     """
+    if members == 1:
+        return 1.0  # a level of one member carries nothing
     if level.topology == "fully_connected":
         return (members - 1) / (level.size - 1)
     if level.topology in _SWITCHED or level.topology == "point_to_point":
         return 1.0
-    axes = [axis for axis in _axes(level, members) if axis.length > 1]
-    return sum(axis.links for axis in axes) / (2 * len(axes))
+    return sum(axis.links for axis in _axes(level, members)) / _links(level)
 
 
 def _bisection_s(level: Level, members: int, size_bytes: float) -> float:
@@ -170,19 +186,23 @@ def _bisection_s(level: Level, members: int, size_bytes: float) -> float:
 
     Notes
     -----
-    Of the n S bytes a quarter crosses the middle of the longest axis in each direction, over n / a
-    links (a: members along that axis), and over twice as many where the axis is a whole ring.
+    A cut across an axis with a members splits them into l = floor(a / 2) and h = a - l of every
+    a. Of the n S bytes l h / a^2 cross it in each direction, over n / a links, or over twice as
+    many where the axis is a whole ring.
     """
-    if level.topology in _SWITCHED or members < 4:
+    if level.topology in _SWITCHED or members == 1:
         return 0.0
-    axes = _axes(level, members)
-    longest = max(axes, key=lambda axis: axis.used)
-    link = level.bandwidth_bytes_per_s / (2 * sum(axis.length > 1 for axis in axes))
-    return members * size_bytes / 4 / (longest.links * members / longest.used * link)
+    link_bytes_per_s = level.bandwidth_bytes_per_s / _links(level)
+    crossings = [
+        (axis.used // 2) * (axis.used - axis.used // 2) / (axis.used * axis.links)
+        for axis in _axes(level, members)
+        if axis.used > 1
+    ]
+    return max(crossings) * size_bytes / link_bytes_per_s
 
 
 def _steps(level: Level, members: int) -> int:
-    """Message latencies one after another: 1 through a switch, else around the rings."""
+    """Message latencies one after another: 1 through a switch, else along the axes in use."""
     if level.topology in _SWITCHED:
         return 1
     return sum(axis.used - 1 for axis in _axes(level, members))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -36,6 +38,9 @@ def op(fn: str, size_bytes: float, devices: int) -> Collective:
 SWITCH = level("switch", (8,), "100 GB/s", "1 us")
 RING = level("ring", (8,), "100 GB/s", "1 us")
 TORUS = level("torus2d", (4, 4), "100 GB/s", "1 us")
+MESH = level("mesh2d", (4, 4), "100 GB/s", "1 us")
+CUBE = level("torus3d", (4, 4, 4), "300 GB/s", "1 us")
+FULL = level("fully_connected", (8,), "70 GB/s", "1 us")
 OUTER = level("fat_tree", (4,), "10 GB/s", "5 us")
 
 
@@ -48,7 +53,18 @@ OUTER = level("fat_tree", (4,), "10 GB/s", "5 us")
         ("all_reduce", TORUS, 16, 2 * 6 * 1 + 2 * 15 / 16 * 1000),
         ("all_gather", RING, 8, 7 * 1 + 7 / 8 * 1000),
         ("reduce_scatter", SWITCH, 8, 1 + 7 / 8 * 1000),
+        ("all_reduce", RING, 4, 6 * 1 + 2 * 3 / 4 * 2000),  # half a ring: one link of two
+        ("all_reduce", MESH, 16, 2 * 6 * 1 + 2 * 15 / 16 * 2000),  # a corner: two links of four
+        ("all_reduce", TORUS, 5, 2 * 4 * 1 + 2 * 4 / 5 * 4000),  # a line: one link of four
+        ("all_reduce", FULL, 2, 2 * 1 + 2 * 1 / 2 * 10_000),  # one link of seven: 10 GB/s
         ("all_to_all", SWITCH, 8, 1 + 7 / 8 * 1000),
+        ("all_to_all", FULL, 4, 1 + 3 / 4 * 100e6 / 30e9 * 1e6),
+        ("all_to_all", RING, 8, 7 + 4 * 4 * 1000 / 8),  # 4 x 4 x S/8 cross 2 links of 50 GB/s
+        ("all_to_all", RING, 4, 3 + 2 * 2 * 2000 / 4),  # 2 x 2 x S/4 cross 1 link
+        ("all_to_all", RING, 3, 2 + 1 * 2 * 2000 / 3),  # both others send to the end: S/3 each
+        ("all_to_all", TORUS, 16, 6 + 8 * 8 * 4000 / 16 / 8),  # 8 links of 25 GB/s: two per ring
+        ("all_to_all", MESH, 16, 6 + 8 * 8 * 4000 / 16 / 4),
+        ("all_to_all", TORUS, 12, 5 + 4 * 8 * 4000 / 12 / 4),  # 3 open rows are the narrow way
         ("send_recv", SWITCH, 2, 1 + 1000),
     ],
 )
@@ -123,6 +139,69 @@ def bus_bytes_per_s(on: System, devices: int) -> float:
 
 
 @pytest.mark.parametrize(
+    ("on", "devices", "links", "of"),
+    [
+        (RING, 2, 1, 2),
+        (RING, 4, 1, 2),  # half of it
+        (RING, 8, 2, 2),
+        (MESH, 2, 1, 4),
+        (MESH, 4, 1, 4),  # a row, not closed
+        (MESH, 16, 2, 4),
+        (CUBE, 8, 3, 6),  # a ring along one axis, a pair along the next
+        (CUBE, 27, 3, 6),  # 3 x 3 x 3: no ring is whole
+        (CUBE, 32, 5, 6),  # a plane of rings, twice
+        (TORUS, 6, 2, 4),  # 3 x 2
+        (TORUS, 7, 1, 4),  # a line
+        (level("torus3d", (4, 1, 4), "1 GB/s", "1 us"), 4, 2, 4),  # no links along a length of 1
+    ],
+)
+def test_links_in_use_by_hand(on: Level, devices: int, links: int, of: int) -> None:
+    want = on.bandwidth_bytes_per_s * links / of
+    assert bus_bytes_per_s(system(on), devices) == pytest.approx(want)
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+@pytest.mark.parametrize("tp", [2, 4, 8])
+def test_bus_bandwidth_stays_within_the_chip(name: str, tp: int) -> None:
+    on = load_system(name)
+    if tp > on.chips:
+        pytest.skip(f"{name} has {on.chips} chips")
+    into_level = on.levels[0].bandwidth_bytes_per_s
+    assert bus_bytes_per_s(on, tp) <= into_level * (1 + 1e-12)
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_doubling_a_group_never_leaves_it_less_bandwidth(name: str) -> None:
+    """Along powers of two; counts between them may close fewer rings (see below)."""
+    inner = load_system(name).levels[0]
+    counts = [2**k for k in range(1, inner.size.bit_length()) if 2**k <= inner.size]
+    rates = [bus_bytes_per_s(system(inner), count) for count in counts]
+    assert all(less <= more * (1 + 1e-12) for less, more in itertools.pairwise(rates))
+
+
+@pytest.mark.parametrize("on", [SWITCH, FULL, RING], ids=lambda on: on.topology)
+def test_one_more_member_never_leaves_less_bandwidth_on_one_axis(on: Level) -> None:
+    rates = [bus_bytes_per_s(system(on), count) for count in range(2, on.size + 1)]
+    assert all(less <= more * (1 + 1e-12) for less, more in itertools.pairwise(rates))
+
+
+def test_a_count_that_closes_no_ring_has_less_than_a_smaller_one_that_does() -> None:
+    """The exception: 8 of 4 x 4 are two closed rows, 9 are 3 x 3, and 5 only make a line."""
+    rates = {count: bus_bytes_per_s(system(TORUS), count) for count in (4, 5, 8, 9)}
+    assert rates[5] < rates[4]
+    assert rates[9] < rates[8]
+
+
+@pytest.mark.parametrize("topology", ["ring", "fully_connected", "switch"])
+def test_a_level_of_one_member_costs_no_bandwidth(topology: str) -> None:
+    one = level(topology, (1,), "1 GB/s", "1 us")
+    for fn in ("all_reduce", "all_to_all"):
+        with_it = collective_cost(op(fn, MB, 8), system(one, SWITCH))
+        without = collective_cost(op(fn, MB, 8), system(SWITCH))
+        assert with_it.wire_s == pytest.approx(without.wire_s)
+
+
+@pytest.mark.parametrize(
     ("name", "devices", "links", "of"),
     [
         ("mi300x_8", 2, 1, 7),  # one pair: one of seven links
@@ -131,6 +210,8 @@ def bus_bytes_per_s(on: System, devices: int) -> float:
         ("tpu_v4_4x4x4", 4, 2, 6),  # a ring along one axis
         ("tpu_v4_4x4x4", 16, 4, 6),  # a plane of rings
         ("tpu_v4_4x4x4", 64, 6, 6),
+        ("tpu_v5e_2x2", 4, 2, 2),  # every chip of 2 x 2 has two links and uses both
+        ("tpu_v5e_2x2", 2, 1, 2),
         ("tpu_v5e_4x4", 16, 2, 4),  # a mesh: its corner has one link per axis
         ("dgx_h100", 2, 1, 1),  # a switch gives any pair everything
     ],
