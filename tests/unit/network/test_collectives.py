@@ -161,13 +161,11 @@ def test_links_in_use_by_hand(on: Level, devices: int, links: int, of: int) -> N
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
-@pytest.mark.parametrize("tp", [2, 4, 8])
-def test_bus_bandwidth_stays_within_the_chip(name: str, tp: int) -> None:
+def test_bus_bandwidth_stays_within_the_chip(name: str) -> None:
     on = load_system(name)
-    if tp > on.chips:
-        pytest.skip(f"{name} has {on.chips} chips")
     into_level = on.levels[0].bandwidth_bytes_per_s
-    assert bus_bytes_per_s(on, tp) <= into_level * (1 + 1e-12)
+    for tp in (count for count in (2, 4, 8) if count <= on.chips):
+        assert bus_bytes_per_s(on, tp) <= into_level * (1 + 1e-12)
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
