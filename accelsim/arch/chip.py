@@ -85,6 +85,19 @@ class Chip:
         return self.spec.memory.bandwidth_bytes_per_s
 
     @property
+    def sustained_bytes_per_s(self) -> float:
+        """Main memory bandwidth that long transfers reach: calibration applied [B/s]."""
+        return self.bandwidth_bytes_per_s * self.calibration.memory_efficiency
+
+    @property
+    def port_bytes_per_s(self) -> float:
+        """Rate at which one core takes data in from outside [B/s].
+
+        Half of the scratchpad's cycles serve the units, half take in the next tile (an estimate).
+        """
+        return 0.5 * self.spec.core.scratchpad.bandwidth_bytes_per_cycle * self.spec.clock_hz
+
+    @property
     def on_chip_bytes(self) -> float:
         """Shared buffer plus all scratchpads [B]."""
         shared = self.spec.shared.capacity_bytes if self.spec.shared else 0.0

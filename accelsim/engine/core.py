@@ -20,8 +20,6 @@ class Target:
     ----------
     system : System
         The chips and their network.
-    dtype : str
-        Native dtype in which matrix work runs when its own is emulated; see `dtypes`.
     eager : bool
         Each kernel also pays the host's dispatch.
     emulate : bool

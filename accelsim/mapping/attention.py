@@ -18,7 +18,7 @@ from accelsim.kernels.attention import (
 )
 from accelsim.kernels.machine import Machine
 from accelsim.mapping.machine import machine_for
-from accelsim.mapping.memo import BULK, Memo
+from accelsim.mapping.memo import Found, Memo, search_each
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,7 @@ def map_attentions(
         If not even the smallest tile fits a core.
     """
     machine = machine_for(chip, dtype)
-    few = len(problems) < BULK
-    found = (
-        [search_attention(machine, p) for p in problems] if few else _search_bulk(machine, problems)
-    )
+    found = search_each(machine, problems, search_attention, _search_bulk)
     if any(tried == 0 for _, _, tried in found):
         wide = max(p.head_dim for p in problems)
         raise MappingError(
@@ -65,9 +62,7 @@ def map_attentions(
     )
 
 
-def _search_bulk(
-    machine: Machine, problems: Sequence[AttentionProblem]
-) -> list[tuple[Sequence[int], Sequence[float], int]]:
+def _search_bulk(machine: Machine, problems: Sequence[AttentionProblem]) -> list[Found]:
     """Search on all threads."""
     sizes = np.array(
         [

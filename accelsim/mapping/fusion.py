@@ -12,12 +12,14 @@ main memory.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from accelsim.arch.chip import Chip
 from accelsim.kernels.machine import SHARED_USABLE
+from accelsim.workload.graph import producers
 from accelsim.workload.ops import MatMul, Op, Traffic, Vector
 
 
@@ -97,7 +99,8 @@ def group_ops(ops: Sequence[Op], chip: Chip) -> tuple[Group, ...]:
     tuple of Group
         In execution order; every op is in exactly one group.
     """
-    needed_by = _consumers(ops)
+    reads = producers(ops)
+    needed_by = Counter(name for op in ops[1:] for name in reads[op.name])
     groups: list[list[Op]] = []
     for op in ops:
         if groups and _joins(groups[-1], op, needed_by):
@@ -108,11 +111,11 @@ def group_ops(ops: Sequence[Op], chip: Chip) -> tuple[Group, ...]:
     traffics = [_merged_traffic(group, needed_by) for group in groups]
     fits = [traffic.outputs <= limit for traffic in traffics]
     left = {op.name: found for group, found in zip(groups, fits, strict=True) for op in group}
-    before = {later.name: earlier.name for earlier, later in pairwise(ops)}
     made = []
     for group, traffic, found in zip(groups, traffics, fits, strict=True):
         arrives = traffic.inputs <= limit and not any(op.recalled for op in group)
-        arrives = arrives and all(left.get(name, True) for name in _producers(group, before))
+        outside = {name for op in group for name in reads[op.name]} - {op.name for op in group}
+        arrives = arrives and all(left.get(name, True) for name in outside)
         stays = found and not any(op.kept for op in group)
         made.append(Group(tuple(group), traffic, input_on_chip=arrives, output_on_chip=stays))
     return tuple(made)
@@ -129,25 +132,7 @@ def _buffer_bytes(chip: Chip) -> float:
     return chip.spec.cores * chip.spec.core.scratchpad.capacity_bytes
 
 
-def _consumers(ops: Sequence[Op]) -> dict[str, int]:
-    """Count how many later ops of the block read each op's result."""
-    counts = {op.name: 0 for op in ops}
-    for before, op in pairwise(ops):
-        for name in op.after if op.after is not None else (before.name,):
-            counts[name] = counts.get(name, 0) + 1
-    return counts
-
-
-def _producers(group: list[Op], before: dict[str, str]) -> set[str]:
-    """Names of the ops outside the group whose results it reads (of its own block)."""
-    names: set[str] = set()
-    for op in group:
-        first = (before[op.name],) if op.name in before else ()
-        names.update(op.after if op.after is not None else first)
-    return names - {op.name for op in group}
-
-
-def _joins(group: list[Op], op: Op, needed_by: dict[str, int]) -> bool:
+def _joins(group: list[Op], op: Op, needed_by: Mapping[str, int]) -> bool:
     """Tell whether `op` can be computed by the kernel of `group`, on the fly."""
     last = group[-1]
     follows = op.after is None or last.name in op.after
@@ -164,7 +149,7 @@ def _joins(group: list[Op], op: Op, needed_by: dict[str, int]) -> bool:
     return op.rows == last.rows and last.function.reductions == 0
 
 
-def _merged_traffic(group: list[Op], needed_by: dict[str, int]) -> Traffic:
+def _merged_traffic(group: list[Op], needed_by: Mapping[str, int]) -> Traffic:
     """Traffic of a fused group: each link between neighbours saves one read and one write.
 
     A result that other ops read as well (a residual sum), or that is kept, is still written.

@@ -74,13 +74,12 @@ def machine_for(chip: Chip, dtype: str) -> Machine:
         scratch_bytes=pad.capacity_bytes,
         accumulator_bytes=_accumulator_bytes(chip, unit),
         scratch_bytes_per_s=pad.bandwidth_bytes_per_cycle * clock,
-        # Half of the scratchpad's cycles serve the units, half take in the next tile.
-        port_bytes_per_s=0.5 * pad.bandwidth_bytes_per_cycle * clock,
+        port_bytes_per_s=chip.port_bytes_per_s,
         shared_bytes=shared.capacity_bytes if shared else 0.0,
         shared_bytes_per_s=(
             shared.bandwidth_bytes_per_s * scalars.shared_efficiency if shared else 0.0
         ),
-        dram_bytes_per_s=chip.bandwidth_bytes_per_s * scalars.memory_efficiency,
+        dram_bytes_per_s=chip.sustained_bytes_per_s,
         latency_s=scalars.memory_latency_s,
         vector_flop_per_cycle=vector * scalars.vector_efficiency,
         special_per_cycle=spec.core.vector.special_per_cycle * scalars.vector_efficiency,

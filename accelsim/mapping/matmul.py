@@ -17,7 +17,7 @@ from accelsim.kernels.machine import (
 )
 from accelsim.kernels.matmul import MatmulCost, Problem, Tiling, search, search_many
 from accelsim.mapping.machine import machine_for
-from accelsim.mapping.memo import BULK, Memo
+from accelsim.mapping.memo import Found, Memo, search_each
 
 _KEPT = ("output", "A", "B")
 
@@ -77,8 +77,7 @@ def map_matmuls(chip: Chip, dtype: str, problems: Sequence[Problem]) -> tuple[Ma
         If not even the smallest tile fits a core.
     """
     machine = machine_for(chip, dtype)
-    few = len(problems) < BULK
-    found = [search(machine, p) for p in problems] if few else _search_bulk(machine, problems)
+    found = search_each(machine, problems, search, _search_bulk)
     if any(tried == 0 for _, _, tried in found):
         raise MappingError(
             f"{chip.name}: no {dtype} matmul tile fits a core: the smallest is "
@@ -91,9 +90,7 @@ def map_matmuls(chip: Chip, dtype: str, problems: Sequence[Problem]) -> tuple[Ma
     )
 
 
-def _search_bulk(
-    machine: Machine, problems: Sequence[Problem]
-) -> list[tuple[Sequence[int], Sequence[float], int]]:
+def _search_bulk(machine: Machine, problems: Sequence[Problem]) -> list[Found]:
     """Search on all threads."""
     sizes = np.array([p[:4] for p in problems], dtype=np.int64)
     traits = np.array([p[4:] for p in problems], dtype=np.float64)

@@ -8,14 +8,29 @@ from weakref import WeakKeyDictionary
 
 from accelsim.arch.chip import Chip
 from accelsim.kernels.attention import AttentionProblem
+from accelsim.kernels.machine import Machine
 from accelsim.kernels.matmul import Problem
 
 _Mapping = TypeVar("_Mapping")
 _P = TypeVar("_P", Problem, AttentionProblem)
+Found = tuple[Sequence[int], Sequence[float], int]
+"""Fields of a tiling, fields of its cost, and the candidates tried (0: none is legal)."""
 _LIMIT = 200_000
 BULK = 64
 """Problems from which a search runs on all threads. Fewer are searched one by one: starting
 threads costs more than it saves, and a process that never started them can be forked."""
+
+
+def search_each(
+    machine: Machine,
+    problems: Sequence[_P],
+    one: Callable[[Machine, _P], Found],
+    bulk: Callable[[Machine, Sequence[_P]], Sequence[Found]],
+) -> Sequence[Found]:
+    """Search one by one, or from `BULK` problems on with the search that runs on all threads."""
+    if len(problems) < BULK:
+        return [one(machine, problem) for problem in problems]
+    return bulk(machine, problems)
 
 
 class Memo(Generic[_Mapping]):
@@ -38,9 +53,9 @@ class Memo(Generic[_Mapping]):
         if missing:
             results = search(chip, dtype, missing)
             found = {(dtype, p): r for p, r in zip(missing, results, strict=True)}
-            if len(known) + len(found) > _LIMIT:
-                known.clear()
         answer = tuple(known[(dtype, p)] if (dtype, p) in known else found[(dtype, p)]
                        for p in problems)  # fmt: skip
+        if len(known) + len(found) > _LIMIT:
+            known.clear()
         known.update(found)
         return answer

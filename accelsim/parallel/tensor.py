@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from math import ceil
 
 from accelsim.errors import MappingError
-from accelsim.workload.graph import Block, Footprint, Graph
+from accelsim.workload.graph import Block, Footprint, Graph, producers
 from accelsim.workload.memory import PhaseGraph, weight_bytes
 from accelsim.workload.ops import (
     Attention,
@@ -236,12 +236,10 @@ def _with_collectives(block: Block, splitter: _Splitter, residual_bytes: float) 
 def _readers(ops: tuple[Op, ...]) -> dict[str, list[Op]]:
     """Map each op's name to the ops of the block that read its result."""
     readers: dict[str, list[Op]] = {op.name: [] for op in ops}
-    previous: Op | None = None
+    reads = producers(ops)
     for op in ops:
-        sources = op.after if op.after is not None else (previous.name,) if previous else ()
-        for name in sources:
+        for name in reads[op.name]:
             readers.setdefault(name, []).append(op)
-        previous = op
     return readers
 
 

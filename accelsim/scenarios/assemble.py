@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from accelsim.arch.system import System
 from accelsim.energy.price import energy_per_action
+from accelsim.engine.core import bound_of
 from accelsim.engine.graph import CostedGroup
 from accelsim.results.run_result import OpRow, RunResult
 from accelsim.scenarios.options import RunOptions
@@ -137,7 +138,7 @@ def _row(job: Job, stage: str, column: list[tuple[float, CostedGroup]]) -> OpRow
         bytes=mean([cost.activity.dram_bytes for cost in costs]),
         latency_s=latency_s,
         energy_j=job.options.tp * mean(joules),
-        bound=max(times_s, key=lambda key: times_s[key]),
+        bound=bound_of(times_s),
         utilization=flop / (latency_s * peak) if peak and latency_s else 0.0,
         mapping=last.cost.mapping,
         times_s=times_s,

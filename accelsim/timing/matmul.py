@@ -80,8 +80,7 @@ def matmul_times(
     extra = 0.0 if group.input_on_chip else max(0.0, group.traffic.inputs - op_inputs)
     beside = group.traffic.weights - group.head.traffic.weights + _bias_bytes(group)
     reads = cost.dram_read_bytes + extra + beside
-    sustained = chip.bandwidth_bytes_per_s * scalars.memory_efficiency
-    memory_s = cost.dram_s + (extra + beside) / sustained
+    memory_s = cost.dram_s + (extra + beside) / chip.sustained_bytes_per_s
     times = {
         "compute": cost.compute_s * mapping.multiplying,
         "load": cost.compute_s if mapping.multiplying < 1 else 0.0,

@@ -36,13 +36,13 @@ def vector_times(group: Group, chip: Chip) -> tuple[dict[str, float], Activity]:
     into_cores = moved + broadcast * (active - 1.0)
     vector = chip.vector_flop_per_s() * scalars.vector_efficiency * share
     special = chip.special_per_s * scalars.vector_efficiency * share
-    ports = 0.5 * spec.core.scratchpad.bandwidth_bytes_per_cycle * spec.clock_hz * active
+    ports = chip.port_bytes_per_s * active
     reads, writes = group.dram_read_bytes, group.dram_write_bytes
     times = {
         "vector": group.vector_flop / vector,
         "special": group.special / special,
         "l2": max(moved / _shared_bytes_per_s(chip), into_cores / ports),
-        "memory": (reads + writes) / (chip.bandwidth_bytes_per_s * scalars.memory_efficiency),
+        "memory": (reads + writes) / chip.sustained_bytes_per_s,
         "overhead": (1 + sweeps) * scalars.memory_latency_s,
     }
     has_shared = spec.shared is not None

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from accelsim.workload.ops import Op
+
+
+def producers(ops: Sequence[Op]) -> dict[str, tuple[str, ...]]:
+    """Map each op of a block to the ops whose results it reads.
+
+    Those that `Op.after` names, else the op before it; the first op reads the block's input.
+    """
+    read: dict[str, tuple[str, ...]] = {}
+    before: tuple[str, ...] = ()
+    for op in ops:
+        read[op.name] = op.after if op.after is not None else before
+        before = (op.name,)
+    return read
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,10 @@ arXiv 1910.02054, section 3.1 (16 bytes per parameter); Korthikanti et al., arXi
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from itertools import pairwise
 
 from accelsim.dtypes import dtype as find_dtype
 from accelsim.workload.context import BuildContext
-from accelsim.workload.graph import Block
+from accelsim.workload.graph import Block, producers
 from accelsim.workload.ops import (
     Attention,
     Gather,
@@ -154,11 +153,13 @@ def _marked_gradient(op: Op) -> Op:
 
 def _needed(ops: tuple[Op, ...]) -> set[str]:
     """Names of the ops whose results gradients read: inputs of all functions but linear ones."""
-    names: set[str] = set()
-    for before, op in pairwise(ops):
-        if not (isinstance(op, Vector) and op.fn in LINEAR_FUNCTIONS):
-            names.update(op.after if op.after is not None else (before.name,))
-    return names
+    reads = producers(ops)
+    return {
+        name
+        for op in ops[1:]
+        if not (isinstance(op, Vector) and op.fn in LINEAR_FUNCTIONS)
+        for name in reads[op.name]
+    }
 
 
 def _layer_results(ops: tuple[Op, ...]) -> set[str]:

@@ -9,7 +9,7 @@ from accelsim.kernels.attention import AttentionProblem
 from accelsim.kernels.matmul import Problem
 from accelsim.mapping.attention import map_attentions
 from accelsim.mapping.matmul import map_matmuls
-from accelsim.mapping.memo import BULK
+from accelsim.mapping.memo import BULK, Memo
 
 CHIP = load_chip("a100_sxm_80gb")
 MATMULS = [
@@ -47,3 +47,11 @@ def test_a_new_process_maps_too() -> None:
     # Spawned, not forked: this process may have started threads (pytest runs other tests in it).
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         assert pool.map(_candidates, [0, 1]) == [_candidates(0), _candidates(1)]
+
+
+def test_a_full_memory_forgets_only_after_it_has_answered(monkeypatch) -> None:
+    monkeypatch.setattr("accelsim.mapping.memo._LIMIT", 2)
+    memo: Memo = Memo()
+    first = memo.fetch(CHIP, "bf16", MATMULS[:2], map_matmuls)
+    # One is known, two are new and do not fit beside it: all three are answered.
+    assert memo.fetch(CHIP, "bf16", MATMULS[1:4], map_matmuls)[0] == first[1]
