@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from accelsim.scenarios.options import RunOptions
     from accelsim.scenarios.predict import predict
     from accelsim.scenarios.run import run
+    from accelsim.timing.systolic import SystolicCycles, systolic_cycles
     from accelsim.workload.models import load_model
 
 __version__ = "0.1.0"
@@ -32,6 +33,7 @@ __all__ = [
     "RunResult",
     "SimulationError",
     "SpecError",
+    "SystolicCycles",
     "WorkloadError",
     "__version__",
     "load_chip",
@@ -41,6 +43,7 @@ __all__ = [
     "predict",
     "run",
     "sweep",
+    "systolic_cycles",
 ]
 # Imported on first use (PEP 562): `import accelsim` stays fast, whatever a script needs of it.
 _HOMES = {
@@ -59,6 +62,8 @@ _HOMES = {
     "predict": "accelsim.scenarios.predict",
     "run": "accelsim.scenarios.run",
     "sweep": "accelsim.explore.sweep",
+    "SystolicCycles": "accelsim.timing.systolic",
+    "systolic_cycles": "accelsim.timing.systolic",
 }
 
 

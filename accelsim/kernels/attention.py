@@ -14,13 +14,12 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from accelsim.kernels.folds import WEIGHT_STATIONARY, ceil_div
 from accelsim.kernels.jit import kernel, parallel_kernel
 from accelsim.kernels.machine import (
     SHARED_USABLE,
     TENSOR_CORE,
-    WEIGHT_STATIONARY,
     Machine,
-    ceil_div,
     fill_cycles,
     next_tile,
     overlapped_s,

@@ -7,9 +7,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from accelsim.kernels.folds import OUTPUT_STATIONARY, ceil_div, fold_axes, fold_fill
 from accelsim.kernels.jit import kernel
 
-TENSOR_CORE, WEIGHT_STATIONARY, OUTPUT_STATIONARY, INPUT_STATIONARY = 0, 1, 2, 3
+TENSOR_CORE = 0  # systolic styles are the dataflows of kernels/folds.py
 SHARED_USABLE = 0.5
 """Share of a shared buffer that one operand may fill and still be there at its next use: the
 other half is passed through by what streams meanwhile (an estimate; caches are not exact)."""
@@ -76,12 +77,6 @@ class Machine(NamedTuple):
 
 
 @kernel
-def ceil_div(a: int, b: int) -> int:
-    """Return a / b rounded up, for positive integers."""
-    return (a + b - 1) // b
-
-
-@kernel
 def tile_cycles(machine: Machine, m: int, n: int, k: int) -> float:
     """Cycles in which one core multiplies an m x k by a k x n tile, operands at hand.
 
@@ -96,22 +91,16 @@ def tile_cycles(machine: Machine, m: int, n: int, k: int) -> float:
         padded *= ceil_div(n, machine.tile_n) * machine.tile_n
         padded *= ceil_div(k, machine.tile_k) * machine.tile_k
         return 2.0 * padded / machine.flop_per_cycle
-    rows, cols = machine.rows, machine.cols
-    fill = 2 * rows + cols - 2
-    if machine.style == WEIGHT_STATIONARY:
-        folds, streamed = ceil_div(k, rows) * ceil_div(n, cols), m
-    elif machine.style == INPUT_STATIONARY:
-        folds, streamed = ceil_div(k, rows) * ceil_div(m, cols), n
-    else:
-        folds, streamed = ceil_div(m, rows) * ceil_div(n, cols), k
-        fill = rows + cols - 2
-    if folds < machine.units:  # idle arrays take a share of the streamed rows instead
+    on_rows, on_cols, streamed = fold_axes(machine.style, m, n, k)
+    folds = ceil_div(on_rows, machine.rows) * ceil_div(on_cols, machine.cols)
+    if folds < machine.units and machine.style != OUTPUT_STATIONARY:
+        # Idle arrays take a share of the stream; with outputs that stay it would be one of k.
         streamed = ceil_div(streamed, machine.units // folds)
     per_array = ceil_div(folds, machine.units)
     beats = streamed / machine.macs_per_pe
     if machine.hides_load == 1:
-        return per_array * max(beats, float(rows))
-    return per_array * (beats + fill)
+        return per_array * max(beats, float(machine.rows))
+    return per_array * (beats + fold_fill(machine.style, machine.rows, machine.cols, 1))
 
 
 @kernel
@@ -121,9 +110,7 @@ def fill_cycles(machine: Machine) -> float:
         return 32.0  # depth of the multiply-accumulate pipeline, order of magnitude
     if machine.hides_load == 0:
         return 0.0  # every fold already pays its own fill
-    if machine.style == OUTPUT_STATIONARY:
-        return float(machine.rows + machine.cols - 2)
-    return float(2 * machine.rows + machine.cols - 2)
+    return float(fold_fill(machine.style, machine.rows, machine.cols, 1))
 
 
 @kernel

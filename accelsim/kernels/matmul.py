@@ -13,14 +13,12 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from accelsim.kernels.folds import INPUT_STATIONARY, OUTPUT_STATIONARY, ceil_div
 from accelsim.kernels.jit import kernel, parallel_kernel
 from accelsim.kernels.machine import (
-    INPUT_STATIONARY,
-    OUTPUT_STATIONARY,
     SHARED_USABLE,
     TENSOR_CORE,
     Machine,
-    ceil_div,
     fill_cycles,
     next_tile,
     overlapped_s,

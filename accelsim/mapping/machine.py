@@ -7,13 +7,8 @@ from functools import lru_cache
 from accelsim.arch.chip import Chip
 from accelsim.arch.schema import SystolicUnit, TensorCoreUnit
 from accelsim.dtypes import dtype as find_dtype
-from accelsim.kernels.machine import (
-    INPUT_STATIONARY,
-    OUTPUT_STATIONARY,
-    TENSOR_CORE,
-    WEIGHT_STATIONARY,
-    Machine,
-)
+from accelsim.kernels.folds import INPUT_STATIONARY, OUTPUT_STATIONARY, WEIGHT_STATIONARY
+from accelsim.kernels.machine import TENSOR_CORE, Machine
 
 _DATAFLOWS = {
     "weight_stationary": WEIGHT_STATIONARY,

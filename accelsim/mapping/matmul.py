@@ -9,12 +9,8 @@ import numpy as np
 
 from accelsim.arch.chip import Chip
 from accelsim.errors import MappingError
-from accelsim.kernels.machine import (
-    INPUT_STATIONARY,
-    OUTPUT_STATIONARY,
-    WEIGHT_STATIONARY,
-    Machine,
-)
+from accelsim.kernels.folds import INPUT_STATIONARY, OUTPUT_STATIONARY, WEIGHT_STATIONARY
+from accelsim.kernels.machine import Machine
 from accelsim.kernels.matmul import MatmulCost, Problem, Tiling, search, search_many
 from accelsim.mapping.machine import machine_for
 from accelsim.mapping.memo import Found, Memo, search_each

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from accelsim.kernels.machine import (
-    INPUT_STATIONARY,
-    OUTPUT_STATIONARY,
-    TENSOR_CORE,
-    WEIGHT_STATIONARY,
-    Machine,
-)
+from accelsim.kernels.folds import INPUT_STATIONARY, OUTPUT_STATIONARY, WEIGHT_STATIONARY
+from accelsim.kernels.machine import TENSOR_CORE, Machine
 from accelsim.kernels.matmul import Problem
 
 STYLES = (WEIGHT_STATIONARY, OUTPUT_STATIONARY, INPUT_STATIONARY)

@@ -7,16 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from accelsim.kernels.machine import (
-    INPUT_STATIONARY,
-    OUTPUT_STATIONARY,
-    TENSOR_CORE,
-    WEIGHT_STATIONARY,
-    ceil_div,
-    fill_cycles,
-    next_tile,
-    tile_cycles,
-)
+from accelsim.kernels.folds import INPUT_STATIONARY, OUTPUT_STATIONARY, WEIGHT_STATIONARY, ceil_div
+from accelsim.kernels.machine import TENSOR_CORE, fill_cycles, next_tile, tile_cycles
 from tests.oracle.machines import STYLES, systolic_machine, tensor_core_machine
 
 # Axes of the stationary operand on rows and columns of the array, and the streamed one.

@@ -1,0 +1,242 @@
+"""A systolic array on its own: its shape, its features and the buffers that feed it.
+
+A chip's `SystolicUnit` and a SCALE-Sim configuration both become a `SystolicArray`; the timing
+models of arrays know nothing else of the hardware.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, fields
+from fractions import Fraction
+from numbers import Integral
+from typing import Any, Literal, cast, get_args
+
+from accelsim.errors import SpecError, suggest
+
+ArrayDataflow = Literal["ws", "os", "is"]
+PackedAxis = Literal["stream", "rows", "cols"]
+FoldOrder = Literal["rows", "cols"]
+DATAFLOWS: tuple[str, ...] = get_args(ArrayDataflow)
+DATAFLOW_TITLES = {"ws": "weight stationary", "os": "output stationary", "is": "input stationary"}
+MAX_SIDE = 2**16
+"""Most rows or columns of an array: larger ones are a typing error, not a chip."""
+
+
+def require_count(name: str, value: object, limit: int) -> None:
+    """Refuse what is not an integer between 1 and `limit`.
+
+    Raises
+    ------
+    SpecError
+        Naming the field and the value.
+    """
+    if type(value) is not int and (isinstance(value, bool) or not isinstance(value, Integral)):
+        raise SpecError(f"{name} is {value!r}, expected a positive integer")
+    if not 1 <= int(value) <= limit:
+        raise SpecError(f"{name} is {value}, expected an integer from 1 to {limit}")
+
+
+def _rate(name: str, value: Any) -> Fraction:
+    """Return a bandwidth as a fraction of small terms, so that cycles stay integers."""
+    try:
+        rate = Fraction(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise SpecError(f"{name} is {value!r}, expected words per cycle") from error
+    if not 0 < rate <= 2**31:
+        raise SpecError(f"{name} is {value}, expected a positive number of words per cycle")
+    small = rate.limit_denominator(1000)
+    return small if small > 0 else Fraction(1, max(1, int(1 / rate)))
+
+
+def known_dataflow(name: object) -> ArrayDataflow:
+    """Return `name` as a dataflow, ``weight_stationary`` and the like included.
+
+    Raises
+    ------
+    SpecError
+        If there is no such dataflow.
+    """
+    short = {title.replace(" ", "_"): key for key, title in DATAFLOW_TITLES.items()}
+    word = str(name).lower()
+    key = short.get(word, word)
+    if key not in DATAFLOWS:
+        raise SpecError(
+            f"unknown dataflow '{name}': {suggest(str(name), (*DATAFLOWS, *short))} "
+            "(ws keeps weights, os outputs, is inputs in the array)"
+        )
+    return cast(ArrayDataflow, key)
+
+
+@dataclass(frozen=True)
+class Sparsity:
+    """Structured N:M sparsity of the weights: of `m` neighbours along k, at most `n` are not 0.
+
+    The array stores and multiplies the kept ones only, and picks the matching activations.
+    """
+
+    n: int
+    m: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.n <= self.m:
+            raise SpecError(
+                f"sparsity {self.n}:{self.m} keeps {self.n} of {self.m} weights: expected "
+                "1 <= N <= M, for example 2:4"
+            )
+
+    @classmethod
+    def parse(cls, text: str) -> Sparsity:
+        """Read ``"2:4"``.
+
+        Raises
+        ------
+        SpecError
+            If the text is not two positive integers, or N > M.
+        """
+        found = re.fullmatch(r"\s*(\d{1,6})\s*:\s*(\d{1,6})\s*", text)
+        if found is None:
+            raise SpecError(f"sparsity '{text}' is not of the form N:M, for example 2:4")
+        return cls(int(found[1]), int(found[2]))
+
+    @property
+    def index_bits(self) -> int:
+        """Metadata of one kept weight: its place among its `m` neighbours [bit]."""
+        return (self.m - 1).bit_length()
+
+    def kept(self, k: int) -> int:
+        """Weights kept of a column of `k`; a last, partial group keeps up to `n` too."""
+        return k // self.m * self.n + min(self.n, k % self.m)
+
+    def __str__(self) -> str:
+        return f"{self.n}:{self.m}"
+
+
+@dataclass(frozen=True)
+class ArrayFeatures:
+    """What real arrays add to the textbook one.
+
+    Attributes
+    ----------
+    arrays : int
+        Equal arrays that share the folds of one problem.
+    double_buffer : bool
+        A fold's stationary operand loads (output stationary: its results leave) through a second
+        register of each PE while the fold before it still streams.
+    mac_latency_cycles : int
+        Cycles from the operands of a multiply-add to its sum; fully pipelined.
+    packing : int
+        Multiply-adds of a PE per cycle, for example 2 for int8 in a PE made for int16.
+    packed : str
+        Along which axis they lie: ``stream`` (several streamed vectors enter per cycle), ``rows``
+        or ``cols`` (a PE does the work of several rows, columns).
+    sparsity : Sparsity or None
+        Structured weight sparsity that the PEs exploit.
+    """
+
+    arrays: int = 1
+    double_buffer: bool = False
+    mac_latency_cycles: int = 1
+    packing: int = 1
+    packed: PackedAxis = "stream"
+    sparsity: Sparsity | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("arrays", "mac_latency_cycles", "packing"):
+            require_count(name, getattr(self, name), MAX_SIDE)
+        if self.packed not in get_args(PackedAxis):
+            raise SpecError(
+                f"packed along '{self.packed}': {suggest(self.packed, get_args(PackedAxis))}"
+            )
+
+
+TEXTBOOK = ArrayFeatures()
+"""One array, one multiply-add per PE and cycle, nothing hidden: SCALE-Sim's assumptions."""
+
+
+@dataclass(frozen=True)
+class ArrayBuffers:
+    """The SRAMs around an array and the ports behind them. 1 word is one element.
+
+    Attributes
+    ----------
+    a_words, b_words, c_words : int
+        Capacity for activations A, weights B, and results and partial sums C [word].
+    a_words_per_cycle, b_words_per_cycle, c_words_per_cycle : Fraction or None
+        Bandwidth of the port behind each; None is unlimited [word/cycle].
+    shared_port : bool
+        One port of `a_words_per_cycle` serves all three.
+    inner : str or None
+        Which folds run innermost: along the array's ``rows`` or its ``cols``. None takes rows for
+        ws and is (a partial sum is finished before the next begins) and cols for os.
+    """
+
+    a_words: int
+    b_words: int
+    c_words: int
+    a_words_per_cycle: Fraction | None = None
+    b_words_per_cycle: Fraction | None = None
+    c_words_per_cycle: Fraction | None = None
+    shared_port: bool = False
+    inner: FoldOrder | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("a_words", "b_words", "c_words"):
+            require_count(name, getattr(self, name), 2**40)
+        for name in ("a_words_per_cycle", "b_words_per_cycle", "c_words_per_cycle"):
+            rate = getattr(self, name)
+            if rate is None:
+                continue
+            object.__setattr__(self, name, _rate(name, rate))
+        if self.inner not in (None, *get_args(FoldOrder)):
+            raise SpecError(f"inner folds '{self.inner}': expected rows or cols")
+
+
+@dataclass(frozen=True)
+class SystolicArray:
+    """Rows x cols processing elements (PEs) through which operands move.
+
+    Attributes
+    ----------
+    dataflow : str
+        ``ws``, ``os`` or ``is``: the operand that stays in the PEs.
+    rows, cols : int
+        PEs.
+    features : ArrayFeatures
+        Beyond the textbook array.
+    buffers : ArrayBuffers or None
+        None feeds the array without limit.
+    name : str
+        For tables.
+    """
+
+    dataflow: ArrayDataflow
+    rows: int
+    cols: int
+    features: ArrayFeatures = TEXTBOOK
+    buffers: ArrayBuffers | None = field(default=None)
+    name: str = "array"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "dataflow", known_dataflow(self.dataflow))
+        require_count("rows", self.rows, MAX_SIDE)
+        require_count("cols", self.cols, MAX_SIDE)
+        if self.features.sparsity is not None and self.dataflow == "is":
+            raise SpecError(
+                "an input stationary array cannot skip pruned weights: they stream past inputs "
+                "that stay; use ws or os with sparsity"
+            )
+
+    @property
+    def pes(self) -> int:
+        """Processing elements of one array."""
+        return self.rows * self.cols
+
+    def __str__(self) -> str:
+        title = f"{self.rows}x{self.cols} {DATAFLOW_TITLES[self.dataflow]}"
+        changed = [
+            f"{f.name} {getattr(self.features, f.name)}"
+            for f in fields(self.features)
+            if getattr(self.features, f.name) != f.default
+        ]
+        return ", ".join([title, *changed])

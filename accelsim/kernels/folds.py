@@ -1,0 +1,152 @@
+"""Folds of a matmul over a systolic array: how many, how long, and what they read and write.
+
+The stationary operand is larger than the array, so it is cut into folds of at most rows x cols
+values. All quantities here are exact integers; `accelsim.timing.systolic` is the front door.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accelsim.kernels.jit import kernel
+
+WEIGHT_STATIONARY, OUTPUT_STATIONARY, INPUT_STATIONARY = 1, 2, 3
+STREAM_PACKED, ROWS_PACKED, COLS_PACKED = 0, 1, 2
+_EXACT_LIMIT = 4.0e18
+"""Above this a count might not fit 64 bits."""
+
+
+class ArrayShape(NamedTuple):
+    """A systolic array as the kernels know it; see `accelsim.arch.array` for the words.
+
+    `keep` of every `group` weights along k are kept (1 of 1: dense).
+    """
+
+    dataflow: int
+    rows: int
+    cols: int
+    arrays: int
+    double_buffer: int
+    mac_latency_cycles: int
+    packing: int
+    packed: int
+    keep: int
+    group: int
+
+
+class FoldCounts(NamedTuple):
+    """What a matmul costs on an array; `status` is 1 when a count does not fit 64 bits."""
+
+    status: int
+    cycles: int
+    folds: int
+    row_folds: int
+    col_folds: int
+    fold_cycles: int
+    sram_reads_a: int
+    sram_reads_b: int
+    sram_writes_c: int
+    used: int
+    macs: int
+
+
+@kernel
+def ceil_div(a: int, b: int) -> int:
+    """Return a / b rounded up, for positive integers."""
+    return (a + b - 1) // b
+
+
+@kernel
+def kept_depth(k: int, keep: int, group: int) -> int:
+    """Weights that N:M sparsity keeps of a column of `k`."""
+    return k // group * keep + min(keep, k % group)
+
+
+@kernel
+def fold_axes(dataflow: int, m: int, n: int, k: int) -> tuple[int, int, int]:
+    """Sizes of a matmul along the array's rows, along its columns, and streamed through it."""
+    if dataflow == WEIGHT_STATIONARY:
+        return k, n, m
+    if dataflow == INPUT_STATIONARY:
+        return k, m, n
+    return m, n, k
+
+
+@kernel
+def fold_fill(dataflow: int, rows: int, cols: int, mac_latency_cycles: int) -> int:
+    """Cycles of a lone fold beyond its stream.
+
+    Notes
+    -----
+    Weights and inputs that stay take `rows` cycles to load; then the wavefront crosses the array:
+    a row waits for the sum of the row above, a column one cycle for its neighbour. Outputs that
+    stay only see the wavefront pass. Every last sum still has to leave its multiply-add pipeline.
+    """
+    if dataflow == OUTPUT_STATIONARY:
+        return rows + cols - 2 + mac_latency_cycles - 1
+    return rows + rows * mac_latency_cycles + cols - 2
+
+
+@kernel
+def fold_counts(array: ArrayShape, m: int, n: int, k: int) -> FoldCounts:
+    """Fold ``C[m, n] = A[m, k] B[k, n]`` over an array and count, exactly."""
+    depth = kept_depth(k, array.keep, array.group)
+    on_rows, on_cols, streamed = fold_axes(array.dataflow, m, n, depth)
+    high = array.rows * (array.packing if array.packed == ROWS_PACKED else 1)
+    wide = array.cols * (array.packing if array.packed == COLS_PACKED else 1)
+    row_folds, col_folds = ceil_div(on_rows, high), ceil_div(on_cols, wide)
+    folds = row_folds * col_folds
+    beats = ceil_div(streamed, array.packing) if array.packed == STREAM_PACKED else streamed
+    turns, copies = ceil_div(folds, array.arrays), 1
+    if folds < array.arrays and array.dataflow != OUTPUT_STATIONARY:
+        # Idle arrays take a share of the stream, each with its copy of what stays.
+        copies = min(array.arrays // folds, beats)
+        beats = ceil_div(beats, copies)
+    alone = beats + fold_fill(array.dataflow, array.rows, array.cols, array.mac_latency_cycles)
+    period = max(beats, array.rows) if array.double_buffer else alone
+    reads_a, reads_b, writes_c = 1.0 * m * k, 1.0 * depth * n, 1.0 * m * n
+    largest = max(reads_a * col_folds, reads_b * max(row_folds, copies), writes_c * row_folds)
+    largest = max(largest, writes_c * depth, 1.0 * folds * max(period + alone, high * wide))
+    if largest > _EXACT_LIMIT:
+        return FoldCounts(1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+    read_a = m * k * col_folds
+    read_b = depth * n
+    write_c = m * n * row_folds
+    if array.dataflow == OUTPUT_STATIONARY:
+        read_b *= row_folds
+        write_c = m * n
+    elif array.dataflow == INPUT_STATIONARY:
+        read_a = m * k * copies
+        read_b *= col_folds
+    else:
+        read_b *= copies
+    return FoldCounts(
+        0, (turns - 1) * period + alone, folds, row_folds, col_folds, alone,
+        read_a, read_b, write_c, on_rows * on_cols, m * n * depth,
+    )  # fmt: skip
+
+
+@kernel
+def fold_many(array: ArrayShape, sizes: NDArray[np.int64], out_counts: NDArray[np.int64]) -> None:
+    """Fold many problems.
+
+    Parameters
+    ----------
+    array : ArrayShape
+        Everything but rows and columns.
+    sizes : (problems, 5) array of int64
+        rows, cols, m, n, k of each.
+    out_counts : (11, problems) array of int64
+        One row per field of `FoldCounts`.
+    """
+    for i in range(sizes.shape[0]):
+        shape = ArrayShape(
+            array.dataflow, sizes[i, 0], sizes[i, 1], array.arrays, array.double_buffer,
+            array.mac_latency_cycles, array.packing, array.packed, array.keep, array.group,
+        )  # fmt: skip
+        counts = fold_counts(shape, sizes[i, 2], sizes[i, 3], sizes[i, 4])
+        for j in range(len(counts)):
+            out_counts[j, i] = counts[j]

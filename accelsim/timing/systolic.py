@@ -1,0 +1,216 @@
+"""Systolic arrays in closed form: cycles, folds and SRAM accesses of matmuls, exactly."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from accelsim.arch.array import MAX_SIDE, TEXTBOOK, ArrayFeatures, SystolicArray, known_dataflow
+from accelsim.errors import MappingError, WorkloadError
+from accelsim.kernels.folds import (
+    COLS_PACKED,
+    INPUT_STATIONARY,
+    OUTPUT_STATIONARY,
+    ROWS_PACKED,
+    STREAM_PACKED,
+    WEIGHT_STATIONARY,
+    ArrayShape,
+    FoldCounts,
+    fold_counts,
+    fold_many,
+)
+
+_CODES = {"ws": WEIGHT_STATIONARY, "os": OUTPUT_STATIONARY, "is": INPUT_STATIONARY}
+_PACKED = {"stream": STREAM_PACKED, "rows": ROWS_PACKED, "cols": COLS_PACKED}
+_MAX_SIZE = 2**40
+
+
+class SystolicCycles(NamedTuple):
+    """What matmuls cost on an array; every field is an integer, or an array of them.
+
+    Attributes
+    ----------
+    cycles : int or (problems,) array
+        From the first load to the last result, buffers never waiting [cycle].
+    folds, row_folds, col_folds : int or array
+        Pieces of the stationary operand: in all, along rows, along columns.
+    fold_cycles : int or array
+        One fold alone [cycle].
+    sram_reads_a, sram_reads_b : int or array
+        Elements of A (m x k) and B (k x n) that enter the array.
+    sram_writes_c : int or array
+        Results and partial sums that leave the array.
+    mapping_efficiency : float or array
+        Share of the PEs that folds cover, mean over folds [1].
+    utilization : float or array
+        Multiply-adds over the most that the array could do in these cycles [1].
+    macs : int or array
+        Multiply-adds; with N:M sparsity those of kept weights only.
+    metadata_bits : int or array
+        Indices of kept weights, read with B [bit].
+    """
+
+    cycles: Any
+    folds: Any
+    row_folds: Any
+    col_folds: Any
+    fold_cycles: Any
+    sram_reads_a: Any
+    sram_reads_b: Any
+    sram_writes_c: Any
+    mapping_efficiency: Any
+    utilization: Any
+    macs: Any
+    metadata_bits: Any
+
+
+def systolic_cycles(  # noqa: PLR0917  (the order of the published contract)
+    dataflow: str,
+    rows: ArrayLike,
+    cols: ArrayLike,
+    m: ArrayLike,
+    n: ArrayLike,
+    k: ArrayLike,
+    features: ArrayFeatures = TEXTBOOK,
+) -> SystolicCycles:
+    """Count the cycles and SRAM accesses of ``C[m, n] = A[m, k] B[k, n]`` on a systolic array.
+
+    Parameters
+    ----------
+    dataflow : str
+        ``ws``, ``os`` or ``is``: weights B, outputs C or inputs A stay in the array.
+    rows, cols : int or (problems,) array of int
+        Processing elements.
+    m, n, k : int or (problems,) array of int
+        Sizes; scalars are repeated to the length of the arrays.
+    features : ArrayFeatures, optional
+        Several arrays, double buffering, packing, pipelining, sparsity; default: none.
+
+    Returns
+    -------
+    SystolicCycles
+        Integers for scalar sizes, arrays otherwise.
+
+    Raises
+    ------
+    SpecError
+        If the dataflow is unknown or the array has no legal size.
+    WorkloadError
+        If a size is not a positive integer, or lengths differ.
+    MappingError
+        If a count would not fit 64 bits.
+
+    Notes
+    -----
+    With Sr and Sc the sizes along rows and columns and T the streamed one (ws: k, n, m; is: k, m,
+    n; os: m, n, k), ``folds = ceil(Sr/rows) ceil(Sc/cols)`` and a fold takes ``T + rows + cols -
+    2`` cycles (os) or ``T + 2 rows + cols - 2`` (ws, is). Partial folds cost as much as full ones.
+    Not modelled here: waiting for memory (see `accelsim.timing.systolic_buffers`), and the way of
+    the last outputs of an os array to its edge, which the next fold hides.
+
+    References
+    ----------
+    Samajdar et al., A Systematic Methodology for Characterizing Scalability of DNN Accelerators
+    using SCALE-Sim, ISPASS 2020, equations 1 to 3.
+
+    Examples
+    --------
+    >>> systolic_cycles("ws", 32, 32, 512, 3072, 768).cycles
+    1396224
+    """
+    if type(rows) is type(cols) is type(m) is type(n) is type(k) is int:
+        array = SystolicArray(known_dataflow(dataflow), rows, cols, features)
+        return array_cycles(array, m, n, k)
+    shape = _shape(SystolicArray(known_dataflow(dataflow), 1, 1, features))
+    sizes = _sizes({"rows": rows, "cols": cols, "m": m, "n": n, "k": k})
+    counts = np.empty((len(FoldCounts._fields), len(sizes)), dtype=np.int64)
+    fold_many(shape, sizes, counts)
+    found = FoldCounts._make(counts)
+    if counts[0].any():
+        _refuse_overflow(*sizes[int(np.argmax(counts[0])), 2:])
+    scalar = all(np.ndim(value) == 0 for value in (rows, cols, m, n, k))
+    if scalar:
+        found = FoldCounts._make(int(values[0]) for values in found)
+    return _explained(found, features, sizes[:, 0] * sizes[:, 1])
+
+
+def array_cycles(array: SystolicArray, m: int, n: int, k: int) -> SystolicCycles:
+    """Count one matmul on one array: `systolic_cycles` for integers."""
+    for name, size in (("m", m), ("n", n), ("k", k)):
+        if not 1 <= size <= _MAX_SIZE:
+            raise WorkloadError(f"{name} is {size}, expected an integer from 1 to {_MAX_SIZE}")
+    found = fold_counts(_shape(array), m, n, k)
+    if found.status:
+        _refuse_overflow(m, n, k)
+    return _explained(found, array.features, array.pes)
+
+
+def _shape(array: SystolicArray) -> ArrayShape:
+    extra = array.features
+    sparsity = extra.sparsity
+    return ArrayShape(
+        dataflow=_CODES[array.dataflow],
+        rows=array.rows,
+        cols=array.cols,
+        arrays=extra.arrays,
+        double_buffer=int(extra.double_buffer),
+        mac_latency_cycles=extra.mac_latency_cycles,
+        packing=extra.packing,
+        packed=_PACKED[extra.packed],
+        keep=sparsity.n if sparsity else 1,
+        group=sparsity.m if sparsity else 1,
+    )
+
+
+def _explained(found: FoldCounts, extra: ArrayFeatures, pes: Any) -> SystolicCycles:
+    """Add the ratios to the counts."""
+    slots = pes * (1 if extra.packed == "stream" else extra.packing)
+    can_do = 1.0 * found.cycles * (extra.arrays * extra.packing) * pes
+    bits = extra.sparsity.index_bits if extra.sparsity else 0
+    return SystolicCycles(
+        cycles=found.cycles,
+        folds=found.folds,
+        row_folds=found.row_folds,
+        col_folds=found.col_folds,
+        fold_cycles=found.fold_cycles,
+        sram_reads_a=found.sram_reads_a,
+        sram_reads_b=found.sram_reads_b,
+        sram_writes_c=found.sram_writes_c,
+        mapping_efficiency=found.used / (found.folds * slots),
+        utilization=found.macs / can_do,
+        macs=found.macs,
+        metadata_bits=found.sram_reads_b * bits,
+    )
+
+
+def _sizes(named: dict[str, ArrayLike]) -> NDArray[np.int64]:
+    """Put the sizes of all problems side by side: (problems, 5)."""
+    columns = []
+    for name, value in named.items():
+        column = np.atleast_1d(np.asarray(value))
+        if column.ndim != 1 or not (np.issubdtype(column.dtype, np.integer)):
+            raise WorkloadError(
+                f"{name} is of type {column.dtype} and shape {np.shape(value)}, expected integers: "
+                "one, or a list of as many as there are problems"
+            )
+        limit = MAX_SIDE if name in ("rows", "cols") else _MAX_SIZE
+        wrong = (column < 1) | (column > limit)
+        if wrong.any():
+            at = int(np.argmax(wrong))
+            raise WorkloadError(
+                f"{name}[{at}] is {column[at]}, expected an integer from 1 to {limit}"
+            )
+        columns.append(column)
+    lengths = {name: len(column) for name, column in zip(named, columns, strict=True)}
+    if len(set(lengths.values()) - {1}) > 1:
+        raise WorkloadError(f"sizes of different lengths: {lengths}; give equal ones or scalars")
+    return np.stack(np.broadcast_arrays(*columns), axis=1).astype(np.int64)
+
+
+def _refuse_overflow(m: int, n: int, k: int) -> None:
+    raise MappingError(
+        f"counts of a {m} x {n} x {k} matmul (m, n, k) do not fit 64 bits: it is too large to "
+        "count exactly on this array"
+    )
