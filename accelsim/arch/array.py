@@ -156,7 +156,7 @@ TEXTBOOK = ArrayFeatures()
 
 @dataclass(frozen=True)
 class ArrayBuffers:
-    """The SRAMs around an array and the ports behind them. 1 word is one element.
+    """The SRAMs around each array and the ports behind them. 1 word is one element.
 
     Attributes
     ----------
@@ -164,8 +164,8 @@ class ArrayBuffers:
         Capacity for activations A, weights B, and results and partial sums C [word].
     a_words_per_cycle, b_words_per_cycle, c_words_per_cycle : Fraction or None
         Bandwidth of the port behind each; None is unlimited [word/cycle].
-    shared_port : bool
-        One port of `a_words_per_cycle` serves all three.
+    word_bits : int
+        Width of an element, against which sparsity's indices are weighed [bit].
     inner : str or None
         Which folds run innermost: along the array's ``rows`` or its ``cols``. None takes rows for
         ws and is (a partial sum is finished before the next begins) and cols for os.
@@ -177,12 +177,13 @@ class ArrayBuffers:
     a_words_per_cycle: Fraction | None = None
     b_words_per_cycle: Fraction | None = None
     c_words_per_cycle: Fraction | None = None
-    shared_port: bool = False
+    word_bits: int = 8
     inner: FoldOrder | None = None
 
     def __post_init__(self) -> None:
         for name in ("a_words", "b_words", "c_words"):
             require_count(name, getattr(self, name), 2**40)
+        require_count("word_bits", self.word_bits, 64)
         for name in ("a_words_per_cycle", "b_words_per_cycle", "c_words_per_cycle"):
             rate = getattr(self, name)
             if rate is None:

@@ -22,7 +22,7 @@ from accelsim.kernels.folds import (
     fold_many,
 )
 
-_CODES = {"ws": WEIGHT_STATIONARY, "os": OUTPUT_STATIONARY, "is": INPUT_STATIONARY}
+CODES = {"ws": WEIGHT_STATIONARY, "os": OUTPUT_STATIONARY, "is": INPUT_STATIONARY}
 _PACKED = {"stream": STREAM_PACKED, "rows": ROWS_PACKED, "cols": COLS_PACKED}
 _MAX_SIZE = 2**40
 
@@ -127,13 +127,13 @@ def systolic_cycles(  # noqa: PLR0917  (the order of the published contract)
     sizes = _sizes({"rows": rows, "cols": cols, "m": m, "n": n, "k": k})
     counts = np.empty((len(FoldCounts._fields), len(sizes)), dtype=np.int64)
     fold_many(shape, sizes, counts)
-    found = FoldCounts._make(counts)
     if counts[0].any():
         _refuse_overflow(*sizes[int(np.argmax(counts[0])), 2:])
-    scalar = all(np.ndim(value) == 0 for value in (rows, cols, m, n, k))
-    if scalar:
-        found = FoldCounts._make(int(values[0]) for values in found)
-    return _explained(found, features, sizes[:, 0] * sizes[:, 1])
+    if all(np.ndim(value) == 0 for value in (rows, cols, m, n, k)):
+        return _explained(
+            FoldCounts._make(counts[:, 0].tolist()), features, sizes[0, 0] * sizes[0, 1]
+        )
+    return _explained(FoldCounts._make(counts), features, sizes[:, 0] * sizes[:, 1])
 
 
 def array_cycles(array: SystolicArray, m: int, n: int, k: int) -> SystolicCycles:
@@ -151,7 +151,7 @@ def _shape(array: SystolicArray) -> ArrayShape:
     extra = array.features
     sparsity = extra.sparsity
     return ArrayShape(
-        dataflow=_CODES[array.dataflow],
+        dataflow=CODES[array.dataflow],
         rows=array.rows,
         cols=array.cols,
         arrays=extra.arrays,
