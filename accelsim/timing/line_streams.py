@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,9 +29,14 @@ class Stream:
     begin, lines : (folds,) array of int
         First cycle of the fold in which a line is due, and how many are, one per cycle.
     words : (folds,) array of int
-        Of one line [word].
+        Of one line, as it enters or leaves the array [word].
     flags : (folds,) array of int
         What a line does to its buffer; see `accelsim.kernels.line_buffers`.
+    slots : int
+        Lines that the buffer holds.
+    share : Fraction
+        Of the words that the buffer holds and its port moves; a unit between buffer and array
+        makes the others [1].
     """
 
     operand: str
@@ -37,10 +44,13 @@ class Stream:
     lines: Ints
     words: Ints
     flags: Ints
+    slots: int
+    share: Fraction = Fraction(1)
 
     def moved(self, flag: int) -> int:
-        """Words of the lines that do `flag`."""
-        return int(np.sum(self.lines * self.words, where=(self.flags & flag) != 0))
+        """Words that the port moves for lines that do `flag`."""
+        crossed = int(np.sum(self.lines * self.words, where=(self.flags & flag) != 0))
+        return math.ceil(crossed * self.share)
 
 
 @dataclass(frozen=True)
@@ -120,7 +130,11 @@ def _flagged(where: NDArray[np.bool_], flag: int) -> Ints:
 
 
 def line_streams(
-    array: SystolicArray, sizes: tuple[int, int, int], folds: Folds, code: int
+    array: SystolicArray,
+    sizes: tuple[int, int, int],
+    folds: Folds,
+    code: int,
+    distinct_a: Fraction = Fraction(1),
 ) -> tuple[Stream, Stream, Stream]:
     """Lay out the lines of the column feed, the row stream and the results (Y, X, Z).
 
@@ -134,6 +148,8 @@ def line_streams(
         What the array runs.
     code : int
         The dataflow's number in `accelsim.kernels.folds`.
+    distinct_a : Fraction
+        Share of A's elements that are different ones: im2col repeats the others [1].
 
     Raises
     ------
@@ -165,31 +181,28 @@ def line_streams(
         y_begin, y_lines, y_words, x_begin = zero, beats, wide * per_beat, zero
         z_begin = beats + array.cols + extra.mac_latency_cycles - 3
         z_lines, z_words = used_rows, -(-high * wide // used_rows)
+    shares = {"a": distinct_a, "b": Fraction(1)}
     if col_name == "b":
         y_words = _with_indices(array, y_words)
 
-    y_slots = slots_of(array, col_name, y_words)
-    x_slots = slots_of(array, row_name, x_words)
-    z_slots = slots_of(array, "c", z_words)
+    y_slots = _slots(array, col_name, y_words, shares[col_name])
+    x_slots = _slots(array, row_name, x_words, shares[row_name])
+    z_slots = _slots(array, "c", z_words, Fraction(1))
     through = np.full(len(folds), _THROUGH)
+    x_flags = folds.reuse(along_rows=True, slots=x_slots)
     y_flags = through if stays else folds.reuse(along_rows=False, slots=y_slots)
     z_flags = folds.partial_sums(z_slots) if stays else through
     return (
-        Stream(col_name, y_begin, y_lines, y_words, y_flags),
-        Stream(row_name, x_begin, beats, x_words, folds.reuse(along_rows=True, slots=x_slots)),
-        Stream("c", z_begin, z_lines, z_words, z_flags),
+        Stream(col_name, y_begin, y_lines, y_words, y_flags, y_slots, shares[col_name]),
+        Stream(row_name, x_begin, beats, x_words, x_flags, x_slots, shares[row_name]),
+        Stream("c", z_begin, z_lines, z_words, z_flags, z_slots),
     )
 
 
-def slots_of(array: SystolicArray, operand: str, words: Ints) -> int:
-    """Lines of an operand that its buffer holds.
-
-    Raises
-    ------
-    CapacityError
-        If they are fewer than two: one in use and one on its way.
-    """
-    capacity, widest = getattr(array.buffers, f"{operand}_words"), int(words.max())
+def _slots(array: SystolicArray, operand: str, words: Ints, share: Fraction) -> int:
+    """Lines of an operand that its buffer holds: two at least, one in use and one on its way."""
+    capacity = getattr(array.buffers, f"{operand}_words")
+    widest = math.ceil(int(words.max()) * share)
     slots = capacity // widest
     if slots < 2:
         raise CapacityError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from accelsim.kernels.line_buffers import (
     Waits,
     step_turns,
 )
-from accelsim.timing.line_streams import Folds, Ints, Stream, line_streams, slots_of
+from accelsim.timing.line_streams import Folds, Ints, Stream, line_streams
 from accelsim.timing.systolic import CODES, SystolicCycles, array_cycles
 
 _MAX_CYCLES = 2 * 10**10
@@ -81,7 +82,13 @@ class BufferedRun:
 
 
 def buffered_cycles(
-    array: SystolicArray, m: int, n: int, k: int, *, prefilled: bool = False
+    array: SystolicArray,
+    m: int,
+    n: int,
+    k: int,
+    *,
+    prefilled: bool = False,
+    distinct_a: Fraction = Fraction(1),
 ) -> BufferedRun:
     """Run ``C[m, n] = A[m, k] B[k, n]`` on an array with limited buffers and bandwidth.
 
@@ -93,6 +100,9 @@ def buffered_cycles(
         Sizes.
     prefilled : bool, optional
         Operand buffers are full at the start: the layer before hid their first fill.
+    distinct_a : Fraction, optional
+        Share of A's elements that are different ones; a unit between buffer and array repeats
+        the others, as im2col needs them (`accelsim.timing.systolic_conv`) [1].
 
     Returns
     -------
@@ -126,7 +136,9 @@ def buffered_cycles(
             f"{ideal.cycles} cycles in {len(shares[0])} folds are too many to step one by one (at "
             f"most {_MAX_CYCLES} and {_MAX_TURNS}): use systolic_cycles, or run a part of it"
         )
-    streams = [line_streams(array, (m, n, k), share, CODES[array.dataflow]) for share in shares]
+    streams = [
+        line_streams(array, (m, n, k), share, CODES[array.dataflow], distinct_a) for share in shares
+    ]
     waits, turn_stalls = _step(array, buffers, ideal, streams[0], prefilled)
     by_operand = dict(zip(("y", "x", "z"), streams[0], strict=True))
     stalls = {
@@ -184,17 +196,17 @@ def _step(
     alone = ideal.fold_cycles
     period = (ideal.cycles - alone) // (turns - 1) if turns > 1 else alone
     rates = [getattr(buffers, f"{s.operand}_words_per_cycle") for s in streams]
-    slots = [slots_of(array, s.operand, s.words) for s in streams]
+    if not any(rates):  # what arrives at once is never waited for
+        return Waits(0, 0, 0, 0, 0), np.zeros(turns, dtype=np.int64)
+    times = [s.share / r if r else Fraction(0) for s, r in zip(streams, rates, strict=True)]
     table = LineTable(
         begin=np.array([s.begin for s in streams]),
         end=np.array([s.begin + s.lines for s in streams]),
         flags=np.array([s.flags for s in streams], dtype=np.uint8),
-        # A word takes denominator / numerator cycles: count in parts of the numerator.
-        ticks=np.array(
-            [s.words * (r.denominator if r else 0) for s, r in zip(streams, rates, strict=True)]
-        ),
-        cycle_ticks=np.array([rate.numerator if rate else 1 for rate in rates]),
-        slots=np.minimum(slots, [int(s.lines.sum()) + 1 for s in streams]),
+        # A word takes a fraction of a cycle: count in parts of its denominator.
+        ticks=np.array([s.words * t.numerator for s, t in zip(streams, times, strict=True)]),
+        cycle_ticks=np.array([time.denominator for time in times]),
+        slots=np.array([min(s.slots, int(s.lines.sum()) + 1) for s in streams]),
     )
     longest = ideal.cycles + sum(
         float(np.sum(2.0 * s.lines * ticks)) / per_cycle
