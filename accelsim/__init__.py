@@ -18,15 +18,18 @@ if TYPE_CHECKING:
     from accelsim.explore.space import load_space
     from accelsim.explore.sweep import sweep
     from accelsim.results.run_result import RunResult
+    from accelsim.scenarios.layers import ArrayReport, run_layers
     from accelsim.scenarios.options import RunOptions
     from accelsim.scenarios.predict import predict
     from accelsim.scenarios.run import run
     from accelsim.timing.systolic import SystolicCycles, systolic_cycles
     from accelsim.workload.models import load_model
+    from accelsim.workload.network_reader import load_network
 
 __version__ = "0.1.0"
 __all__ = [
     "AccelsimError",
+    "ArrayReport",
     "CapacityError",
     "MappingError",
     "RunOptions",
@@ -38,10 +41,12 @@ __all__ = [
     "__version__",
     "load_chip",
     "load_model",
+    "load_network",
     "load_space",
     "load_system",
     "predict",
     "run",
+    "run_layers",
     "sweep",
     "systolic_cycles",
 ]
@@ -53,14 +58,17 @@ _HOMES = {
     "SimulationError": "accelsim.errors",
     "SpecError": "accelsim.errors",
     "WorkloadError": "accelsim.errors",
+    "ArrayReport": "accelsim.scenarios.layers",
     "RunOptions": "accelsim.scenarios.options",
     "RunResult": "accelsim.results.run_result",
     "load_chip": "accelsim.arch.loader",
     "load_model": "accelsim.workload.models",
+    "load_network": "accelsim.workload.network_reader",
     "load_space": "accelsim.explore.space",
     "load_system": "accelsim.arch.loader",
     "predict": "accelsim.scenarios.predict",
     "run": "accelsim.scenarios.run",
+    "run_layers": "accelsim.scenarios.layers",
     "sweep": "accelsim.explore.sweep",
     "SystolicCycles": "accelsim.timing.systolic",
     "systolic_cycles": "accelsim.timing.systolic",

@@ -10,47 +10,20 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import resource
-import statistics
 import subprocess
 import sys
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from measure import Figure, figures_table, median_s, replace_section
+
 import accelsim
 from accelsim.arch.system import System
 from accelsim.kernels.matmul import search_many
 from accelsim.mapping.machine import machine_for
-
-_BEGIN, _END = "<!-- bench_core begin -->", "<!-- bench_core end -->"
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One measured figure and its target."""
-
-    what: str
-    target: str
-    measured: str
-    met: bool
-    spread: str
-
-
-def median_s(work: Callable[[], object], runs: int = 7) -> tuple[float, float, float]:
-    """Return median, least and greatest time of `runs` calls [s]."""
-    times = []
-    for _ in range(runs):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times), min(times), max(times)
 
 
 def random_matmuls(rows: int) -> pd.DataFrame:
@@ -167,23 +140,6 @@ def peak_memory() -> Figure:
     return Figure("peak RSS of that run", "< 500 MB", f"{mib:.0f} MiB", mib < 476, "one run")
 
 
-def as_markdown(figures: list[Figure]) -> str:
-    lines = [
-        _BEGIN,
-        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, "
-        f"accelsim {accelsim.__version__}; `python benchmarks/bench_core.py`",
-        "",
-        "| what | target | measured (median) | least to greatest | met |",
-        "|---|---|---|---|---|",
-        *(
-            f"| {f.what} | {f.target} | {f.measured} | {f.spread} | {'yes' if f.met else 'NO'} |"
-            for f in figures
-        ),
-        _END,
-    ]
-    return "\n".join(lines)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--markdown", type=Path, help="file whose bench_core section to replace")
@@ -199,13 +155,12 @@ def main() -> None:
         command("accelsim --help", "< 0.5 s", 0.5, "--help"),
         peak_memory(),
     ]
-    print(as_markdown(figures))
+    table = figures_table("bench_core", figures)
+    print(table)
     if options.json:
         options.json.write_text(json.dumps([vars(f) for f in figures], indent=1))
     if options.markdown:
-        text = options.markdown.read_text()
-        head, rest = text.split(_BEGIN)
-        options.markdown.write_text(head + as_markdown(figures) + rest.split(_END)[1])
+        replace_section(options.markdown, "bench_core", table)
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"\npeak RSS of this benchmark {own:.0f} MiB")
 

@@ -11,7 +11,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-CHECKOUT = Path(__file__).resolve().parents[2]
+from tests.examples.page_commands import CHECKOUT, refresh, shown_outputs
+
 SHOWN_ON_PAGES = {"examples/sweep_bandwidth.py": "docs/sweep.md"}
 
 
@@ -36,6 +37,8 @@ def main() -> None:
         if found != 1:
             sys.exit(f"{page_name} has {found} blocks for {script}, expected 1")
         page.write_text(text, encoding="utf-8")
+    for page in {shown.page for shown in shown_outputs()}:
+        refresh(page)
 
 
 if __name__ == "__main__":
