@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+from accelsim.arch.array import ArrayFeatures, SystolicArray, known_dataflow
 from accelsim.arch.memory import MemorySpec
 from accelsim.arch.provenance import Provenance
 from accelsim.arch.schema import ChipSpec, MatrixUnit, SystolicUnit, TensorCoreUnit
@@ -124,6 +125,33 @@ class Chip:
         """Return the unit that runs matmuls of `dtype`; None when the vector lanes do."""
         units = [u for u in self.spec.core.matrix if dtype in _unit_rates(u)]
         return max(units, key=lambda u: _unit_rates(u)[dtype], default=None)
+
+    def systolic_array(self, dtype: str) -> SystolicArray:
+        """Return one core's arrays for `dtype`, without buffers.
+
+        Raises
+        ------
+        MappingError
+            If matmuls of this dtype do not run on systolic arrays here.
+        """
+        unit = self.matrix_unit(self.compute_dtype(dtype))
+        if not isinstance(unit, SystolicUnit):
+            raise MappingError(
+                f"{self.name} has no systolic array for {dtype}: its {dtype} matmuls run on "
+                f"{'tensor cores' if unit else 'vector lanes'}; give --rows and --cols instead"
+            )
+        packing = unit.macs_per_pe[dtype]
+        if packing != int(packing):
+            raise MappingError(
+                f"a PE of {self.name} does {packing:g} {dtype} multiply-adds per cycle: only whole "
+                "numbers can be laid out PE by PE; choose another dtype"
+            )
+        features = ArrayFeatures(
+            arrays=unit.count, double_buffer=unit.weight_double_buffer, packing=int(packing)
+        )
+        return SystolicArray(
+            known_dataflow(unit.dataflow), unit.rows, unit.cols, features, name=self.name
+        )
 
     def peak_flop_per_s(self, dtype: str) -> float:
         """Dense matmul peak at the spec's clock [FLOP/s].

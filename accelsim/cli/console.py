@@ -9,9 +9,10 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from accelsim.errors import AccelsimError
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from accelsim.report.tables import Table
 
 Progress = Callable[[str, int, int], None]
+Result = TypeVar("Result")
 _LEAST_PROSE = 24
 
 
@@ -230,3 +232,23 @@ def progress_bar() -> Iterator[Progress | None]:
             bars.update(task, description=label, completed=done, total=total or None)
 
         yield move
+
+
+def interruptibly(work: Callable[[], Result]) -> Result:
+    """Run compiled work that would not notice Ctrl-C beside the main thread, which does."""
+    outcome: list[tuple[Result | None, BaseException | None]] = []
+
+    def target() -> None:
+        try:
+            outcome.append((work(), None))
+        except BaseException as error:  # handed to the main thread, whatever it is
+            outcome.append((None, error))
+
+    worker = threading.Thread(target=target, daemon=True)
+    worker.start()
+    while worker.is_alive():
+        worker.join(timeout=0.1)
+    result, error = outcome[0]
+    if error is not None:
+        raise error
+    return cast(Result, result)

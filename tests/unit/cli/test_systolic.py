@@ -1,0 +1,117 @@
+"""``accelsim systolic``: what it prints, what it writes, and how it refuses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.unit.cli.conftest import Cli
+
+SMALL = ("systolic", "--rows", 4, "--cols", 3, "--m", 5, "--n", 7, "--k", 6)
+
+
+def test_counts_of_a_matmul(cli: Cli) -> None:
+    data = cli(*SMALL, "--dataflow", "ws", "--json", "-").data
+    assert data["cycles"] == 6 * (2 * 4 + 3 + 5 - 2)
+    assert data["folds"] == data["row_folds"] * data["col_folds"] == 2 * 3
+    assert (data["sram_reads_a"], data["sram_reads_b"], data["sram_writes_c"]) == (90, 42, 70)
+    assert data["mapping_efficiency"] == 42 / 72
+
+
+@pytest.mark.parametrize("dataflow", ["ws", "os", "is"])
+def test_a_check_simulates_and_agrees(cli: Cli, dataflow: str) -> None:
+    outcome = cli(*SMALL, "--dataflow", dataflow, "--check")
+    assert outcome.status == 0
+    assert "all results equal A @ B" in outcome.out
+    assert "PE by PE" in outcome.out
+
+
+def test_features_of_real_arrays_hold_in_the_check(cli: Cli) -> None:
+    options = ("--double-buffer", "--arrays", 2, "--mac-latency", 3, "--packing", 2, "--packed",
+               "rows", "--sparsity", "2:4")  # fmt: skip
+    data = cli(*SMALL, *options, "--check", "--json", "-").data
+    assert data["check"]["holds"]
+    assert data["array"]["sparsity"] == {"n": 2, "m": 4}
+    assert data["metadata_bits"] == 2 * data["sram_reads_b"]
+
+
+def test_a_depthwise_convolution_repeats_its_groups(cli: Cli) -> None:
+    shape = ("--conv", "1,8,14,14,8,3,3", "--padding", 1, "--groups", 8)
+    data = cli("systolic", "--rows", 8, "--cols", 8, *shape, "--check", "--json", "-").data
+    assert data["problem"]["repeat"] == 8
+    assert data["macs"] == 8 * 14 * 14 * 9
+    assert data["cycles"] == 8 * data["check"]["cycles"]
+    assert data["check"]["holds"]
+
+
+def test_buffers_show_stalls_by_operand(cli: Cli) -> None:
+    outcome = cli(*SMALL, "--sram", "64,1Ki,64", "--bandwidth", "1,2/3,0.5")
+    assert outcome.status == 0
+    assert "stalls (cycles)" in outcome.out
+    assert "with buffers" in outcome.out
+
+
+def test_a_chip_brings_its_array_and_its_clock(cli: Cli) -> None:
+    outcome = cli("systolic", "--on", "tpu_v4", "--m", 512, "--n", 3072, "--k", 768)
+    # 144 folds on 4 arrays: 36 turns of 512 rows, then one fold's fill.
+    assert f"{35 * 512 + 512 + 2 * 128 + 128 - 2:,} (" in outcome.out
+    assert "µs" in outcome.out
+
+
+def test_pictures_and_animation_are_written(cli: Cli, tmp_path: Path) -> None:
+    outcome = cli(*SMALL, "--plots", "pictures", "--animate", "array.html", "--cycle", 9)
+    assert outcome.status == 0, outcome.err
+    assert len(list((tmp_path / "pictures").glob("*.png"))) == 3
+    assert "<html" in (tmp_path / "array.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--rows", 0), "rows is 0, expected an integer from 1"),
+        (("--cols", -3), "cols is -3"),
+        (("--m", 0), "m is 0, expected an integer from 1"),
+        (("--rows", 100_000), "rows is 100000"),
+        (("--dataflow", "rs"), "unknown dataflow 'rs'"),
+        (("--sparsity", "5:4"), "expected 1 <= N <= M"),
+        (("--sparsity", "two"), "not of the form N:M"),
+        (("--dataflow", "is", "--sparsity", "2:4"), "use ws or os with sparsity"),
+        (("--sram", "6"), "buffer of A holds 6 words"),
+        (("--sram", "1,2"), "expected one value, or three"),
+        (("--sram", "64kB"), "no number of words"),
+        (("--bandwidth", 3), "give their size with --sram"),
+        (("--sram", "64", "--bandwidth", "0"), "expected a positive number of words per cycle"),
+        (("--sram", "64", "--bandwidth", "fast"), "no number of words per cycle"),
+        (("--sram", "64", "--inner", "both"), "expected rows or cols"),
+        (("--packing", 2, "--packed", "depth"), "packed along 'depth'"),
+        (("--arrays", 0), "arrays is 0"),
+        (("--check", "--m", 10**7, "--n", 10**4, "--k", 10**4), "PE-cycles"),
+        (("--check", "--seed", -1), "seed is -1"),
+        (("--on", "h100_sxm"), "has no systolic array"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_status_2(
+    cli: Cli, arguments: tuple[object, ...], message: str
+) -> None:
+    outcome = cli(*SMALL, *arguments)
+    assert outcome.status == 2
+    assert message in outcome.err
+    assert outcome.err.count("\n") == 1
+    assert outcome.out == ""
+
+
+def test_sizes_that_are_missing_are_named(cli: Cli) -> None:
+    assert "--rows missing" in cli("systolic", "--cols", 4, "--m", 1, "--n", 1, "--k", 1).err
+    assert "give --m, --n and --k" in cli("systolic", "--rows", 4, "--cols", 4, "--m", 1).err
+    both = cli(*SMALL, "--conv", "1,3,8,8,4,3,3")
+    assert "give one or the other" in both.err
+
+
+def test_a_convolution_needs_seven_sizes(cli: Cli) -> None:
+    outcome = cli("systolic", "--rows", 4, "--cols", 4, "--conv", "1,2,3")
+    assert (outcome.status, "has 3 numbers" in outcome.err) == (2, True)
+    outcome = cli(
+        "systolic", "--rows", 4, "--cols", 4, "--conv", "1,2,9,9,2,3,3", "--padding", "1,2,3"
+    )
+    assert "expected 1, 2 or 4 numbers" in outcome.err
