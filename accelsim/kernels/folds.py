@@ -6,6 +6,7 @@ values. All quantities here are exact integers; `accelsim.timing.systolic` is th
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -91,6 +92,24 @@ def fold_fill(dataflow: int, rows: int, cols: int, mac_latency_cycles: int) -> i
 
 
 @kernel
+def bundles_read_again(k: int, keep: int, group: int, high: int) -> int:
+    """Activations of the groups of N:M sparsity that a border between row folds cuts in two.
+
+    A bundle of `group` activations enters whole, so both folds read it.
+    """
+    borders = (kept_depth(k, keep, group) - 1) // high
+    apart = high * keep // math.gcd(high, keep)  # kept weights between borders that cut no group
+    cuts = borders - borders * high // apart
+    again = cuts * group
+    last = k // group
+    while borders > 0 and borders * high // keep == last:  # the last group may be a partial one
+        if borders * high % keep != 0:
+            again -= group - k % group
+        borders -= 1
+    return again
+
+
+@kernel
 def fold_counts(array: ArrayShape, m: int, n: int, k: int) -> FoldCounts:
     """Fold ``C[m, n] = A[m, k] B[k, n]`` over an array and count, exactly."""
     depth = kept_depth(k, array.keep, array.group)
@@ -107,12 +126,14 @@ def fold_counts(array: ArrayShape, m: int, n: int, k: int) -> FoldCounts:
         beats = ceil_div(beats, copies)
     alone = beats + fold_fill(array.dataflow, array.rows, array.cols, array.mac_latency_cycles)
     period = max(beats, array.rows) if array.double_buffer else alone
-    reads_a, reads_b, writes_c = 1.0 * m * k, 1.0 * depth * n, 1.0 * m * n
+    reads_a, reads_b, writes_c = 2.0 * m * k, 1.0 * depth * n, 1.0 * m * n
     largest = max(reads_a * col_folds, reads_b * max(row_folds, copies), writes_c * row_folds)
     largest = max(largest, writes_c * depth, 1.0 * folds * max(period + alone, high * wide))
     if largest > _EXACT_LIMIT:
         return FoldCounts(1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
     read_a = m * k * col_folds
+    if array.group > 1 and array.dataflow == WEIGHT_STATIONARY:
+        read_a += m * bundles_read_again(k, array.keep, array.group, high) * col_folds
     read_b = depth * n
     write_c = m * n * row_folds
     if array.dataflow == OUTPUT_STATIONARY:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -121,8 +122,7 @@ def systolic_cycles(  # noqa: PLR0917  (the order of the published contract)
     1396224
     """
     if type(rows) is type(cols) is type(m) is type(n) is type(k) is int:
-        array = SystolicArray(known_dataflow(dataflow), rows, cols, features)
-        return array_cycles(array, m, n, k)
+        return array_cycles(_array(str(dataflow), rows, cols, features), m, n, k)
     shape = _shape(SystolicArray(known_dataflow(dataflow), 1, 1, features))
     sizes = _sizes({"rows": rows, "cols": cols, "m": m, "n": n, "k": k})
     counts = np.empty((len(FoldCounts._fields), len(sizes)), dtype=np.int64)
@@ -147,6 +147,12 @@ def array_cycles(array: SystolicArray, m: int, n: int, k: int) -> SystolicCycles
     return _explained(found, array.features, array.pes)
 
 
+@lru_cache(maxsize=1024)
+def _array(dataflow: str, rows: int, cols: int, features: ArrayFeatures) -> SystolicArray:
+    return SystolicArray(known_dataflow(dataflow), rows, cols, features)
+
+
+@lru_cache(maxsize=1024)
 def _shape(array: SystolicArray) -> ArrayShape:
     extra = array.features
     sparsity = extra.sparsity

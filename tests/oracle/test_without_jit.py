@@ -10,8 +10,10 @@ import sys
 _SCRIPT = """
 import json
 import numpy as np
+from accelsim.arch.array import TEXTBOOK, ArrayFeatures, Sparsity, SystolicArray
 from accelsim.kernels.attention import search_attention_many
 from accelsim.kernels.matmul import search_many
+from accelsim.timing.pe_level import simulate_array
 from tests.oracle.machines import systolic_machine, tensor_core_machine
 
 answers = []
@@ -26,6 +28,15 @@ for machine in (tensor_core_machine(), systolic_machine(), systolic_machine(styl
     tilings, costs = np.empty((2, 4), np.int64), np.empty((2, 10))
     search_attention_many(machine, shapes, kinds, tilings, costs)
     answers += [tilings.tolist(), costs.tolist()]
+a = np.arange(35, dtype=np.float32).reshape(5, 7) / 3
+b = np.arange(28).reshape(7, 4).astype(np.float32) % np.float32(5) - 2
+b[::2] = 0
+sparse = ArrayFeatures(arrays=2, double_buffer=True, mac_latency_cycles=2, packing=2, packed="rows",
+                       sparsity=Sparsity(1, 2))
+for dataflow, features in (("ws", TEXTBOOK), ("os", TEXTBOOK), ("ws", sparse), ("os", sparse)):
+    run = simulate_array(a, b, SystolicArray(dataflow, 3, 2, features), trace=features == sparse)
+    reads = [run.sram_reads_a, run.sram_reads_b, run.sram_writes_c]
+    answers += [run.result.tolist(), [run.active_per_cycle.tolist(), reads]]
 print(json.dumps(answers))
 """
 
