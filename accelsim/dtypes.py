@@ -53,6 +53,9 @@ _TABLE = (
     DType("mxfp4", 4.25, "float", ("nvfp4", "fp4", "mxfp6", "mxfp8", "fp8", *_FROM_8_BIT)),
     DType("nvfp4", 4.5, "float", ("mxfp4", "fp4", "mxfp8", "fp8", *_FROM_8_BIT)),
     DType("int32", 32, "int", ("fp64",)),
+    DType("int16", 16, "int", ("fp32", "int32", "fp64")),
+    # 16-bit activations that meet 8-bit weights: stored as the former, faster than 16 by 16 bits.
+    DType("w8a16", 16, "int", ("int16", "fp32", "int32", "fp64")),
     DType("int8", 8, "int", ("fp16", "bf16", "tf32", "fp32", "int32")),
     DType("int4", 4, "int", ("int8", "fp8", "bf16", "fp16", "tf32", "fp32")),
 )

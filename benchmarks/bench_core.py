@@ -17,7 +17,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-
 from measure import Figure, figures_table, median_s, replace_section
 
 import accelsim

@@ -158,7 +158,7 @@ def spent(call: list[str], folder: Path) -> tuple[float, float]:
 def beside_peer(peer: Path, long: bool) -> str:
     """Run the same problems with both and put the figures side by side."""
     lines = [
-        "| problem, 32x32 ws | SCALE-Sim 3.0.0 CPU s | MiB | accelsim CPU s | MiB | ratio of time |",
+        "| problem, 32x32 ws | SCALE-Sim 3.0.0 CPU s | MiB | accelsim CPU s | MiB | time ratio |",
         "|---|---|---|---|---|---|",
     ]
     conv = RESNET18.read_text().splitlines()

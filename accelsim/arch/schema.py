@@ -86,6 +86,16 @@ class SystolicUnit(Section):
     weight_double_buffer: bool = Field(
         default=False, description="The next stationary tile loads while the current one computes."
     )
+    whole_tiles: bool = Field(
+        default=False,
+        description="Weights lie in memory as tiles of rows x cols, the last ones padded: padding "
+        "is fetched too (weight-stationary arrays fed by a FIFO of tiles).",
+    )
+    weight_fifo_bytes: Bytes | None = Field(
+        default=None,
+        alias="weight_fifo",
+        description="Weights that are fetched ahead of the op that needs them.",
+    )
 
 
 MatrixUnit = Annotated[TensorCoreUnit | SystolicUnit, Field(discriminator="style")]

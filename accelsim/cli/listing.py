@@ -49,8 +49,9 @@ def list_names(
 def _sources(kind: ListKind) -> tuple[dict[str, Path], Callable[[str], dict[str, Any]]]:
     if kind is ListKind.MODELS:
         from accelsim.workload.models import model_files
+        from accelsim.workload.network_reader import network_files
 
-        return model_files(), _model
+        return {**model_files(), **network_files()}, _model
     from accelsim.arch.raw import spec_files
 
     singular, describe = {
@@ -96,9 +97,16 @@ def _memory(name: str) -> dict[str, Any]:
 
 
 def _model(name: str) -> dict[str, Any]:
-    from accelsim.workload.models import load_model
+    from accelsim.workload.models import load_workload
+    from accelsim.workload.networks import Network
 
-    model = load_model(name)
+    model = load_workload(name)
+    if isinstance(model, Network):
+        return {
+            "family": "network", "parameters": model.parameters,
+            "active_parameters": model.parameters, "n_layers": len(model.layers),
+            "dtype": model.dtype,
+        }  # fmt: skip
     return {
         "family": model.family, "parameters": model.parameters,
         "active_parameters": model.active_parameters, "n_layers": model.n_layers,

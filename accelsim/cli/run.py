@@ -18,6 +18,7 @@ from accelsim.cli.console import (
     refuse_targets,
 )
 from accelsim.cli.options import EmulateDType, JsonFile, Launch, On, Overrides, parse_overrides
+from accelsim.cli.run_layers import LayerFiles, are_scalesim_files, run_topology
 from accelsim.errors import WorkloadError
 from accelsim.scenarios.options import ATTENTION, ENGINES, PHASES, RECOMPUTE, RunOptions
 
@@ -38,12 +39,20 @@ class _Files:
 
 
 def run(  # noqa: PLR0917  (typer calls it by keyword: one parameter per option)
+    context: typer.Context,
     model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="Name or path to a HF config.json.")
+        str,
+        typer.Argument(metavar="MODEL", help="Name, or path of a HF config.json or network file."),
     ],
     on: On,
     phase: Annotated[str, typer.Option(help="|".join(PHASES))] = "prefill",
-    batch: Annotated[int, typer.Option(help="Sequences.")] = 1,
+    batch: Annotated[
+        int | None,
+        typer.Option(
+            help="Sequences, or samples of a network.",
+            show_default="1, or what the network's file says",
+        ),
+    ] = None,
     input_len: Annotated[
         int | None,
         typer.Option(
@@ -81,9 +90,18 @@ def run(  # noqa: PLR0917  (typer calls it by keyword: one parameter per option)
     csv: Annotated[
         Path | None, typer.Option(metavar="F.csv", help="Write the ops, one per row.")
     ] = None,
+    scalesim_reports: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="NET.csv --on ARRAY.cfg: write SCALE-Sim's reports."),
+    ] = None,
     json_file: JsonFile = None,
 ) -> None:
     """Run a model on a chip: time, energy, memory fit and the bottleneck of every op."""
+    if are_scalesim_files(model, on):
+        run_topology(context, model, on, LayerFiles(csv, scalesim_reports, json_file))
+        return
+    if scalesim_reports is not None:
+        raise WorkloadError("--scalesim-reports is for a topology on an array: NET.csv --on A.cfg")
     _refuse_unbuilt({"pp": pp, "dp": dp, "ep": ep})
     options = RunOptions(
         phase=phase, batch=batch, input_len=input_len, output_len=output_len, dtype=dtype,

@@ -32,12 +32,13 @@ def _load(name: str) -> Shown:
     from accelsim.arch.raw import is_path, spec_files
     from accelsim.errors import SpecError, suggest
     from accelsim.workload.models import model_files
+    from accelsim.workload.network_reader import network_files
 
     if is_path(name) or name.endswith(".onnx"):
         return _load_path(name)
     known: dict[str, Iterable[str]] = {
         "chip": spec_files("chip"), "system": spec_files("system"),
-        "memory": spec_files("memory"), "model": model_files(),
+        "memory": spec_files("memory"), "model": {**model_files(), **network_files()},
     }  # fmt: skip
     for kind, names in known.items():
         if name in names:
@@ -65,7 +66,10 @@ def _kind(tree: dict[str, Any]) -> str:
     """Tell what a file describes from its keys, or from what it extends."""
     from accelsim.arch.raw import spec_files
 
-    telling = {"model_type": "model", "config": "model", "levels": "system", "pin_rate": "memory"}
+    telling = {
+        "model_type": "model", "config": "model", "layers": "model", "levels": "system",
+        "pin_rate": "memory",
+    }  # fmt: skip
     for key, kind in telling.items():
         if key in tree:
             return kind
@@ -75,8 +79,9 @@ def _kind(tree: dict[str, Any]) -> str:
 
 def _describe(kind: str, name: str) -> Shown:
     from accelsim.arch import loader
-    from accelsim.report import model_tables, spec_tables
-    from accelsim.workload.models import load_model
+    from accelsim.report import model_tables, network_tables, spec_tables
+    from accelsim.workload.models import load_workload
+    from accelsim.workload.networks import Network
 
     match kind:
         case "chip":
@@ -88,5 +93,7 @@ def _describe(kind: str, name: str) -> Shown:
         case "memory":
             memory = loader.load_memory(name)
             return spec_tables.memory_data(memory), spec_tables.memory_tables(memory)
-    model = load_model(name)
+    model = load_workload(name)
+    if isinstance(model, Network):
+        return network_tables.network_data(model), network_tables.network_tables(model)
     return model_tables.model_data(model), model_tables.model_tables(model)

@@ -75,8 +75,8 @@ def systolic(  # noqa: PLR0917  (typer calls it by keyword: one parameter per op
             show_default=False,
         ),
     ] = None,
-    mac_latency: Annotated[
-        int | None, typer.Option(help="Cycles of a pipelined multiply-add.")
+    mac_latency_cycles: Annotated[
+        int | None, typer.Option("--mac-latency", help="Cycles of a pipelined multiply-add.")
     ] = None,
     packing: Annotated[int | None, typer.Option(help="Multiply-adds per PE and cycle.")] = None,
     packed: Annotated[
@@ -88,8 +88,9 @@ def systolic(  # noqa: PLR0917  (typer calls it by keyword: one parameter per op
     sram: Annotated[
         str | None, typer.Option(metavar="WORDS", help="Buffers: one size or A,B,C; 64Ki is 65536.")
     ] = None,
-    bandwidth: Annotated[
-        str | None, typer.Option(metavar="RATE", help="Words per cycle of each port, or A,B,C.")
+    words_per_cycle: Annotated[
+        str | None,
+        typer.Option("--bandwidth", metavar="RATE", help="Words per cycle of each port, or A,B,C."),
     ] = None,
     inner: Annotated[
         str | None, typer.Option(help="rows|cols: folds that run innermost, with --sram.")
@@ -115,11 +116,13 @@ def systolic(  # noqa: PLR0917  (typer calls it by keyword: one parameter per op
     """Count a matmul or convolution on a systolic array exactly; simulate and draw it."""
     refuse_targets(files=(animate, json_file), folders=(plots,))
     changes = {
-        "arrays": arrays, "double_buffer": double_buffer, "mac_latency_cycles": mac_latency,
+        "arrays": arrays, "double_buffer": double_buffer, "mac_latency_cycles": mac_latency_cycles,
         "packing": packing, "packed": packed, "sparsity": sparsity,
     }  # fmt: skip
     shape = {"rows": rows, "cols": cols, "dataflow": dataflow}
-    array, clock_hz = _array(shape, on, dtype, _features(changes), _buffers(sram, bandwidth, inner))
+    array, clock_hz = _array(
+        shape, on, dtype, _features(changes), _buffers(sram, words_per_cycle, inner)
+    )
     if conv is None:
         problem = _matmul(m, n, k)
     else:
@@ -168,18 +171,20 @@ def _array(
     return dataclasses.replace(base, **given, features=merged, buffers=buffers), clock_hz
 
 
-def _buffers(sram: str | None, bandwidth: str | None, inner: str | None) -> ArrayBuffers | None:
+def _buffers(
+    sram: str | None, words_per_cycle: str | None, inner: str | None
+) -> ArrayBuffers | None:
     if sram is None:
-        if bandwidth is not None or inner is not None:
+        if words_per_cycle is not None or inner is not None:
             raise SpecError("--bandwidth and --inner are of buffers: give their size with --sram")
         return None
     from accelsim.arch.array import ArrayBuffers
 
     a, b, c = (_words(text) for text in _three("--sram", sram))
     sizes = ArrayBuffers(a, b, c, inner=cast("Any", inner))
-    if bandwidth is None:
+    if words_per_cycle is None:
         return sizes
-    rates = map(_rate, _three("--bandwidth", bandwidth))
+    rates = map(_rate, _three("--bandwidth", words_per_cycle))
     named: dict[str, Any] = {
         f"{name}_words_per_cycle": rate for name, rate in zip("abc", rates, strict=True)
     }
@@ -270,7 +275,7 @@ def _answer(
 def _draw(answer: ArrayAnswer, pictures: _Pictures, seed: int) -> None:
     if not pictures.wanted:
         return
-    from accelsim.report.array_states import GemmSizes
+    from accelsim.report.array_plan import GemmSizes
     from accelsim.scenarios.array_problem import check_problem
 
     array, problem = answer.array, answer.problem

@@ -9,7 +9,7 @@ from accelsim.results.costs import Activity, OpCost
 from accelsim.timing.attention import attention_times
 from accelsim.timing.matmul import matmul_times
 from accelsim.timing.vector import vector_times
-from accelsim.workload.ops import Attention, Collective, GroupedMatMul, MatMul
+from accelsim.workload.ops import Attention, Collective, Conv, GroupedMatMul, MatMul
 
 
 class AnalyticEngine(Engine):
@@ -35,7 +35,7 @@ class AnalyticEngine(Engine):
     ) -> tuple[dict[str, float], float, Activity, str]:
         """Times, latency without launch, activity and the mapping in words."""
         head, chip = group.head, target.system.chip
-        if isinstance(head, MatMul | GroupedMatMul):
+        if isinstance(head, MatMul | GroupedMatMul | Conv):
             times, latency_s, activity, tiles = matmul_times(group, chip, target.native(head.dtype))
             return times, latency_s, activity, tiles.describe()
         if isinstance(head, Attention):

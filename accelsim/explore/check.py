@@ -21,8 +21,9 @@ from accelsim.explore.grid import TARGET_KEYS, Role, Space, override_path, role_
 from accelsim.explore.targets import forget, model, target
 from accelsim.scenarios.options import RunOptions
 from accelsim.workload.config import ModelConfig
+from accelsim.workload.networks import Network
 
-_Loaded = TypeVar("_Loaded", System, ModelConfig)
+_Loaded = TypeVar("_Loaded", System, ModelConfig | Network)
 # Figures that only some phases have (see `RunResult`).
 _PHASES_WITH = {"ttft_s": ("prefill", "generate"), "tpot_s": ("decode", "generate")}
 _NOT_SETTABLE = ("name", "title", "sources", "source", "status", "note", "extends")
@@ -197,7 +198,7 @@ def _located(document: Document, keys: Path_, problem: AccelsimError) -> SpecErr
 
 
 def _fingerprint(
-    space: Space, systems: Mapping[str, System], models: Mapping[str, ModelConfig]
+    space: Space, systems: Mapping[str, System], models: Mapping[str, ModelConfig | Network]
 ) -> str:
     """Hash what decides the rows: an edited chip file or another version is another space."""
     hardware = [

@@ -10,7 +10,8 @@ from typing import Any
 from accelsim.arch.loader import load_system
 from accelsim.arch.system import System
 from accelsim.workload.config import ModelConfig
-from accelsim.workload.models import load_model
+from accelsim.workload.models import load_workload
+from accelsim.workload.networks import Network
 
 
 def target(on: str, overrides: Mapping[str, Any]) -> System:
@@ -42,15 +43,15 @@ def _target(on: str, overrides_json: str) -> System:
 
 
 @cache
-def model(name: str) -> ModelConfig:
-    """Return a model by packaged name or path, read once per process.
+def model(name: str) -> ModelConfig | Network:
+    """Return a model or network by packaged name or path, read once per process.
 
     Raises
     ------
     WorkloadError
-        As `accelsim.workload.models.load_model`.
+        As `accelsim.workload.models.load_workload`.
     """
-    return load_model(name)
+    return load_workload(name)
 
 
 def forget() -> None:

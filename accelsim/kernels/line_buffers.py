@@ -89,10 +89,10 @@ def _ready(
     slots = table.slots[stream]
     free = freed[stream, line % slots] if line >= slots else 0
     if stream == Z or (plan.prefilled == 1 and line < slots):
-        return free
+        return int(free)
     per_cycle = table.cycle_ticks[stream]
     port[stream] = max(free * per_cycle, port[stream]) + table.ticks[stream, turn]
-    return (port[stream] + per_cycle - 1) // per_cycle
+    return int((port[stream] + per_cycle - 1) // per_cycle)
 
 
 @kernel
@@ -103,7 +103,7 @@ def _gone(table: LineTable, stream: int, turn: int, now: int, port: NDArray[np.i
     per_cycle = table.cycle_ticks[Z]
     reads = 1 if table.flags[Z, turn] & READS_BACK else 0
     port[Z] = max(port[Z], now * per_cycle) + (1 + reads) * table.ticks[Z, turn]
-    return (port[Z] + per_cycle - 1) // per_cycle
+    return int((port[Z] + per_cycle - 1) // per_cycle)
 
 
 @kernel

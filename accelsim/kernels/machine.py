@@ -49,6 +49,8 @@ class Machine(NamedTuple):
         Main memory [B/s], [s].
     vector_flop_per_cycle, special_per_cycle : float
         Vector unit of one core.
+    fetched_ahead_bytes : float
+        Weights that wait on chip when an op starts, fetched during the op before [B].
     """
 
     style: int
@@ -74,6 +76,7 @@ class Machine(NamedTuple):
     latency_s: float
     vector_flop_per_cycle: float
     special_per_cycle: float
+    fetched_ahead_bytes: float = 0.0
 
 
 @kernel

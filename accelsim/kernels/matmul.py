@@ -210,8 +210,11 @@ def matmul_cost(machine: Machine, problem: Problem, tiling: Tiling) -> MatmulCos
     if machine.style == TENSOR_CORE:
         per_core = waves * tile_operand_bytes(machine, problem, tiling, depth)
         compute_s = max(compute_s, per_core / machine.scratch_bytes_per_s)
-    first = tiling.tile_k * (tiling.tile_m * problem.a_bytes + tiling.tile_n * problem.b_bytes)
-    last = tiling.tile_m * tiling.tile_n * problem.c_bytes
+    # What stays on chip is at hand: only operands of the main memory make the units wait.
+    first_b = tiling.tile_k * tiling.tile_n * problem.b_bytes * problem.b_dram
+    first = max(0.0, first_b - machine.fetched_ahead_bytes)
+    first += tiling.tile_k * tiling.tile_m * problem.a_bytes * problem.a_dram
+    last = tiling.tile_m * tiling.tile_n * problem.c_bytes * problem.c_dram
     exposed = active * (first + last) / machine.dram_bytes_per_s
     latency_s = machine.latency_s * (2.0 if tiling.split_k > 1 else 1.0)
     latency_s += overlapped_s(compute_s + min(exposed, dram_s), shared_s, dram_s)

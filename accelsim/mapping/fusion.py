@@ -3,8 +3,10 @@
 Both are statements about the mapping and both engines obey them, so that the roofline stays a
 lower bound of the mapped time.
 
-Fusion: an elementwise op joins the matmul whose output it transforms (epilogue), or the vector
-op before it (chain); a chain may end in one reduction (norm, softmax), which needs whole rows.
+Fusion: an elementwise op joins the matmul or convolution whose output it transforms (epilogue),
+or the vector op before it (chain); a chain may end in one reduction (norm, softmax), which needs
+whole rows. A pooling window joins a convolution where sums leave through an accumulator memory,
+as in a TPU: its rows pass the pooling hardware on their way out.
 Residency: an activation stays in the shared buffer (or, without one, the scratchpads) until its
 consumer has read it if it fills at most half of them; weights and KV cache always come from the
 main memory.
@@ -20,7 +22,7 @@ from itertools import pairwise
 from accelsim.arch.chip import Chip
 from accelsim.kernels.machine import SHARED_USABLE
 from accelsim.workload.graph import producers
-from accelsim.workload.ops import MatMul, Op, Traffic, Vector
+from accelsim.workload.ops import Conv, MatMul, Op, Pool, Traffic, Vector
 
 
 @dataclass(frozen=True)
@@ -101,9 +103,10 @@ def group_ops(ops: Sequence[Op], chip: Chip) -> tuple[Group, ...]:
     """
     reads = producers(ops)
     needed_by = Counter(name for op in ops[1:] for name in reads[op.name])
+    pools = bool(chip.spec.core.scratchpad.accumulator_bytes)
     groups: list[list[Op]] = []
     for op in ops:
-        if groups and _joins(groups[-1], op, needed_by):
+        if groups and _joins(groups[-1], op, needed_by, pools):
             groups[-1].append(op)
         else:
             groups.append([op])
@@ -132,21 +135,37 @@ def _buffer_bytes(chip: Chip) -> float:
     return chip.spec.cores * chip.spec.core.scratchpad.capacity_bytes
 
 
-def _joins(group: list[Op], op: Op, needed_by: Mapping[str, int]) -> bool:
+def _joins(group: list[Op], op: Op, needed_by: Mapping[str, int], pools: bool) -> bool:
     """Tell whether `op` can be computed by the kernel of `group`, on the fly."""
     last = group[-1]
     follows = op.after is None or last.name in op.after
-    if not isinstance(op, Vector) or not follows:
+    if not follows:
         return False
-    if isinstance(group[0], MatMul):
+    alone = needed_by.get(last.name, 0) <= 1
+    if isinstance(op, Pool):
+        return pools and alone and isinstance(group[0], Conv)
+    if not isinstance(op, Vector):
+        return False
+    if isinstance(group[0], MatMul | Conv):
         # An epilogue sees one tile of the output: no reductions, same shape, no other reader.
-        produced = group[0].batch * group[0].m * group[0].n
-        same_shape = op.elements == produced and op.function.reductions == 0
-        return same_shape and needed_by.get(last.name, 0) <= 1
+        same_shape = op.elements == _produced(last) and op.function.reductions == 0
+        return same_shape and alone
     if not isinstance(last, Vector) or not isinstance(group[0], Vector):
         return False
     # Rows are processed whole; what others read as well is simply also written.
     return op.rows == last.rows and last.function.reductions == 0
+
+
+def _produced(op: Op) -> float:
+    """Elements of the result of a matmul, a convolution or what is fused into one."""
+    match op:
+        case MatMul():
+            return float(op.batch) * op.m * op.n
+        case Conv() | Pool():
+            return float(op.shape.output_elements)
+        case Vector():
+            return op.elements
+    return 0.0
 
 
 def _merged_traffic(group: list[Op], needed_by: Mapping[str, int]) -> Traffic:

@@ -41,10 +41,12 @@ def machine_for(chip: Chip, dtype: str) -> Machine:
     spec, scalars = chip.spec, chip.calibration
     unit = chip.matrix_unit(dtype)
     style, rows, cols, count, hides, macs = TENSOR_CORE, 1, 1, 1, 1, 1.0
+    ahead = 0.0
     if isinstance(unit, SystolicUnit):
         style = _DATAFLOWS[unit.dataflow]
         rows, cols, count = unit.rows, unit.cols, unit.count
         hides = int(unit.weight_double_buffer)
+        ahead = unit.weight_fifo_bytes or 0.0
         macs = unit.macs_per_pe[dtype] * scalars.matrix_efficiency
     tile = _native_tile(unit, dtype)
     pad = spec.core.scratchpad
@@ -78,6 +80,7 @@ def machine_for(chip: Chip, dtype: str) -> Machine:
         latency_s=scalars.memory_latency_s,
         vector_flop_per_cycle=vector * scalars.vector_efficiency,
         special_per_cycle=spec.core.vector.special_per_cycle * scalars.vector_efficiency,
+        fetched_ahead_bytes=ahead,
     )
 
 

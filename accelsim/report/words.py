@@ -58,15 +58,17 @@ def token_rate(tokens_per_s: float) -> str:
 
 def detail(result: RunResult) -> str:
     """Say in one line what was run on what: the small print of a picture."""
-    lengths = f"{result.input_len} tokens in"
+    lengths = f", {result.input_len} tokens in"
     if result.phase == "generate":
         lengths += f", {result.output_len} out"
     elif result.phase == "decode":
-        lengths = f"{result.input_len} tokens in the cache"
+        lengths = f", {result.input_len} tokens in the cache"
+    elif result.phase == "forward":
+        lengths = ""
     where = result.system if result.devices == 1 else f"{result.system}, {result.devices} devices"
     weights = f" ({result.weight_dtype} weights)" if result.weight_dtype else ""
     return (
-        f"{result.model} {result.phase} in {result.dtype}{weights}, batch {result.batch}, "
+        f"{result.model} {result.phase} in {result.dtype}{weights}, batch {result.batch}"
         f"{lengths}; on {where}, {result.engine} engine"
     )
 
@@ -96,8 +98,13 @@ def memory_sentence(result: RunResult) -> str:
 
 
 def tokens(result: RunResult) -> float:
-    """Tokens of the run, all sequences: what rates and energies per token refer to."""
+    """Tokens of the run, all sequences, or inferences: see `unit_of_work`."""
     return result.tokens_per_s * result.latency_s
+
+
+def unit_of_work(result: RunResult) -> str:
+    """Name what rates and energies refer to: a token, or an inference of a network without."""
+    return "inference" if result.phase == "forward" else "token"
 
 
 def answer(result: RunResult) -> tuple[tuple[str, str], ...]:
@@ -105,7 +112,7 @@ def answer(result: RunResult) -> tuple[tuple[str, str], ...]:
     done = tokens(result)
     pairs = [
         ("latency", format_si(result.latency_s, "s")),
-        ("throughput", f"{token_rate(result.tokens_per_s)} tokens/s"),
+        ("throughput", f"{token_rate(result.tokens_per_s)} {unit_of_work(result)}s/s"),
     ]
     if result.ttft_s is not None:
         pairs.append(("time to first token", format_si(result.ttft_s, "s")))
@@ -113,7 +120,7 @@ def answer(result: RunResult) -> tuple[tuple[str, str], ...]:
         pairs.append(("time per output token", format_si(result.tpot_s, "s")))
     energy = format_si(result.energy_j, "J")
     if done > 0:
-        energy += f", {format_si(result.energy_j / done, 'J')} per token"
+        energy += f", {format_si(result.energy_j / done, 'J')} per {unit_of_work(result)}"
     watts = format_si(result.average_power_w, "W")
     pairs += [
         ("energy", energy),

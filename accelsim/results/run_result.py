@@ -87,7 +87,7 @@ class RunResult:
         Of the whole phase, all devices [s], [J].
     tokens_per_s : float
         Tokens of the phase (processed in prefill and train, produced in decode and generate)
-        per second, all sequences.
+        per second, all sequences; inferences (samples) per second in forward.
     ttft_s, tpot_s : float or None
         Time to first token and per output token [s], where the phase has them.
     memory_bytes : float

@@ -12,6 +12,7 @@ from accelsim.results.run_result import OpRow, RunResult
 from accelsim.scenarios.options import RunOptions
 from accelsim.workload.config import ModelConfig
 from accelsim.workload.graph import Footprint, Graph
+from accelsim.workload.networks import Network
 
 DECODE_SAMPLES = 9
 """Decode contexts that a generate phase simulates at most."""
@@ -19,11 +20,16 @@ DECODE_SAMPLES = 9
 
 @dataclass(frozen=True)
 class Job:
-    """What runs on what and how; `input_len` is filled in where the options leave it open."""
+    """What runs on what and how; batch and length are filled in where the options leave them open.
 
-    config: ModelConfig
+    `phase` is the options' own, or ``forward`` for networks.
+    """
+
+    workload: ModelConfig | Network
     system: System
     options: RunOptions
+    phase: str
+    batch: int
     input_len: int
 
 
@@ -62,8 +68,8 @@ def assemble(job: Job, costed: Costed) -> RunResult:
     dtype = costed[0][0].graph.dtype
     shared = chip.spec.shared
     return RunResult(
-        chip=chip.name, system=job.system.name, model=job.config.name, phase=o.phase,
-        engine=o.engine, dtype=dtype, devices=o.tp, batch=o.batch, input_len=job.input_len,
+        chip=chip.name, system=job.system.name, model=job.workload.name, phase=job.phase,
+        engine=o.engine, dtype=dtype, devices=o.tp, batch=job.batch, input_len=job.input_len,
         output_len=o.output_len if o.phase == "generate" else 1,
         latency_s=latency_s,
         energy_j=energy_j,
@@ -88,14 +94,15 @@ def assemble(job: Job, costed: Costed) -> RunResult:
 
 
 def _tokens(job: Job) -> int:
-    """Tokens that the throughput counts: processed ones, or produced ones."""
+    """Tokens that the throughput counts: processed or produced ones; samples of a network."""
     per_sequence = {
         "prefill": job.input_len,
         "train": job.input_len,
         "decode": 1,
         "generate": job.options.output_len,
+        "forward": 1,
     }
-    return job.options.batch * per_sequence[job.options.phase]
+    return job.batch * per_sequence[job.phase]
 
 
 def _largest(graphs: list[Graph]) -> Footprint:
@@ -168,11 +175,12 @@ def _warnings(job: Job, graph: Graph, watts: float) -> tuple[str, ...]:
             f"{watts:.0f} W per device exceed the {limit:.0f} W that {chip.name} may draw: it "
             "would lower its clock, which is not modelled yet"
         )
+    model = job.workload
     longest = job.input_len + (o.output_len if o.phase == "generate" else 0)
-    if longest > job.config.position.max_positions:
+    if isinstance(model, ModelConfig) and longest > model.position.max_positions:
         warnings.append(
-            f"{longest} tokens exceed the {job.config.position.max_positions} that "
-            f"{job.config.name} was made for"
+            f"{longest} tokens exceed the {model.position.max_positions} that {model.name} was "
+            "made for"
         )
     if o.tp < job.system.chips:
         warnings.append(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from accelsim.dtypes import dtype as find_dtype
 from accelsim.errors import WorkloadError, suggest
 
-PHASES = ("prefill", "decode", "generate", "train")
+PHASES = ("prefill", "decode", "generate", "train", "forward")
 ENGINES = ("roofline", "analytic")
 ATTENTION = ("fused", "unfused")
 RECOMPUTE = ("none", "selective", "full")
@@ -23,9 +23,12 @@ class RunOptions:
     phase : str
         ``prefill`` (all input tokens to the first output token), ``decode`` (one step with
         `input_len` tokens in the cache), ``generate`` (prefill, then `output_len` tokens) or
-        ``train`` (one step over `input_len` tokens per sequence).
-    batch, output_len : int
-        Sequences, and tokens to generate for each.
+        ``train`` (one step over `input_len` tokens per sequence). Networks without tokens have
+        one phase, ``forward``, whatever the default says.
+    batch : int or None
+        Sequences, or samples of a network; None means 1, or what the network's file says.
+    output_len : int
+        Tokens to generate for each sequence.
     input_len : int or None
         Prompt tokens (cached tokens in decode); None means 1024, or half of a learned position
         table where that is less.
@@ -46,7 +49,7 @@ class RunOptions:
     """
 
     phase: str = "prefill"
-    batch: int = 1
+    batch: int | None = None
     input_len: int | None = None
     output_len: int = 128
     dtype: str | None = None
@@ -68,7 +71,7 @@ class RunOptions:
         _one_of("launch", self.launch, LAUNCH)
         for name in ("batch", "input_len", "output_len", "tp"):
             value = getattr(self, name)
-            if value is None and name == "input_len":
+            if value is None and name in {"batch", "input_len"}:
                 continue
             if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 10**8:
                 raise WorkloadError(f"{name} is {value!r}, expected a whole number from 1 to 10^8")

@@ -127,7 +127,7 @@ def _prefetch(grouped: Sequence[tuple[Group, ...]], target: Target) -> None:
         if not group.flop or dtype not in chip.matrix_flop_per_cycle:
             continue  # an emulated or unsupported dtype is handled, or refused, with its row
         if isinstance(head, MatMul | GroupedMatMul):
-            matmuls.setdefault(dtype, []).append(matmul_problem(group))
+            matmuls.setdefault(dtype, []).append(matmul_problem(group, chip.matrix_unit(dtype)))
         elif isinstance(head, Attention):
             attentions.setdefault(dtype, []).append(attention_problem(head, group.input_on_chip))
     # A problem that does not fit is refused with its row, where its place is known.

@@ -21,13 +21,17 @@ from accelsim.scenarios.capacity import check_capacity, system_with
 from accelsim.scenarios.options import RunOptions
 from accelsim.workload.config import ModelConfig
 from accelsim.workload.graph import Graph
-from accelsim.workload.models import load_model
+from accelsim.workload.models import load_workload
+from accelsim.workload.networks import FORWARD, Network, forward_graph
 from accelsim.workload.phases import PhaseOptions, build_graph
 
 Progress = Callable[[str, int, int], None]
 
 
 _USUAL_INPUT_LEN = 1024
+_NOT_SPLIT = (
+    "a network without tokens runs on one device: use tp 1, and give each device its own batch"
+)
 
 
 @dataclass(frozen=True)
@@ -38,10 +42,14 @@ class _Planner:
 
     def graph(self, phase: str, context: int, tp: int, weight_dtype: str | None) -> Graph:
         """Build the per-device graph of one stage."""
-        o = self.job.options
+        o, workload = self.job.options, self.job.workload
+        if isinstance(workload, Network):
+            if tp > 1:
+                raise WorkloadError(_NOT_SPLIT)
+            return forward_graph(workload, self.job.batch, o.dtype, weight_dtype or o.weight_dtype)
         phase_options = PhaseOptions(
             phase=phase,
-            batch=o.batch,
+            batch=self.job.batch,
             input_len=context,
             dtype=o.dtype,
             weight_dtype=weight_dtype or o.weight_dtype,
@@ -49,13 +57,13 @@ class _Planner:
             recompute=o.recompute,
             keep_scores=o.attention == "unfused",
         )
-        return shard(build_graph(self.job.config, phase_options), tp)
+        return shard(build_graph(workload, phase_options), tp)
 
     def stages(self) -> list[Stage]:
         """Split the run into graphs; decode contexts are sampled and weighted."""
-        o, length = self.job.options, self.job.input_len
-        if o.phase != "generate":
-            return [Stage(o.phase, self.graph(o.phase, length, o.tp, None), 1.0)]
+        o, length, phase = self.job.options, self.job.input_len, self.job.phase
+        if phase != "generate":
+            return [Stage(phase, self.graph(phase, length, o.tp, None), 1.0)]
         stages = [Stage("prefill", self.graph("prefill", length, o.tp, None), 1.0)]
         for step, weight in decode_samples(o.output_len - 1):
             graph = self.graph("decode", length + step, o.tp, None)
@@ -108,7 +116,7 @@ def decode_samples(steps: int, samples: int = DECODE_SAMPLES) -> list[tuple[int,
 
 
 def run(
-    model: str | Path | ModelConfig,
+    model: str | Path | ModelConfig | Network,
     on: str | Path | System,
     options: RunOptions | None = None,
     *,
@@ -116,12 +124,13 @@ def run(
     progress: Progress | None = None,
     **changes: Any,
 ) -> RunResult:
-    """Run a phase of a model on a chip or system.
+    """Run a phase of a model, or a network, on a chip or system.
 
     Parameters
     ----------
-    model : str, Path or ModelConfig
-        Packaged name, path of a Hugging Face config.json, or a configuration.
+    model : str, Path, ModelConfig or Network
+        Packaged name, path of a Hugging Face config.json or of a network file, or what these
+        describe.
     on : str, Path or System
         Chip or system by name or path.
     options : RunOptions, optional
@@ -142,7 +151,7 @@ def run(
     SpecError, WorkloadError, MappingError, CapacityError
         With what was wrong, where and what to try.
     """
-    job = _job(_as_config(model), _as_system(on, overrides), _with_changes(options, changes))
+    job = _job(_as_workload(model), _as_system(on, overrides), _with_changes(options, changes))
     _check_devices(job.system, job.options.tp)
     spanned_levels(job.system, job.options.tp)
     planner = _Planner(job)
@@ -170,18 +179,35 @@ def _check_devices(system: System, tp: int) -> None:
     )
 
 
-def _job(config: ModelConfig, system: System, options: RunOptions) -> Job:
-    """Fill in the length that the user left open."""
+def _job(workload: ModelConfig | Network, system: System, options: RunOptions) -> Job:
+    """Fill in the batch and the length that the user left open."""
+    if isinstance(workload, Network):
+        _check_network_options(workload, options)
+        return Job(workload, system, options, FORWARD, options.batch or workload.batch, 1)
     length = options.input_len
     if length is None:
-        position = config.position
+        position = workload.position
         room = position.max_positions // 2 if position.kind == "learned" else _USUAL_INPUT_LEN
         length = min(_USUAL_INPUT_LEN, room)
-    return Job(config, system, options, length)
+    return Job(workload, system, options, options.phase, options.batch or 1, length)
 
 
-def _as_config(model: str | Path | ModelConfig) -> ModelConfig:
-    return model if isinstance(model, ModelConfig) else load_model(str(model))
+def _check_network_options(network: Network, options: RunOptions) -> None:
+    """Refuse what only makes sense with tokens; the default phase stands for the only one."""
+    if options.phase not in {RunOptions.phase, FORWARD}:
+        raise WorkloadError(
+            f"{network.name} is a network without tokens: it has no {options.phase} phase, only "
+            f"{FORWARD}, one pass over a batch of samples"
+        )
+    for name in ("input_len", "kv_dtype"):
+        if getattr(options, name) is not None:
+            raise WorkloadError(f"{network.name} is a network without tokens: leave {name} out")
+    if options.tp > 1:
+        raise WorkloadError(_NOT_SPLIT)
+
+
+def _as_workload(model: str | Path | ModelConfig | Network) -> ModelConfig | Network:
+    return model if isinstance(model, ModelConfig | Network) else load_workload(str(model))
 
 
 def _as_system(on: str | Path | System, overrides: Mapping[str, Any] | None) -> System:

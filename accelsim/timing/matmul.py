@@ -1,25 +1,65 @@
-"""Time of matmuls and grouped matmuls from their mapping, with the fused epilogue."""
+"""Time of matmuls, grouped matmuls and convolutions from their mapping, with the epilogue."""
 
 from __future__ import annotations
 
 import math
+from typing import TypeGuard
 
 from accelsim.arch.chip import Chip
+from accelsim.arch.schema import MatrixUnit, SystolicUnit
 from accelsim.dtypes import dtype as find_dtype
 from accelsim.kernels.matmul import Problem
 from accelsim.mapping.fusion import Group
 from accelsim.mapping.matmul import MatmulMapping, map_matmul
 from accelsim.results.costs import Activity
-from accelsim.workload.ops import GroupedMatMul, MatMul
+from accelsim.workload.conv import Gemm
+from accelsim.workload.ops import Conv, GroupedMatMul, MatMul, Op
 
 
-def matmul_problem(group: Group) -> Problem:
-    """State a (grouped) matmul to the search.
+def matmul_problem(group: Group, unit: MatrixUnit | None) -> Problem:
+    """State a (grouped) matmul or a convolution to the search.
 
+    Parameters
+    ----------
+    group : Group
+    unit : TensorCoreUnit, SystolicUnit or None
+        What will run it; None means vector lanes.
+
+    Notes
+    -----
     Experts are a batch of equal matmuls of the mean number of rows: the balanced case. Their
     gradient ``dW[k, n] = X^T dY`` sums over those rows, and is what is written.
+
+    A convolution is an implicit matmul: its operands have the sizes of the lowered ones, and as
+    many bytes per element as makes them the bytes of input, filters and output that there are.
+    Not modelled: each tap reads its inputs from the scratchpad again.
     """
     op = group.head
+    if isinstance(op, Conv):
+        batch, m, n, k, a_bytes, b_bytes, c_bytes = _implicit_matmul(op, unit)
+    else:
+        batch, m, n, k, a_bytes, b_bytes, c_bytes = _plain_matmul(op)
+    # Only the last of the fused ops writes, in its own dtype.
+    if len(group.ops) > 1:
+        c_bytes *= group.traffic.outputs / op.traffic.outputs
+    if op.traffic.weights and _holds_weights(unit) and unit.whole_tiles:
+        # Padding is fetched with the weights; it adds nothing to input and output.
+        stored_n, stored_k = n, k
+        n, k = (math.ceil(n / unit.cols) * unit.cols, math.ceil(k / unit.rows) * unit.rows)
+        a_bytes, c_bytes = a_bytes * stored_k / k, c_bytes * stored_n / n
+    a_dram = 0.0 if group.input_on_chip else 1.0
+    weights_dram = 1.0 if op.traffic.weights else a_dram
+    c_dram = 0.0 if group.output_on_chip and not op.traffic.weights_written else 1.0
+    return Problem(
+        batch, m, n, k, a_bytes, b_bytes, c_bytes, a_dram, weights_dram, c_dram
+    )  # fmt: skip
+
+
+_Operands = tuple[int, int, int, int, float, float, float]
+"""batch, m, n, k and bytes per element of A, B and C."""
+
+
+def _plain_matmul(op: Op) -> _Operands:
     if isinstance(op, GroupedMatMul) and op.traffic.weights_written:
         batch = max(1, math.ceil(op.active))
         m, n, k = op.k, op.n, math.ceil(op.rows / batch)
@@ -33,18 +73,37 @@ def matmul_problem(group: Group) -> Problem:
         a_type, b_type, c_type = op.dtype, op.weight_dtype or op.dtype, op.out_dtype or op.dtype
     else:
         raise TypeError(f"{op.name} is not a matmul")
-    # Only the last of the fused ops writes, in its own dtype.
-    c_bytes = find_dtype(c_type).bytes
-    if len(group.ops) > 1:
-        c_bytes *= group.traffic.outputs / op.traffic.outputs
-    a_dram = 0.0 if group.input_on_chip else 1.0
-    weights_dram = 1.0 if op.traffic.weights else a_dram
-    c_dram = 0.0 if group.output_on_chip and not op.traffic.weights_written else 1.0
-    return Problem(
+    a_bytes, b_bytes, c_bytes = (find_dtype(name).bytes for name in (a_type, b_type, c_type))
+    return batch, m, n, k, a_bytes, b_bytes, c_bytes
+
+
+def _implicit_matmul(op: Conv, unit: MatrixUnit | None) -> _Operands:
+    m, n, k, batch = _packed(op.shape.gemm, unit)
+    moved = op.traffic
+    return (
         batch, m, n, k,
-        find_dtype(a_type).bytes, find_dtype(b_type).bytes, c_bytes,
-        a_dram, weights_dram, c_dram,
+        moved.inputs / (float(batch) * m * k),
+        op.filter_bytes / (float(batch) * k * n),
+        moved.outputs / (float(batch) * m * n),
     )  # fmt: skip
+
+
+def _packed(gemm: Gemm, unit: MatrixUnit | None) -> Gemm:
+    """Put the filters of several groups on the diagonal of a weight-stationary array.
+
+    The zeros beside them cost nothing more: those rows and columns would stand idle.
+    """
+    if not _holds_weights(unit):
+        return gemm
+    together = min(gemm.repeat, unit.rows // gemm.k, unit.cols // gemm.n)
+    if together < 2:
+        return gemm
+    groups = math.ceil(gemm.repeat / together)
+    return Gemm(m=gemm.m, n=gemm.n * together, k=gemm.k * together, repeat=groups)
+
+
+def _holds_weights(unit: MatrixUnit | None) -> TypeGuard[SystolicUnit]:
+    return isinstance(unit, SystolicUnit) and unit.dataflow == "weight_stationary"
 
 
 def matmul_times(
@@ -55,7 +114,7 @@ def matmul_times(
     Parameters
     ----------
     group : Group
-        Its head is a MatMul or GroupedMatMul; the rest is the epilogue.
+        Its head is a MatMul, GroupedMatMul or Conv; the rest is the epilogue.
     chip : Chip
     dtype : str
         Native dtype of the matrix work.
@@ -69,7 +128,8 @@ def matmul_times(
     activity : Activity
     mapping : MatmulMapping
     """
-    mapping = map_matmul(chip, dtype, matmul_problem(group))
+    unit = chip.matrix_unit(dtype)
+    mapping = map_matmul(chip, dtype, matmul_problem(group, unit))
     cost = mapping.cost
     scalars = chip.calibration
     share = cost.active_cores / chip.spec.cores
@@ -93,7 +153,8 @@ def matmul_times(
     # The epilogue of one tile hides behind the next tile's products, except for the last wave.
     waves = max(1.0, _tiles(mapping) / chip.spec.cores)
     epilogue_s = max(vector_s, special_s)
-    latency_s = max(latency_s + epilogue_s / waves, epilogue_s)
+    last_s = max(0.0, epilogue_s - _last_fold_s(mapping, unit)) / waves
+    latency_s = max(latency_s + last_s, epilogue_s)
     activity = Activity(
         macs={dtype: group.flop / 2},
         vector_flop=group.vector_flop,
@@ -109,10 +170,22 @@ def matmul_times(
 def _bias_bytes(group: Group) -> float:
     """Bytes of the head's bias, which the tiling does not see [B]."""
     op = group.head
+    if isinstance(op, Conv):
+        return op.bias_bytes
     if not isinstance(op, MatMul | GroupedMatMul) or not op.bias or op.weight_dtype is None:
         return 0.0
     copies = op.batch if isinstance(op, MatMul) else op.active
     return copies * op.n * find_dtype(op.weight_dtype).bytes
+
+
+def _last_fold_s(mapping: MatmulMapping, unit: MatrixUnit | None) -> float:
+    """Time of the last folds along k, all tiles together, while which results leave row by row [s].
+
+    The epilogue follows them; other units have the results of a tile only at its end.
+    """
+    if not _holds_weights(unit):
+        return 0.0
+    return mapping.cost.compute_s / math.ceil(mapping.problem.k / unit.rows)
 
 
 def _tiles(mapping: MatmulMapping) -> float:

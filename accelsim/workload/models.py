@@ -1,4 +1,7 @@
-"""Models by name: packaged ones, Hugging Face config.json files, and YAML files of ours."""
+"""Models by name: packaged ones, Hugging Face config.json files, and YAML files of ours.
+
+Transformers and networks without tokens share one space of names.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,8 @@ from accelsim.errors import WorkloadError, suggest
 from accelsim.files import find_data
 from accelsim.workload.config import ModelConfig
 from accelsim.workload.hf_config import read_hf_config
+from accelsim.workload.network_reader import is_network, load_network, network_files
+from accelsim.workload.networks import Network
 
 FOLDER = "workloads/models"
 _KEYS = ("name", "config", "source", "note", "parameters", "active_parameters")
@@ -18,6 +23,24 @@ def model_files() -> dict[str, Path]:
     """Map the name of every packaged model to its file."""
     found = {**find_data(FOLDER, ".json"), **find_data(FOLDER, ".yaml")}
     return dict(sorted(found.items()))
+
+
+def load_workload(name_or_path: str | Path) -> ModelConfig | Network:
+    """Return a model or a network by name or path.
+
+    Raises
+    ------
+    WorkloadError
+        If there is no such model, network or file, or the file is not understood.
+    """
+    text = str(name_or_path)
+    if text in model_files():
+        return load_model(text)
+    path = Path(text)
+    looks_like_yaml = path.suffix.lower() in {".yaml", ".yml"} and path.is_file()
+    if text in network_files() or (looks_like_yaml and is_network(read_yaml(path, WorkloadError))):
+        return load_network(text)
+    return load_model(text)
 
 
 def load_model(name_or_path: str | Path) -> ModelConfig:
@@ -47,8 +70,10 @@ def load_model(name_or_path: str | Path) -> ModelConfig:
         return _read(path, name)
     if path.suffix.lower() == ".onnx":
         raise WorkloadError(f"{text}: reading ONNX graphs is not built yet; give a config.json")
+    if text in network_files():
+        raise WorkloadError(f"{text} is a network without tokens: accelsim.load_network reads it")
     raise WorkloadError(
-        f"unknown model '{text}': {suggest(text, packaged)} "
+        f"unknown model '{text}': {suggest(text, [*packaged, *network_files()])} "
         "Or give the path of a Hugging Face config.json or of a model YAML file."
     )
 
@@ -58,6 +83,8 @@ def _read(path: Path, name: str) -> ModelConfig:
         return read_hf_config(read_json(path, WorkloadError), name)
     document = read_yaml(path, WorkloadError)
     tree = document.tree
+    if is_network(document):
+        raise WorkloadError(f"{path} is a network without tokens: accelsim.load_network reads it")
     if not isinstance(tree, dict):
         raise WorkloadError(f"{document.where()}: expected the keys {', '.join(_KEYS)}")
     for key in tree:

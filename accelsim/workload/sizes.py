@@ -27,3 +27,13 @@ def check_word(group: object, name: str, known: tuple[str, ...]) -> None:
         raise WorkloadError(
             f"{type(group).__name__}.{name} is {value!r}: {suggest(str(value), known)}"
         )
+
+
+def check_flags(group: object, *names: str) -> None:
+    """Require true or false in these fields."""
+    for name in names:
+        value = getattr(group, name)
+        if not isinstance(value, bool):
+            raise WorkloadError(
+                f"{type(group).__name__}.{name} is {value!r}, expected true or false"
+            )

@@ -11,14 +11,17 @@ from accelsim.arch.loader import load_chip
 from accelsim.arch.system import System
 from accelsim.engine.core import Target
 from accelsim.files import find_data
+from accelsim.workload.conv import ConvShape
 from accelsim.workload.ops import (
     VECTOR_FUNCTIONS,
     Attention,
+    Conv,
     Gather,
     GroupedMatMul,
     MatMul,
     Op,
     OptimizerStep,
+    Pool,
     Vector,
     expected_active_experts,
 )
@@ -72,6 +75,32 @@ def attentions(draw: st.DrawFn, dtype: str) -> Op:
     )  # fmt: skip
 
 
+@st.composite
+def shapes(draw: st.DrawFn, depthwise: bool = False) -> ConvShape:
+    """Dense, grouped and depthwise windows, some larger than their stride, some smaller."""
+    groups = draw(st.sampled_from((1, 1, 2, 96)))
+    channels = groups * draw(st.sampled_from((1, 3, 64, 300)))
+    out = groups * draw(st.sampled_from((1, 64, 257)))
+    taps = draw(st.sampled_from((1, 3, 7)))
+    return ConvShape(
+        draw(st.sampled_from((1, 8, 200))), channels, channels if depthwise else out,
+        draw(st.sampled_from((7, 56, 224))), draw(st.sampled_from((7, 19))), taps, taps,
+        stride=(draw(st.sampled_from((1, 2))), 1), padding=(taps // 2,) * 4,
+        groups=channels if depthwise else groups,
+    )  # fmt: skip
+
+
+def convs(dtype: str) -> st.SearchStrategy[Op]:
+    return st.builds(
+        Conv, name=st.just("conv"), shape=shapes(), dtype=st.just(dtype), weight_dtype=STORAGE,
+        bias=st.booleans(), norm=st.booleans(),
+    )  # fmt: skip
+
+
+def pools() -> st.SearchStrategy[Op]:
+    return st.builds(Pool, name=st.just("pool"), shape=shapes(depthwise=True), dtype=STORAGE)
+
+
 def vectors() -> st.SearchStrategy[Op]:
     return st.builds(
         Vector, st.just("vector"), fn=st.sampled_from(sorted(VECTOR_FUNCTIONS)), rows=SIZES,
@@ -95,5 +124,8 @@ def chips_and_ops(draw: st.DrawFn) -> tuple[str, Op]:
     """A packaged chip and an op that it can run natively."""
     name = draw(st.sampled_from(CHIPS))
     dtype = draw(st.sampled_from(chip_of(name).dtypes))
-    kinds = (matmuls(dtype), grouped(dtype), attentions(dtype), vectors(), gathers(), optimizers())
+    kinds = (
+        matmuls(dtype), grouped(dtype), attentions(dtype), vectors(), gathers(), optimizers(),
+        convs(dtype), pools(),
+    )  # fmt: skip
     return name, draw(st.one_of(*kinds))

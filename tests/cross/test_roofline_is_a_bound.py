@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +13,8 @@ from accelsim.engine.graph import ENGINES
 from accelsim.mapping.fusion import Group, group_ops, single
 from accelsim.results.costs import BOUNDS
 from accelsim.timing.attention import unfused_ops
-from accelsim.workload.ops import Attention, MatMul, Op, Vector
+from accelsim.workload.conv import ConvShape
+from accelsim.workload.ops import Attention, Conv, MatMul, Op, Pool, Vector
 from tests.cross.random_ops import CHIPS, chip_of, chips_and_ops, target
 
 _SLACK = 1 - 1e-9
@@ -76,6 +78,23 @@ def test_matmul_with_an_epilogue(case: tuple[str, Op], fn: str, out: str) -> Non
         ops = [op, Vector("epilogue", fn=fn, rows=rows, cols=op.n, dtype=out)]
         (group,) = group_ops(ops, chip_of(chip))
         check(group, chip)
+
+
+@given(chips_and_ops(), st.booleans())
+@settings(max_examples=300)
+def test_convolution_with_activation_and_pooling(case: tuple[str, Op], normed: bool) -> None:
+    chip, op = case
+    if isinstance(op, Conv):
+        made = op.shape
+        rows, cols = made.output_elements // made.out_channels, made.out_channels
+        window = ConvShape(
+            made.batch, cols, cols, made.out_height, made.out_width, 3, 3, stride=(2, 2),
+            padding=(1, 1, 1, 1), groups=cols,
+        )  # fmt: skip
+        relu = Vector("relu", fn="relu", rows=rows, cols=cols, dtype=op.dtype)
+        pool = Pool(name="pool", shape=window, dtype=op.dtype)
+        for group in group_ops([replace(op, norm=normed), relu, pool], chip_of(chip)):
+            check(group, chip)
 
 
 @pytest.mark.parametrize("chip", CHIPS)

@@ -13,7 +13,7 @@ FLOAT_BITS = {
     "fp64": (11, 52), "fp32": (8, 23), "tf32": (8, 10), "bf16": (8, 7), "fp16": (5, 10),
     "fp8": (5, 3), "fp6": (3, 3), "fp4": (2, 1),
 }  # fmt: skip
-INT_BITS = {"int32": 32, "int8": 8, "int4": 4}
+INT_BITS = {"int32": 32, "int16": 16, "w8a16": 16, "int8": 8, "int4": 4}
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ operand once. They are split by role, because only activations can stay on chip 
 from accelsim.workload.ops.attention import Attention
 from accelsim.workload.ops.base import Op, Shard, Traffic
 from accelsim.workload.ops.collective import COLLECTIVES, Collective
+from accelsim.workload.ops.conv import Conv, Pool
 from accelsim.workload.ops.matmul import GroupedMatMul, MatMul, expected_active_experts
 from accelsim.workload.ops.vector import (
     VECTOR_FUNCTIONS,
@@ -23,11 +24,13 @@ __all__ = [
     "VECTOR_FUNCTIONS",
     "Attention",
     "Collective",
+    "Conv",
     "Gather",
     "GroupedMatMul",
     "MatMul",
     "Op",
     "OptimizerStep",
+    "Pool",
     "Shard",
     "Traffic",
     "Vector",

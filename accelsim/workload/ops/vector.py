@@ -59,6 +59,8 @@ VECTOR_FUNCTIONS: dict[str, VectorFunction] = {
     "copy": VectorFunction(0, 0),
     "permute": VectorFunction(0, 0),
     "topk": VectorFunction(4, 0, outputs=0.1, reductions=1),
+    # Per unit: three sigmoids and two tanh of sums of two products, c = f c + i g, h = o tanh(c).
+    "lstm_cell": VectorFunction(14, 5, inputs=9, outputs=2),
     "weighted_sum": VectorFunction(2, 0),
     "softcap": VectorFunction(2, 1),
     "cross_entropy": VectorFunction(4, 1, outputs=1, reductions=2),

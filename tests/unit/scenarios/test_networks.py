@@ -1,0 +1,67 @@
+"""A network without tokens on a chip: one phase, its own batch, inferences per second."""
+
+from __future__ import annotations
+
+import pytest
+
+import accelsim
+from accelsim.errors import CapacityError, WorkloadError
+from accelsim.scenarios.run import run
+
+
+def test_the_file_says_the_batch_unless_the_user_does() -> None:
+    own, told = run("mlp0", "tpu_v1"), run("mlp0", "tpu_v1", batch=16)
+    assert (own.phase, own.batch, own.input_len) == ("forward", 200, 1)
+    assert own.tokens_per_s == pytest.approx(200 / own.latency_s)
+    assert told.tokens_per_s == pytest.approx(16 / told.latency_s)
+    assert own.model_flop == own.flop == 2 * 200 * accelsim.load_network("mlp0").parameters
+    assert (own.ttft_s, own.tpot_s) == (None, None)
+
+
+@pytest.mark.parametrize("network", ["resnet18", "mobilenet_v1", "lstm1", "mlp1"])
+@pytest.mark.parametrize("chip", ["h100_sxm", "tpu_v1", "teach_systolic_128x128"])
+def test_the_roofline_bounds_every_op(network: str, chip: str) -> None:
+    dtype = "int8" if chip == "tpu_v1" else "bf16"
+    mapped = run(network, chip, batch=4, dtype=dtype)
+    bound = run(network, chip, batch=4, dtype=dtype, engine="roofline")
+    pairs = zip(mapped.rows, bound.rows, strict=True)
+    assert all(m.latency_s >= b.latency_s * (1 - 1e-9) for m, b in pairs)
+    assert 0 < mapped.mfu < 1
+    assert mapped.energy_j > 0
+
+
+def test_a_dtype_holds_for_weights_too_unless_they_have_their_own() -> None:
+    both = run("lstm1", "h100_sxm", dtype="bf16")
+    weights = run("lstm1", "h100_sxm", dtype="bf16", weight_dtype="int8")
+    assert both.memory["weights_bytes"] == 2 * weights.memory["weights_bytes"]
+
+
+@pytest.mark.parametrize("phase", ["decode", "generate", "train"])
+def test_other_phases_are_refused(phase: str) -> None:
+    with pytest.raises(WorkloadError, match=f"mlp0 .* has no {phase} phase, only forward"):
+        run("mlp0", "tpu_v1", phase=phase)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"input_len": 8}, "leave input_len out"),
+        ({"kv_dtype": "fp8"}, "leave kv_dtype out"),
+        ({"tp": 2}, "runs on one device: use tp 1"),
+    ],
+)
+def test_options_about_tokens_and_splits_are_refused(
+    options: dict[str, object], words: str
+) -> None:
+    with pytest.raises(WorkloadError, match=words):
+        run("resnet50", "dgx_h100", **options)
+
+
+def test_transformers_have_no_forward_phase() -> None:
+    with pytest.raises(WorkloadError, match="unknown phase 'forward'"):
+        run("smollm2-135m", "h100_sxm", phase="forward")
+
+
+def test_a_network_that_does_not_fit_is_refused() -> None:
+    with pytest.raises(CapacityError, match=r"mlp0 forward \(batch 200000000\)|does not fit"):
+        run("mlp0", "tpu_v1", batch=10**7)
