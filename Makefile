@@ -37,6 +37,7 @@ wheel-check: $(VENV)/.stamp-lint ## build a wheel, run it in a clean environment
 .PHONY: bench
 bench: $(VENV)/.stamp-run ## measure speed and memory (benchmarks/README.md)
 	$(BIN)/python benchmarks/bench_core.py --markdown docs/benchmarks.md
+	$(BIN)/python benchmarks/bench_systolic.py --markdown docs/benchmarks.md
 
 ##@ Keep house
 .PHONY: clean
