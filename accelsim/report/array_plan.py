@@ -1,0 +1,129 @@
+"""How a matmul lies on a systolic array: which axis goes where, and how it is cut into folds."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accelsim.arch.array import DATAFLOW_TITLES, ArrayDataflow, FoldOrder, SystolicArray
+
+
+class GemmSizes(NamedTuple):
+    """``C[m, n] = A[m, k] B[k, n]``."""
+
+    m: int
+    n: int
+    k: int
+
+
+@dataclass(frozen=True)
+class Flow:
+    """How a dataflow lays a matmul over the array.
+
+    Attributes
+    ----------
+    rows, cols, stream : str
+        Which of m, n, k lies along rows, along columns, and in time.
+    stays : str
+        What the PEs keep: ``A``, ``B`` or ``C``.
+    enters_left, enters_top : str
+        Operand that streams in from the left, and the one that comes from above.
+    """
+
+    rows: str
+    cols: str
+    stream: str
+    stays: str
+    enters_left: str
+    enters_top: str
+
+
+FLOWS: dict[ArrayDataflow, Flow] = {
+    "ws": Flow("k", "n", "m", stays="B", enters_left="A", enters_top="B"),
+    "os": Flow("m", "n", "k", stays="C", enters_left="A", enters_top="B"),
+    "is": Flow("k", "m", "n", stays="A", enters_left="B", enters_top="A"),
+}
+
+
+@dataclass(frozen=True)
+class FoldPlan:
+    """The plane of what stays, cut into folds.
+
+    Attributes
+    ----------
+    flow : Flow
+        Names of the axes.
+    on_rows, on_cols, streamed : int
+        Sizes along rows, along columns, in time; with sparsity k counts kept weights.
+    high, wide : int
+        Most of them that one fold covers.
+    inner : str
+        Which folds follow each other: along ``rows`` or ``cols``.
+    """
+
+    flow: Flow
+    on_rows: int
+    on_cols: int
+    streamed: int
+    high: int
+    wide: int
+    inner: FoldOrder
+
+    @classmethod
+    def of(
+        cls, array: SystolicArray, problem: GemmSizes, inner: FoldOrder | None = None
+    ) -> FoldPlan:
+        """Cut a problem for an array; `inner` None is the order of a dataflow without buffers."""
+        flow, extra = FLOWS[array.dataflow], array.features
+        sizes = dict(zip("mnk", problem, strict=True))
+        if extra.sparsity is not None:
+            sizes["k"] = extra.sparsity.kept(sizes["k"])
+        usual: FoldOrder = "cols" if array.dataflow == "os" else "rows"
+        return cls(
+            flow, sizes[flow.rows], sizes[flow.cols], sizes[flow.stream],
+            array.rows * (extra.packing if extra.packed == "rows" else 1),
+            array.cols * (extra.packing if extra.packed == "cols" else 1),
+            inner or usual,
+        )  # fmt: skip
+
+    @property
+    def row_folds(self) -> int:
+        """Folds along the rows."""
+        return math.ceil(self.on_rows / self.high)
+
+    @property
+    def col_folds(self) -> int:
+        """Folds along the columns."""
+        return math.ceil(self.on_cols / self.wide)
+
+    def order(self, row_fold: NDArray[np.int64], col_fold: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return when folds run, counted from 0."""
+        if self.inner == "rows":
+            return col_fold * self.row_folds + row_fold
+        return row_fold * self.col_folds + col_fold
+
+    def origin(self, fold: int) -> tuple[int, int]:
+        """Return the first index along rows and along columns of a fold."""
+        if self.inner == "rows":
+            col_fold, row_fold = divmod(fold, self.row_folds)
+        else:
+            row_fold, col_fold = divmod(fold, self.col_folds)
+        return row_fold * self.high, col_fold * self.wide
+
+    def span_words(self, fold: int) -> str:
+        """Say what a fold covers: ``k 0-3, n 4-6``."""
+        row, col = self.origin(fold)
+        last_row = min(row + self.high, self.on_rows) - 1
+        last_col = min(col + self.wide, self.on_cols) - 1
+        return f"{self.flow.rows} {row}-{last_row}, {self.flow.cols} {col}-{last_col}"
+
+
+def problem_words(array: SystolicArray, problem: GemmSizes) -> str:
+    """Say what runs where: ``weight stationary 4x4, C[5, 7] = A[5, 6] B[6, 7]``."""
+    m, n, k = problem
+    title = DATAFLOW_TITLES[array.dataflow]
+    return f"{title} {array.rows}x{array.cols}, C[{m}, {n}] = A[{m}, {k}] B[{k}, {n}]"
