@@ -164,6 +164,23 @@ def _multicast(
 
 
 @kernel
+def _edge_s(machine: Machine, problem: Problem, tiling: Tiling) -> float:
+    """Time of one core's first operand tiles and last output tile, which nothing hides [s].
+
+    What stays on chip comes from the shared buffer; in the scratchpads it is at hand. Weights
+    that were fetched ahead are there.
+    """
+    a = tiling.tile_k * tiling.tile_m * problem.a_bytes
+    b = max(0.0, tiling.tile_k * tiling.tile_n * problem.b_bytes - machine.fetched_ahead_bytes)
+    c = tiling.tile_m * tiling.tile_n * problem.c_bytes
+    far = a * problem.a_dram + b * problem.b_dram + c * problem.c_dram
+    near_s = 0.0
+    if machine.shared_bytes_per_s > 0.0:
+        near_s = (a + b + c - far) / machine.shared_bytes_per_s
+    return far / machine.dram_bytes_per_s + near_s
+
+
+@kernel
 def matmul_cost(machine: Machine, problem: Problem, tiling: Tiling) -> MatmulCost:
     """Cost one legal tiling.
 
@@ -210,14 +227,9 @@ def matmul_cost(machine: Machine, problem: Problem, tiling: Tiling) -> MatmulCos
     if machine.style == TENSOR_CORE:
         per_core = waves * tile_operand_bytes(machine, problem, tiling, depth)
         compute_s = max(compute_s, per_core / machine.scratch_bytes_per_s)
-    # What stays on chip is at hand: only operands of the main memory make the units wait.
-    first_b = tiling.tile_k * tiling.tile_n * problem.b_bytes * problem.b_dram
-    first = max(0.0, first_b - machine.fetched_ahead_bytes)
-    first += tiling.tile_k * tiling.tile_m * problem.a_bytes * problem.a_dram
-    last = tiling.tile_m * tiling.tile_n * problem.c_bytes * problem.c_dram
-    exposed = active * (first + last) / machine.dram_bytes_per_s
+    exposed = active * _edge_s(machine, problem, tiling)
     latency_s = machine.latency_s * (2.0 if tiling.split_k > 1 else 1.0)
-    latency_s += overlapped_s(compute_s + min(exposed, dram_s), shared_s, dram_s)
+    latency_s += overlapped_s(compute_s + min(exposed, max(dram_s, shared_s)), shared_s, dram_s)
     return MatmulCost(
         latency_s, compute_s, shared_s, dram_s, reads, writes, shared_bytes, scratch, active
     )
