@@ -233,6 +233,26 @@ class SystolicArray:
         """Processing elements of one array."""
         return self.rows * self.cols
 
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for JSON, complete: features, and buffers if there are any."""
+        extra, buffers = self.features, self.buffers
+        data: dict[str, Any] = {
+            "name": self.name,
+            "dataflow": self.dataflow,
+            "rows": self.rows,
+            "cols": self.cols,
+            **{f.name: getattr(extra, f.name) for f in fields(extra)},
+            "sparsity": str(extra.sparsity) if extra.sparsity else None,
+            "buffers": None,
+        }
+        if buffers is not None:
+            values = {f.name: getattr(buffers, f.name) for f in fields(buffers)}
+            data["buffers"] = {
+                name: float(value) if isinstance(value, Fraction) else value
+                for name, value in values.items()
+            }
+        return data
+
     def __str__(self) -> str:
         title = f"{self.rows}x{self.cols} {DATAFLOW_TITLES[self.dataflow]}"
         changed = [
