@@ -39,7 +39,11 @@ class ArrayShape(NamedTuple):
 
 
 class FoldCounts(NamedTuple):
-    """What a matmul costs on an array; `status` is 1 when a count does not fit 64 bits."""
+    """What matmuls cost on an array; `status` is 1 when a count does not fit 64 bits.
+
+    `copies` arrays share the stream of a fold, `used` is what folds hold in all, `results` the
+    elements of C.
+    """
 
     status: int
     cycles: int
@@ -47,10 +51,12 @@ class FoldCounts(NamedTuple):
     row_folds: int
     col_folds: int
     fold_cycles: int
+    copies: int
     sram_reads_a: int
     sram_reads_b: int
     sram_writes_c: int
     used: int
+    results: int
     macs: int
 
 
@@ -110,14 +116,21 @@ def bundles_read_again(k: int, keep: int, group: int, high: int) -> int:
 
 
 @kernel
-def fold_counts(array: ArrayShape, m: int, n: int, k: int) -> FoldCounts:
-    """Fold ``C[m, n] = A[m, k] B[k, n]`` over an array and count, exactly."""
+def fold_counts(array: ArrayShape, m: int, n: int, k: int, repeat: int) -> FoldCounts:
+    """Fold ``C[m, n] = A[m, k] B[k, n]`` over an array and count, exactly.
+
+    `repeat` matmuls of these sizes, each with operands of its own, follow each other; the folds
+    of one may load behind those of the one before, and several arrays share them all.
+    """
     depth = kept_depth(k, array.keep, array.group)
     on_rows, on_cols, streamed = fold_axes(array.dataflow, m, n, depth)
     high = array.rows * (array.packing if array.packed == ROWS_PACKED else 1)
     wide = array.cols * (array.packing if array.packed == COLS_PACKED else 1)
     row_folds, col_folds = ceil_div(on_rows, high), ceil_div(on_cols, wide)
-    folds = row_folds * col_folds
+    whole = 1.0 * row_folds * col_folds * repeat
+    if whole * (1.0 * streamed + 3.0 * array.rows * array.mac_latency_cycles + wide) > _EXACT_LIMIT:
+        return _uncounted()
+    folds = row_folds * col_folds * repeat
     beats = ceil_div(streamed, array.packing) if array.packed == STREAM_PACKED else streamed
     turns, copies = ceil_div(folds, array.arrays), 1
     if folds < array.arrays and array.dataflow != OUTPUT_STATIONARY:
@@ -126,28 +139,29 @@ def fold_counts(array: ArrayShape, m: int, n: int, k: int) -> FoldCounts:
         beats = ceil_div(beats, copies)
     alone = beats + fold_fill(array.dataflow, array.rows, array.cols, array.mac_latency_cycles)
     period = max(beats, array.rows) if array.double_buffer else alone
-    reads_a, reads_b, writes_c = 2.0 * m * k, 1.0 * depth * n, 1.0 * m * n
-    largest = max(reads_a * col_folds, reads_b * max(row_folds, copies), writes_c * row_folds)
-    largest = max(largest, writes_c * depth, 1.0 * folds * max(period + alone, high * wide))
-    if largest > _EXACT_LIMIT:
-        return FoldCounts(1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
-    read_a = m * k * col_folds
+    enters = k
     if array.group > 1 and array.dataflow == WEIGHT_STATIONARY:
-        read_a += m * bundles_read_again(k, array.keep, array.group, high) * col_folds
-    read_b = depth * n
-    write_c = m * n * row_folds
+        enters += bundles_read_again(k, array.keep, array.group, high)
+    largest = max(1.0 * m * enters * max(col_folds, copies), 1.0 * m * n * max(row_folds, depth))
+    largest = max(largest, 1.0 * depth * n * max(row_folds, col_folds, copies))
+    if max(largest * repeat, whole * high * wide) > _EXACT_LIMIT:
+        return _uncounted()
+    read_a, read_b, write_c = m * enters * repeat, depth * n * repeat, m * n * repeat
     if array.dataflow == OUTPUT_STATIONARY:
-        read_b *= row_folds
-        write_c = m * n
+        read_a, read_b = read_a * col_folds, read_b * row_folds
     elif array.dataflow == INPUT_STATIONARY:
-        read_a = m * k * copies
-        read_b *= col_folds
+        read_a, read_b, write_c = read_a * copies, read_b * col_folds, write_c * row_folds
     else:
-        read_b *= copies
+        read_a, read_b, write_c = read_a * col_folds, read_b * copies, write_c * row_folds
     return FoldCounts(
-        0, (turns - 1) * period + alone, folds, row_folds, col_folds, alone,
-        read_a, read_b, write_c, on_rows * on_cols, m * n * depth,
+        0, (turns - 1) * period + alone, folds, row_folds, col_folds, alone, copies,
+        read_a, read_b, write_c, on_rows * on_cols * repeat, m * n * repeat, m * n * depth * repeat,
     )  # fmt: skip
+
+
+@kernel
+def _uncounted() -> FoldCounts:
+    return FoldCounts(1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 
 
 @kernel
@@ -160,7 +174,7 @@ def fold_many(array: ArrayShape, sizes: NDArray[np.int64], out_counts: NDArray[n
         Everything but rows and columns.
     sizes : (problems, 5) array of int64
         rows, cols, m, n, k of each.
-    out_counts : (11, problems) array of int64
+    out_counts : (13, problems) array of int64
         One row per field of `FoldCounts`.
     """
     for i in range(sizes.shape[0]):
@@ -168,6 +182,6 @@ def fold_many(array: ArrayShape, sizes: NDArray[np.int64], out_counts: NDArray[n
             array.dataflow, sizes[i, 0], sizes[i, 1], array.arrays, array.double_buffer,
             array.mac_latency_cycles, array.packing, array.packed, array.keep, array.group,
         )  # fmt: skip
-        counts = fold_counts(shape, sizes[i, 2], sizes[i, 3], sizes[i, 4])
+        counts = fold_counts(shape, sizes[i, 2], sizes[i, 3], sizes[i, 4], 1)
         for j in range(len(counts)):
             out_counts[j, i] = counts[j]

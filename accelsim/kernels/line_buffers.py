@@ -1,7 +1,8 @@
 """An array behind buffers that fill and drain at limited rates: who waits, when and how long.
 
-The kernel knows no dataflow. It steps the array cycle by cycle through *turns* (one fold each)
-and moves *lines*: what enters or leaves the array in one cycle. Three streams run side by side:
+The kernel knows no dataflow. It steps the arrays of a core cycle by cycle through *turns* (one
+fold on each array) and moves *lines*: what enters or leaves in one cycle. Three streams run side
+by side:
 
 - Y feeds the columns: stationary values before a turn's stream begins, or a second stream;
 - X streams through the rows;
@@ -22,9 +23,6 @@ from numpy.typing import NDArray
 from accelsim.kernels.jit import kernel
 
 Y, X, Z = 0, 1, 2
-TAKES_SLOT, GIVES_SLOT, READS_BACK = 1, 2, 4
-"""What a line does in a turn: it takes a slot (X and Y: and is fetched), gives the slot back
-after this use (Z: once it is written out), and was read from outside first (a partial sum)."""
 
 
 class LinePlan(NamedTuple):
@@ -45,12 +43,15 @@ class LineTable(NamedTuple):
     Attributes
     ----------
     begin, end : (3, turns) array of int64
-        First cycle of a turn in which lines are due, one per cycle, and the first after the last.
-        Both may lie beyond the turn's period; a turn never has more lines than cycles.
-    flags : (3, turns) array of uint8
-        What the lines do.
+        First cycle of a turn in which lines are due, and the first after the last. Both may lie
+        beyond the turn's period; a turn never has more such cycles than its period.
+    takes : (3, turns) array of int64
+        Lines that take a slot in each of these cycles; those of X and Y are fetched.
+    gives : (3, turns) array of int64
+        Lines that give their slot back after each of these cycles; those of Z are written first.
     ticks : (3, turns) array of int64
-        Time of one line on its port [tick].
+        Time of one cycle's transfer on the port: what X and Y fetch, what Z writes and, of spilled
+        partial sums, has read before [tick].
     cycle_ticks : (3,) array of int64
         Ticks of a cycle; each port has its own, so that all times are exact integers.
     slots : (3,) array of int64
@@ -59,7 +60,8 @@ class LineTable(NamedTuple):
 
     begin: NDArray[np.int64]
     end: NDArray[np.int64]
-    flags: NDArray[np.uint8]
+    takes: NDArray[np.int64]
+    gives: NDArray[np.int64]
     ticks: NDArray[np.int64]
     cycle_ticks: NDArray[np.int64]
     slots: NDArray[np.int64]
@@ -84,11 +86,12 @@ def _ready(
     port: NDArray[np.int64],
     freed: NDArray[np.int64],
 ) -> int:
-    """Cycle in which line `place` = (stream, turn, number) can be used; books it on its port."""
-    stream, turn, line = place
+    """Cycle in which lines up to `place` = (stream, turn, number) can be used; books the port."""
+    stream, turn, newest = place
     slots = table.slots[stream]
-    free = freed[stream, line % slots] if line >= slots else 0
-    if stream == Z or (plan.prefilled == 1 and line < slots):
+    # Slots are freed in order: where the newest line finds one, those before it did too.
+    free = freed[stream, newest % slots] if newest >= slots else 0
+    if stream == Z or (plan.prefilled == 1 and newest < slots):
         return int(free)
     per_cycle = table.cycle_ticks[stream]
     port[stream] = max(free * per_cycle, port[stream]) + table.ticks[stream, turn]
@@ -97,18 +100,17 @@ def _ready(
 
 @kernel
 def _gone(table: LineTable, stream: int, turn: int, now: int, port: NDArray[np.int64]) -> int:
-    """Cycle in which a line used until `now` leaves its slot; results must be written first."""
+    """Cycle in which lines used until `now` leave their slots; results must be written first."""
     if stream != Z:
         return now
     per_cycle = table.cycle_ticks[Z]
-    reads = 1 if table.flags[Z, turn] & READS_BACK else 0
-    port[Z] = max(port[Z], now * per_cycle) + (1 + reads) * table.ticks[Z, turn]
+    port[Z] = max(port[Z], now * per_cycle) + table.ticks[Z, turn]
     return int((port[Z] + per_cycle - 1) // per_cycle)
 
 
 @kernel
 def step_turns(plan: LinePlan, table: LineTable, out_waits: NDArray[np.int64]) -> Waits:
-    """Step the array through all turns.
+    """Step the arrays through all turns.
 
     Parameters
     ----------
@@ -120,7 +122,7 @@ def step_turns(plan: LinePlan, table: LineTable, out_waits: NDArray[np.int64]) -
     Notes
     -----
     Lines are fetched in the order in which they are needed. So a port's time is a recurrence,
-    ``done = max(port idle, slot free) + transfer``, and the array moves on at the latest of the
+    ``done = max(port idle, slot free) + transfer``, and the arrays move on at the latest of the
     lines due: a max-plus system, in which faster ports and more slots never make anything later.
     """
     freed = np.zeros((3, table.slots.max()), dtype=np.int64)
@@ -133,9 +135,9 @@ def step_turns(plan: LinePlan, table: LineTable, out_waits: NDArray[np.int64]) -
             at = cycle - u * plan.period
             if at < table.begin[stream, u] or at >= table.end[stream, u]:
                 continue
-            if table.flags[stream, u] & TAKES_SLOT:
-                ready = _ready(plan, table, (stream, u, taken[stream]), port, freed)
-                taken[stream] += 1
+            if table.takes[stream, u] > 0:
+                taken[stream] += table.takes[stream, u]
+                ready = _ready(plan, table, (stream, u, taken[stream] - 1), port, freed)
                 if ready > now:
                     wait = ready - now
                     now = ready
@@ -150,10 +152,11 @@ def step_turns(plan: LinePlan, table: LineTable, out_waits: NDArray[np.int64]) -
             at = cycle - u * plan.period
             if at < table.begin[stream, u] or at >= table.end[stream, u]:
                 continue
-            if table.flags[stream, u] & GIVES_SLOT:
-                slot = given[stream] % table.slots[stream]
-                freed[stream, slot] = _gone(table, stream, u, now, port)
-                given[stream] += 1
+            if table.gives[stream, u] > 0:
+                gone = _gone(table, stream, u, now, port)
+                for _ in range(table.gives[stream, u]):
+                    freed[stream, given[stream] % table.slots[stream]] = gone
+                    given[stream] += 1
             if at == table.end[stream, u] - 1 and u < plan.turns - 1:
                 turn[stream] += 1
     written = (port[Z] + table.cycle_ticks[Z] - 1) // table.cycle_ticks[Z]

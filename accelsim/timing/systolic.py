@@ -43,6 +43,8 @@ class SystolicCycles(NamedTuple):
         Elements of A (m x k) and B (k x n) that enter the array.
     sram_writes_c : int or array
         Results and partial sums that leave the array.
+    sram_reads_c : int or array
+        Partial sums that are read to be added to.
     mapping_efficiency : float or array
         Share of the PEs that folds cover, mean over folds [1].
     utilization : float or array
@@ -61,6 +63,7 @@ class SystolicCycles(NamedTuple):
     sram_reads_a: Any
     sram_reads_b: Any
     sram_writes_c: Any
+    sram_reads_c: Any
     mapping_efficiency: Any
     utilization: Any
     macs: Any
@@ -136,15 +139,30 @@ def systolic_cycles(  # noqa: PLR0917  (the order of the published contract)
     return _explained(FoldCounts._make(counts), features, sizes[:, 0] * sizes[:, 1])
 
 
-def array_cycles(array: SystolicArray, m: int, n: int, k: int) -> SystolicCycles:
-    """Count one matmul on one array: `systolic_cycles` for integers."""
-    for name, size in (("m", m), ("n", n), ("k", k)):
+def array_cycles(array: SystolicArray, m: int, n: int, k: int, repeat: int = 1) -> SystolicCycles:
+    """Count one matmul on one array: `systolic_cycles` for integers.
+
+    Parameters
+    ----------
+    array : SystolicArray
+    m, n, k : int
+        Sizes.
+    repeat : int, optional
+        Matmuls of these sizes, with operands of their own; arrays share all their folds, and with
+        double buffers the first fold of one loads behind the last of another.
+    """
+    return _explained(counted(array, m, n, k, repeat), array.features, array.pes)
+
+
+def counted(array: SystolicArray, m: int, n: int, k: int, repeat: int) -> FoldCounts:
+    """Return the kernel's counts of checked sizes."""
+    for name, size in (("m", m), ("n", n), ("k", k), ("repeat", repeat)):
         if not 1 <= size <= _MAX_SIZE:
             raise WorkloadError(f"{name} is {size}, expected an integer from 1 to {_MAX_SIZE}")
-    found = fold_counts(_shape(array), m, n, k)
+    found = fold_counts(_shape(array), m, n, k, repeat)
     if found.status:
         _refuse_overflow(m, n, k)
-    return _explained(found, array.features, array.pes)
+    return found
 
 
 @lru_cache(maxsize=1024)
@@ -184,6 +202,7 @@ def _explained(found: FoldCounts, extra: ArrayFeatures, pes: Any) -> SystolicCyc
         sram_reads_a=found.sram_reads_a,
         sram_reads_b=found.sram_reads_b,
         sram_writes_c=found.sram_writes_c,
+        sram_reads_c=found.sram_writes_c - found.results,
         mapping_efficiency=found.used / (found.folds * slots),
         utilization=found.macs / can_do,
         macs=found.macs,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -10,21 +9,16 @@ import numpy as np
 
 from accelsim.arch.array import ArrayBuffers, SystolicArray
 from accelsim.errors import CapacityError, MappingError
-from accelsim.kernels.folds import fold_fill
-from accelsim.kernels.line_buffers import (
-    GIVES_SLOT,
-    READS_BACK,
-    TAKES_SLOT,
-    LinePlan,
-    LineTable,
-    Waits,
-    step_turns,
-)
-from accelsim.timing.line_streams import Folds, Ints, Stream, line_streams
-from accelsim.timing.systolic import CODES, SystolicCycles, array_cycles
+from accelsim.kernels.folds import FoldCounts, fold_fill
+from accelsim.kernels.line_buffers import LinePlan, LineTable, Waits, step_turns
+from accelsim.timing.conv_inputs import FetchedInputs
+from accelsim.timing.fold_order import FoldOrder, Ints
+from accelsim.timing.line_streams import Stream, line_streams
+from accelsim.timing.systolic import CODES, counted
+from accelsim.workload.conv import ConvShape
 
-_MAX_CYCLES = 2 * 10**10
-_MAX_TURNS = 2**24
+_MAX_CYCLES = 2 * 10**9
+_MAX_FOLDS = 2**20
 _LATEST_TICK = 4.0e18
 
 
@@ -87,22 +81,22 @@ def buffered_cycles(
     n: int,
     k: int,
     *,
+    repeat: int = 1,
     prefilled: bool = False,
-    distinct_a: Fraction = Fraction(1),
 ) -> BufferedRun:
     """Run ``C[m, n] = A[m, k] B[k, n]`` on an array with limited buffers and bandwidth.
 
     Parameters
     ----------
     array : SystolicArray
-        With `buffers`; several arrays each have such buffers and ports of their own.
+        With `buffers`; several arrays share them: one fetch serves all that need a block, and
+        partial sums meet in one accumulator.
     m, n, k : int
         Sizes.
+    repeat : int, optional
+        Matmuls of these sizes, each with operands of its own, one after the other.
     prefilled : bool, optional
         Operand buffers are full at the start: the layer before hid their first fill.
-    distinct_a : Fraction, optional
-        Share of A's elements that are different ones; a unit between buffer and array repeats
-        the others, as im2col needs them (`accelsim.timing.systolic_conv`) [1].
 
     Returns
     -------
@@ -110,7 +104,7 @@ def buffered_cycles(
 
     Raises
     ------
-    SpecError
+    MappingError
         If the array has no buffers.
     CapacityError
         If a buffer does not hold two lines (one in use, one on its way), or the run is too long
@@ -118,40 +112,41 @@ def buffered_cycles(
 
     Notes
     -----
-    Word counts and waits are exact for the machine of `accelsim.kernels.line_buffers`: circular
+    Words are exact. Waits are exact for the machine of `accelsim.kernels.line_buffers`: circular
     buffers, one port per operand, no port latency. A line counts as needed when its first word
-    enters the array. Spilled partial sums are read back in time for their fold; reading and
-    writing share the port of C.
+    enters the array, and a partial last line takes as long as a full one. Spilled partial sums are
+    read back in time for their fold; reading and writing share the port of C.
     """
+    return run_buffered(array, (m, n, k, repeat), prefilled, None)
+
+
+def run_buffered(
+    array: SystolicArray,
+    problem: tuple[int, int, int, int],
+    prefilled: bool,
+    conv: ConvShape | None,
+) -> BufferedRun:
+    """Run (m, n, k, repeat), fetching the inputs of a convolution instead of an im2col matrix."""
     buffers = array.buffers
     if buffers is None:
         raise MappingError(
             f"{array.name} has no buffers to run out of: give ArrayBuffers(...), or use "
             "systolic_cycles for an array that never waits"
         )
-    ideal = array_cycles(array, m, n, k)
-    shares = _shares(array, ideal)
-    if ideal.cycles > _MAX_CYCLES or len(shares[0]) > _MAX_TURNS:
+    ideal = counted(array, *problem)
+    if ideal.cycles > _MAX_CYCLES or ideal.folds > _MAX_FOLDS:
         raise CapacityError(
-            f"{ideal.cycles} cycles in {len(shares[0])} folds are too many to step one by one (at "
-            f"most {_MAX_CYCLES} and {_MAX_TURNS}): use systolic_cycles, or run a part of it"
+            f"{ideal.cycles:,} cycles in {ideal.folds:,} folds are too many to step one by one (at "
+            f"most {_MAX_CYCLES:,} and {_MAX_FOLDS:,}): use systolic_cycles, or run a part of it"
         )
-    streams = [
-        line_streams(array, (m, n, k), share, CODES[array.dataflow], distinct_a) for share in shares
-    ]
-    waits, turn_stalls = _step(array, buffers, ideal, streams[0], prefilled)
-    by_operand = dict(zip(("y", "x", "z"), streams[0], strict=True))
-    stalls = {
-        by_operand["y"].operand: waits.y_cycles,
-        by_operand["x"].operand: waits.x_cycles,
-        by_operand["z"].operand: waits.z_cycles,
-    }
-    moved = {"a": 0, "b": 0, "read_c": 0, "write_c": 0}
-    for y, x, z in streams:
-        moved[y.operand] += y.moved(TAKES_SLOT)
-        moved[x.operand] += x.moved(TAKES_SLOT)
-        moved["read_c"] += z.moved(READS_BACK)
-        moved["write_c"] += z.moved(GIVES_SLOT)
+    code = CODES[array.dataflow]
+    fill = fold_fill(code, array.rows, array.cols, array.features.mac_latency_cycles)
+    order = FoldOrder.of(array, ideal, ideal.fold_cycles - fill)
+    inputs = FetchedInputs.of(conv, array) if conv else None
+    y, x, z = streams = line_streams(array, problem[:3], order, code, inputs)
+    waits, turn_stalls = _step(buffers, ideal, streams, prefilled)
+    stalls = {y.operand: waits.y_cycles, x.operand: waits.x_cycles, "c": waits.z_cycles}
+    moved = {y.operand: y.moved_in, x.operand: x.moved_in}
     return BufferedRun(
         compute_cycles=ideal.cycles,
         prefetch_cycles=waits.prefetch_cycles,
@@ -161,55 +156,40 @@ def buffered_cycles(
         drain_cycles=waits.drain_cycles,
         dram_reads_a=moved["a"],
         dram_reads_b=moved["b"],
-        dram_reads_c=moved["read_c"],
-        dram_writes_c=moved["write_c"],
-        sums_spilled=moved["read_c"] > 0,
+        dram_reads_c=z.moved_back,
+        dram_writes_c=z.moved_out,
+        sums_spilled=z.moved_back > 0,
         turn_stall_cycles=turn_stalls,
     )
 
 
-def _shares(array: SystolicArray, ideal: SystolicCycles) -> list[Folds]:
-    """Deal the folds to the arrays in equal runs; the first array has the most."""
-    buffers, extra = array.buffers, array.features
-    inner = (buffers.inner if buffers else None) or ("cols" if array.dataflow == "os" else "rows")
-    fill = fold_fill(CODES[array.dataflow], array.rows, array.cols, extra.mac_latency_cycles)
-    beats = ideal.fold_cycles - fill
-    turns = math.ceil(ideal.folds / extra.arrays)
-    grid = (ideal.row_folds, ideal.col_folds)
-    shares = [
-        Folds.dealt(grid, inner == "rows", beats, (start, min(ideal.folds, start + turns)))
-        for start in range(0, ideal.folds, turns)
-    ]
-    copies = max(1, extra.arrays // ideal.folds) if array.dataflow != "os" else 1
-    return shares * copies  # a stream cut over idle arrays: each repeats what stays
-
-
 def _step(
-    array: SystolicArray,
     buffers: ArrayBuffers,
-    ideal: SystolicCycles,
+    ideal: FoldCounts,
     streams: tuple[Stream, Stream, Stream],
     prefilled: bool,
 ) -> tuple[Waits, Ints]:
-    """Run the busiest array through its folds."""
+    """Run the arrays through their turns."""
     turns = len(streams[0].begin)
     alone = ideal.fold_cycles
     period = (ideal.cycles - alone) // (turns - 1) if turns > 1 else alone
     rates = [getattr(buffers, f"{s.operand}_words_per_cycle") for s in streams]
+    stalls = np.zeros(turns, dtype=np.int64)
     if not any(rates):  # what arrives at once is never waited for
-        return Waits(0, 0, 0, 0, 0), np.zeros(turns, dtype=np.int64)
-    times = [s.share / r if r else Fraction(0) for s, r in zip(streams, rates, strict=True)]
+        return Waits(0, 0, 0, 0, 0), stalls
+    # A word takes a fraction of a cycle: count in parts of its denominator.
+    times = [1 / rate if rate else Fraction(0) for rate in rates]
     table = LineTable(
         begin=np.array([s.begin for s in streams]),
         end=np.array([s.begin + s.lines for s in streams]),
-        flags=np.array([s.flags for s in streams], dtype=np.uint8),
-        # A word takes a fraction of a cycle: count in parts of its denominator.
+        takes=np.array([s.takes for s in streams]),
+        gives=np.array([s.gives for s in streams]),
         ticks=np.array([s.words * t.numerator for s, t in zip(streams, times, strict=True)]),
         cycle_ticks=np.array([time.denominator for time in times]),
-        slots=np.array([min(s.slots, int(s.lines.sum()) + 1) for s in streams]),
+        slots=np.array([min(s.slots, int((s.lines * s.takes).sum()) + 1) for s in streams]),
     )
     longest = ideal.cycles + sum(
-        float(np.sum(2.0 * s.lines * ticks)) / per_cycle
+        float(np.sum(1.0 * s.lines * ticks)) / per_cycle
         for s, ticks, per_cycle in zip(streams, table.ticks, table.cycle_ticks, strict=True)
     )
     if longest * float(table.cycle_ticks.max()) > _LATEST_TICK:
@@ -217,6 +197,5 @@ def _step(
             f"{longest:.3g} cycles with ports of {', '.join(str(r) for r in rates)} words per "
             "cycle do not fit 64-bit time: give bandwidths as round numbers, or run a part of it"
         )
-    stalls = np.zeros(turns, dtype=np.int64)
     waits = step_turns(LinePlan(turns, period, ideal.cycles, int(prefilled)), table, stalls)
     return waits, stalls

@@ -28,7 +28,7 @@ def arrays(draw: st.DrawFn) -> SystolicArray:
         packed=draw(st.sampled_from(("stream", "rows", "cols"))),
         sparsity=draw(st.sampled_from((None, Sparsity(2, 4)))) if dataflow != "is" else None,
     )
-    least = 2 * 3 * 9 * 2  # two lines, packed three wide, of nine; sparse bundles are twice as wide
+    least = 2 * 3 * 9 * 2 * 3  # two lines on three arrays, three wide, of nine; bundles of two
     words = st.integers(least, 40 * least)
     buffers = ArrayBuffers(
         draw(words), draw(words), draw(words), draw(rates), draw(rates), draw(rates),
@@ -86,20 +86,37 @@ def test_words_and_waits_add_up(array: SystolicArray, mnk: tuple[int, int, int])
     assert run.turn_stall_cycles.sum() == run.stall_cycles + run.prefetch_cycles
     assert run.compute_cycles == array_cycles(array, *mnk).cycles
     assert run.sums_spilled == (run.dram_reads_c > 0)
-    if array.features != ArrayFeatures(double_buffer=array.features.double_buffer):
-        return
     m, n, k = mnk
+    sparsity = array.features.sparsity
+    kept = sparsity.kept(k) if sparsity else k
+    index_bits = sparsity.index_bits if sparsity else 0
     assert run.dram_reads_a >= m * k
-    assert run.dram_reads_b >= k * n
+    assert run.dram_reads_b * 8 >= kept * n * (8 + index_bits)
     assert run.dram_writes_c - run.dram_reads_c == m * n
+    # What several arrays share is fetched once, so nothing moves more often than it enters.
     ideal = array_cycles(array, *mnk)
     assert run.dram_reads_a <= ideal.sram_reads_a
-    assert run.dram_reads_b <= ideal.sram_reads_b
+    rounding = 8 * ideal.folds
+    assert run.dram_reads_b * 8 <= ideal.sram_reads_b * (8 + index_bits) + rounding
+    assert run.dram_reads_c <= ideal.sram_reads_c
     assert run.dram_writes_c <= ideal.sram_writes_c
 
 
+@given(arrays(), sizes, st.integers(2, 4))
+@settings(max_examples=200)
+def test_groups_share_arrays_and_hide_each_other(
+    array: SystolicArray, mnk: tuple[int, int, int], groups: int
+) -> None:
+    one, all_of_them = (buffered_cycles(array, *mnk, repeat=r) for r in (1, groups))
+    if array.features.arrays == 1:  # several may do better by cutting each group's stream
+        assert all_of_them.compute_cycles <= groups * one.compute_cycles
+    assert all_of_them.dram_writes_c - all_of_them.dram_reads_c == groups * mnk[0] * mnk[1]
+    assert finish(one)[0] <= finish(all_of_them)[0]
+    assert all_of_them.dram_reads_a >= groups * mnk[0] * mnk[2]
+
+
 @given(arrays(), sizes)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_ports_without_limit_never_make_the_array_wait(
     array: SystolicArray, mnk: tuple[int, int, int]
 ) -> None:

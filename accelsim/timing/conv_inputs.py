@@ -1,0 +1,219 @@
+"""Inputs that the folds of a convolution fetch: windows overlap, so fewer than im2col has.
+
+The buffer of A holds inputs, not their im2col copies; a unit behind it repeats them. Which ones
+a fold needs follows from the filter taps (k) and windows (m) that it covers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+
+from accelsim.arch.array import SystolicArray
+from accelsim.errors import CapacityError
+from accelsim.timing.fold_order import FoldOrder, Ints
+from accelsim.workload.conv import ConvShape
+
+_MOST_MEETINGS = 5 * 10**7
+_Range = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class FetchedInputs:
+    """What one group of a convolution fetches of its input.
+
+    Attributes
+    ----------
+    shape : ConvShape
+    array : SystolicArray
+        With buffers.
+    meetings : (windows, taps) array of int
+        Input position that each tap of each window meets, -1 in the padding; channels apart.
+    """
+
+    shape: ConvShape
+    array: SystolicArray
+    meetings: Ints = field(repr=False)
+
+    @classmethod
+    def of(cls, shape: ConvShape, array: SystolicArray) -> FetchedInputs:
+        """Find out which input meets which tap.
+
+        Raises
+        ------
+        CapacityError
+            If there are too many windows and taps to look at.
+        """
+        windows, _, depth, _ = shape.gemm
+        taps = shape.filter_height * shape.filter_width
+        if windows * taps > _MOST_MEETINGS:
+            raise CapacityError(
+                f"{windows} windows of {taps} taps are too many to follow one by one (at most "
+                f"{_MOST_MEETINGS} together): run fewer images at a time, or without buffers"
+            )
+        rows, cols = _positions(shape, 0), _positions(shape, 1)
+        # [P, R], [Q, S] -> [P, Q, R, S]
+        place = rows[:, None, :, None] * shape.width + cols[None, :, None, :]
+        outside = (rows < 0)[:, None, :, None] | (cols < 0)[None, :, None, :]
+        image = np.where(outside, -1, place).reshape(-1, taps)
+        first = np.arange(shape.batch)[:, None, None] * (shape.height * shape.width)
+        all_images = np.where(image[None] < 0, -1, image[None] + first)
+        assert depth % taps == 0
+        return cls(shape, array, all_images.reshape(windows, taps))
+
+    @property
+    def channels(self) -> int:
+        """Input channels of the group."""
+        return self.shape.in_channels // self.shape.groups
+
+    @property
+    def whole_words(self) -> int:
+        """Inputs that some window touches [word]."""
+        return self._touched((0, len(self.meetings)), (0, self.meetings.shape[1])) * self.channels
+
+    @property
+    def stays(self) -> bool:
+        """Whether the buffer holds all of them at once."""
+        assert self.array.buffers is not None
+        return self.whole_words <= self.array.buffers.a_words
+
+    def resident_lines(self, order: FoldOrder) -> int | None:
+        """Lines that the buffer holds if all inputs of a group stay; None if they do not."""
+        if not self.stays:
+            return None
+        assert self.array.buffers is not None
+        groups = self.array.buffers.a_words // max(1, self.whole_words)
+        return groups * order.row_folds * order.col_folds * order.beats * order.arrays
+
+    def of_folds(self, order: FoldOrder) -> Ints:
+        """Words that each fold fetches when its block enters: new ones only if inputs stay."""
+        grid = order.row_folds * order.col_folds
+        words = np.zeros((order.row_folds, order.col_folds), dtype=np.int64)
+        for i in range(order.row_folds):
+            for j in range(order.col_folds if self.array.dataflow == "is" else 1):
+                windows, depth = self._covered(i, j)
+                words[i, j] = self._new(windows, depth) if self.stays else self._all(windows, depth)
+        if self.array.dataflow != "is":
+            words[:, 1:] = words[:, :1]
+        assert len(order.row) % grid == 0
+        return words[order.row, order.col]
+
+    @property
+    def _high(self) -> int:
+        extra = self.array.features
+        return self.array.rows * (extra.packing if extra.packed == "rows" else 1)
+
+    def _covered(self, i: int, j: int) -> tuple[_Range, _Range]:
+        """Windows, and part of k, that the fold at (i, j) covers."""
+        array, extra = self.array, self.array.features
+        m, k = len(self.meetings), self.meetings.shape[1] * self.channels
+        high = self._high
+        wide = array.cols * (extra.packing if extra.packed == "cols" else 1)
+        if array.dataflow == "os":
+            return (i * high, min(m, (i + 1) * high)), (0, k)
+        begin, end = i * high, (i + 1) * high
+        if extra.sparsity is not None:
+            begin = begin // extra.sparsity.n * extra.sparsity.m
+            end = -(-end // extra.sparsity.n) * extra.sparsity.m
+        windows = (j * wide, min(m, (j + 1) * wide)) if array.dataflow == "is" else (0, m)
+        return windows, (begin, min(k, end))
+
+    def _all(self, windows: _Range, depth: _Range) -> int:
+        """Words of a block on its own: each input once if what windows share stays that long."""
+        assert self.array.buffers is not None
+        capacity = self.array.buffers.a_words
+        distinct = sum(n * self._touched(windows, taps) for n, taps in self._channels(depth))
+        met = sum(n * self._met(windows, taps) for n, taps in self._channels(depth))
+        if self.array.dataflow == "ws":  # windows pass row by row: the rows under them are enough
+            return distinct if self._rows_under_windows(depth) <= capacity else met
+        if self.array.dataflow == "is":  # the block is one tile, loaded at once
+            return distinct if distinct <= capacity else met
+        return self._all_taps(windows, distinct, met)
+
+    def _all_taps(self, windows: _Range, distinct: int, met: int) -> int:
+        """Words of windows that stay while all taps pass (os), tap by tap and row by row."""
+        assert self.array.buffers is not None
+        capacity, taps = self.array.buffers.a_words, self.meetings.shape[1]
+        if distinct <= capacity:  # then what the windows before share with these is still there
+            both = self._touched((max(0, windows[0] - self._high), windows[1]), (0, taps))
+            before = self._touched((max(0, windows[0] - self._high), windows[0]), (0, taps))
+            return (both - before) * self.channels
+        wide = self.shape.filter_width
+        by_row = [self._touched(windows, (t, t + wide)) for t in range(0, taps, wide)]
+        return sum(by_row) * self.channels if max(by_row) * self.channels <= capacity else met
+
+    def _new(self, windows: _Range, depth: _Range) -> int:
+        """Words of a block that no fold before it has fetched (k innermost, windows in order)."""
+        seen = (0, windows[0])
+        new = 0
+        for n, (first, last) in self._channels(depth):
+            if self.array.dataflow == "os":
+                both = (0, windows[1])
+                new += n * (self._touched(both, (first, last)) - self._touched(seen, (first, last)))
+            elif windows[0] == 0:
+                new += n * (self._touched(windows, (0, last)) - self._touched(windows, (0, first)))
+            else:
+                new += n * self._beyond(windows, first, last)
+        return new
+
+    def _beyond(self, windows: _Range, first: int, last: int) -> int:
+        """Positions that taps `first` to `last` add to windows before and to earlier taps."""
+        before = np.zeros(self._all_positions(), dtype=np.bool_)
+        _mark(before, self.meetings[: windows[0]])
+        _mark(before, self.meetings[windows[0] : windows[1], :first])
+        after = before.copy()
+        _mark(after, self.meetings[windows[0] : windows[1], first:last])
+        return int(np.count_nonzero(after) - np.count_nonzero(before))
+
+    def _touched(self, windows: _Range, taps: _Range) -> int:
+        """Distinct positions that taps of windows meet."""
+        mask = np.zeros(self._all_positions(), dtype=np.bool_)
+        _mark(mask, self.meetings[windows[0] : windows[1], taps[0] : taps[1]])
+        return int(np.count_nonzero(mask))
+
+    def _met(self, windows: _Range, taps: _Range) -> int:
+        """Meetings of taps and windows outside the padding."""
+        part = self.meetings[windows[0] : windows[1], taps[0] : taps[1]]
+        return int(np.count_nonzero(part >= 0))
+
+    def _all_positions(self) -> int:
+        return self.shape.batch * self.shape.height * self.shape.width
+
+    def _rows_under_windows(self, depth: _Range) -> int:
+        """Words from the first to the last input of one window and its neighbour's start."""
+        shape, channels = self.shape, min(self.channels, depth[1] - depth[0])
+        first, last = depth[0] // self.channels, (depth[1] - 1) // self.channels
+        rows = last // shape.filter_width - first // shape.filter_width
+        if rows > 0:
+            return (rows * shape.dilation[0] + 1) * shape.width * channels
+        return ((last - first) * shape.dilation[1] + 1) * channels
+
+    def _channels(self, depth: _Range) -> Iterator[tuple[int, _Range]]:
+        """Split the channels by the taps that part of k covers: (channels, taps).
+
+        k runs over filter row, filter column, channel; so a part begins and ends within a tap.
+        """
+        tap_in, channel_in = divmod(depth[0], self.channels)
+        tap_out, channel_out = divmod(depth[1] - 1, self.channels)
+        borders = sorted({0, channel_in, channel_out + 1, self.channels})
+        for low, high in pairwise(borders):
+            first = tap_in + (low < channel_in)
+            last = tap_out + (low <= channel_out)
+            if first < last:
+                yield high - low, (first, last)
+
+
+def _mark(mask: np.ndarray[tuple[int], np.dtype[np.bool_]], positions: Ints) -> None:
+    mask[positions[positions >= 0]] = True
+
+
+def _positions(shape: ConvShape, axis: int) -> Ints:
+    """Input row (axis 0) or column (1) that each tap meets at each output; -1 in the padding."""
+    outputs = (shape.out_height, shape.out_width)[axis]
+    taps = (shape.filter_height, shape.filter_width)[axis]
+    steps = shape.stride[axis] * np.arange(outputs)[:, None]
+    at = steps + shape.dilation[axis] * np.arange(taps) - shape.padding[2 * axis]
+    return np.where((at >= 0) & (at < (shape.height, shape.width)[axis]), at, -1)
