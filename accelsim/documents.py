@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,10 @@ Path_ = tuple[str | int, ...]
 _MAX_BYTES = 8 * 2**20
 _MAX_NODES = 200_000
 _MAX_DEPTH = 32
+_MAX_DIGITS = 400
 _CORE = "tag:yaml.org,2002:"
+_UNSHOWN = ("Cc", "Cf", "Cs", "Zl", "Zp")
+"""Unicode categories that steer a terminal or hide in it instead of being seen."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,23 @@ def read_text(path: str | Path, error: type[AccelsimError]) -> str:
         raise error(f"cannot read {path}: {problem.strerror or problem}") from None
     except UnicodeDecodeError:
         raise error(f"{path}: not UTF-8 text") from None
+
+
+def printable(text: str) -> str:
+    """Return `text` with a question mark for every character that would steer a terminal."""
+    if text.isprintable():
+        return text
+    return "".join("?" if unicodedata.category(sign) in _UNSHOWN else sign for sign in text)
+
+
+def require_printable(text: str, where: str, error: type[AccelsimError]) -> None:
+    """Raise `error` if text that will be shown has control characters, tabs included."""
+    for sign in "" if text.isprintable() else text:
+        if unicodedata.category(sign) in _UNSHOWN:
+            raise error(
+                f"{where}: the control character U+{ord(sign):04X} stands in the line: names and "
+                "values are plain text"
+            )
 
 
 def read_json(path: str | Path, error: type[AccelsimError]) -> Document:
@@ -163,6 +184,8 @@ class _Reader:
 
     def _scalar(self, text: str, tag: str, line: int) -> Any:
         try:
+            if tag in {"int", "float"} and len(text) > _MAX_DIGITS:
+                raise ValueError  # hexadecimal ones could not even be printed
             match tag:
                 case "null":
                     return None

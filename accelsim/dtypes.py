@@ -23,8 +23,9 @@ class DType:
     kind : str
         ``"float"`` or ``"int"``.
     fallbacks : tuple of str
-        Formats that a unit without this one computes in instead, nearest first. All but the
-        last of fp16 and bf16 (each other) hold every significand of the format.
+        Formats that a unit without this one computes in instead, nearest first. All hold every
+        significand of the format, but for two exchanges of 16 bits: the last of fp16 and bf16
+        (each other), and the floats of w8a16, which hold its weights and not its activations.
     """
 
     name: str
@@ -55,7 +56,8 @@ _TABLE = (
     DType("int32", 32, "int", ("fp64",)),
     DType("int16", 16, "int", ("fp32", "int32", "fp64")),
     # 16-bit activations that meet 8-bit weights: stored as the former, faster than 16 by 16 bits.
-    DType("w8a16", 16, "int", ("int16", "fp32", "int32", "fp64")),
+    # Floating-point chips keep the 16 bits of activations; 8-bit weights are exact in both.
+    DType("w8a16", 16, "int", ("int16", "fp16", "bf16", "tf32", "fp32", "int32", "fp64")),
     DType("int8", 8, "int", ("fp16", "bf16", "tf32", "fp32", "int32")),
     DType("int4", 4, "int", ("int8", "fp8", "bf16", "fp16", "tf32", "fp32")),
 )

@@ -16,16 +16,17 @@ array = load_scalesim_config(FILES / "edge_16x16.cfg").array
 unlimited = replace(
     array.buffers, a_words_per_cycle=None, b_words_per_cycle=None, c_words_per_cycle=None
 )
-print(f"{'':20}{'8 words/cycle':>16}{'unlimited':>12}{'stalled':>10}")
+print(f"{'':20}{'8 words/cycle':>16}{'unlimited':>12}{'waiting':>10}")
 for dataflow in ("ws", "os", "is"):
     fed = accelsim.run_layers(FILES / "edge_cnn.csv", replace(array, dataflow=dataflow))
     free = accelsim.run_layers(
         FILES / "edge_cnn.csv", replace(array, dataflow=dataflow, buffers=unlimited)
     )
-    share = fed.stall_cycles / fed.cycles
-    print(f"{dataflow + ' [cycles]':20}{fed.cycles:>16,}{free.cycles:>12,}{share:>10.0%}")
+    share = 1 - fed.compute_cycles / fed.total_cycles
+    cycles = f"{fed.total_cycles:>16,}{free.total_cycles:>12,}"
+    print(f"{dataflow + ' [cycles]':20}{cycles}{share:>10.0%}")
 
 print("\nWeight stationary, layer by layer")
 report = accelsim.run_layers(FILES / "edge_cnn.csv", FILES / "edge_16x16.cfg")
-columns = ["name", "m", "n", "k", "cycles", "stall_cycles", "bound"]
+columns = ["name", "m", "n", "k", "total_cycles", "stall_cycles", "bound"]
 print(report.table[columns].to_string(index=False))

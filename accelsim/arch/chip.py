@@ -208,11 +208,11 @@ class Chip:
         native = ", ".join(self.dtypes)
         fallbacks = [f for f in find_dtype(name).fallbacks if f in self.matrix_flop_per_cycle]
         advice = (
-            f"it would run as {fallbacks[0]}: pass --emulate-dtype to accept that"
+            f"it would run as {fallbacks[0]}: pass --emulate-dtype to accept that; or"
             if fallbacks
-            else "nothing it has can stand in"
+            else "nothing it has can stand in:"
         )
-        return f"{self.name} has no {name} matmul; {advice}; or choose a --dtype it has: {native}"
+        return f"{self.name} has no {name} matmul; {advice} choose a --dtype it has: {native}"
 
     def link_bandwidth_bytes_per_s(self) -> float:
         """Bandwidth of all chip-to-chip links together, per direction [B/s]."""

@@ -19,7 +19,7 @@ from accelsim.arch.array import (
     SystolicArray,
     known_dataflow,
 )
-from accelsim.documents import read_text
+from accelsim.documents import printable, read_text, require_printable
 from accelsim.errors import SpecError, suggest
 
 _ARRAY = "architecture_presets"
@@ -37,7 +37,9 @@ _MEANT = {
 _UNMODELLED = ("useramulatortrace", "ifmapcustomlayout", "filtercustomlayout")
 _WORDS_PER_KB = 1024
 _MOST_KB = 2**30
+_MOST_LINES = 1000
 _LONGEST_NAME = 80
+_QUOTED = 40
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ def load_scalesim_config(path: str | Path) -> ScaleSimConfig:
             b_words_per_cycle=limit,
             c_words_per_cycle=limit,
         ),
-        name=(settings.text("general", "run_name") or Path(path).stem)[:_LONGEST_NAME],
+        name=(settings.text("general", "run_name") or printable(Path(path).stem))[:_LONGEST_NAME],
     )
     sparse = settings.switch("sparsity", "SparsitySupport")
     if sparse and settings.switch("sparsity", "OptimizedMapping"):
@@ -124,27 +126,45 @@ def _parse(text: str, path: str) -> _Settings:
     """Split an INI file to sections and entries, by lower-case names."""
     sections: dict[str, dict[str, _Entry]] = {}
     entries: dict[str, _Entry] | None = None
+    meant = 0
     for number, raw in enumerate(text.split("\n"), start=1):
-        line, where = raw.strip(), f"{path}:{number}"
+        line, where = raw.replace("\t", " ").strip(), f"{path}:{number}"
         if not line or line[0] in "#;":
             continue
-        if found := re.fullmatch(r"\[\s*([^\[\]]+?)\s*\]", line):
-            if found[1].lower() in sections:
-                raise SpecError(f"{where}: the section [{found[1][:40]}] stands twice")
-            entries = sections[found[1].lower()] = {}
+        require_printable(line, where, SpecError)
+        if (meant := meant + 1) > _MOST_LINES:
+            raise SpecError(f"{where}: more than {_MOST_LINES} keys; a configuration has about 30")
+        if (title := _section(line)) is not None:
+            if title.lower() in sections:
+                raise SpecError(f"{where}: the section [{title[:_QUOTED]}] stands twice")
+            entries = sections[title.lower()] = {}
             continue
-        pair = re.fullmatch(r"([^:=]+?)\s*[:=]\s*(.*)", line)
-        if pair is None:
-            raise SpecError(
-                f"{where}: '{line[:40]}' is neither a [section] nor a key with a value, for "
-                "example 'ArrayHeight: 32'"
-            )
+        entry = _entry(line, number, where)
         if entries is None:
-            raise SpecError(f"{where}: '{line[:40]}' stands before the first [section]")
-        if pair[1].lower() in entries:
-            raise SpecError(f"{where}: the key '{pair[1][:40]}' stands twice in its section")
-        entries[pair[1].lower()] = _Entry(pair[1], pair[2], number)
+            raise SpecError(f"{where}: '{line[:_QUOTED]}' stands before the first [section]")
+        if entry.key.lower() in entries:
+            raise SpecError(f"{where}: the key '{entry.key[:_QUOTED]}' stands twice in its section")
+        entries[entry.key.lower()] = entry
     return _Settings(path, sections)
+
+
+def _section(line: str) -> str | None:
+    """Return the name in ``[name]``; None if the line is no heading of a section."""
+    name = line[1:-1].strip()
+    is_heading = line[0] == "[" and line[-1] == "]" and name and not set("[]") & set(name)
+    return name if is_heading else None
+
+
+def _entry(line: str, number: int, where: str) -> _Entry:
+    """Split ``key = value`` or ``key: value`` at the first of both signs."""
+    head = line.partition(":")[0].partition("=")[0]
+    key = head.strip()
+    if not key or head == line:
+        raise SpecError(
+            f"{where}: '{line[:_QUOTED]}' is neither a [section] nor a key with a value, for "
+            "example 'ArrayHeight: 32'"
+        )
+    return _Entry(key, line[len(head) + 1 :].strip(), number)
 
 
 @dataclass(frozen=True)
@@ -163,7 +183,7 @@ class _Settings:
         """Return file, line if there is one, section and key."""
         entry = self.sections.get(section, {}).get(key.lower())
         line = f":{entry.line}" if entry else ""
-        return f"{self.path}{line} [{section[:40]}] {key[:40]}"
+        return f"{self.path}{line} [{section[:_QUOTED]}] {key[:_QUOTED]}"
 
     def wrong(self, section: str, key: str, problem: str) -> SpecError:
         """Make the error that a key's value calls for."""
@@ -182,7 +202,9 @@ class _Settings:
         if re.fullmatch(r"\+?[0-9]{1,12}", text) and 1 <= int(text) <= limit:
             return int(text)
         raise self.wrong(
-            section, key, f"'{text[:40]}' is not a whole number from 1 to {limit}, for example 32"
+            section,
+            key,
+            f"'{text[:_QUOTED]}' is not a whole number from 1 to {limit}, for example 32",
         )
 
     def sram_words(self, key: str) -> int:
@@ -193,7 +215,7 @@ class _Settings:
         """Return the dataflow."""
         text = self.needed(_ARRAY, "Dataflow", "ws")
         try:
-            return known_dataflow(text[:40])
+            return known_dataflow(text[:_QUOTED])
         except SpecError as error:
             raise self.wrong(_ARRAY, "Dataflow", str(error)) from None
 
@@ -201,7 +223,7 @@ class _Settings:
         """Return a truth value; absent is false."""
         text = (self.text(section, key) or "false").lower()
         if text not in ("true", "false"):
-            raise self.wrong(section, key, f"'{text[:40]}' is neither True nor False")
+            raise self.wrong(section, key, f"'{text[:_QUOTED]}' is neither True nor False")
         return text == "true"
 
     def bandwidth(self) -> tuple[Fraction | None, tuple[str, ...]]:
@@ -209,16 +231,16 @@ class _Settings:
         mode = self.needed(_RUN, "InterfaceBandwidth", "CALC").upper()
         if mode not in ("CALC", "USER"):
             raise self.wrong(
-                _RUN, "InterfaceBandwidth", f"'{mode[:40]}' is neither CALC (no limit) nor USER "
-                "(the Bandwidth of the file)"
+                _RUN, "InterfaceBandwidth", f"'{mode[:_QUOTED]}' is neither CALC (no limit) nor "
+                "USER (the Bandwidth of the file)"
             )  # fmt: skip
         if mode == "CALC":
             return None, ()
         listed = [part.strip() for part in self.needed(_ARRAY, "Bandwidth", "10").split(",")]
         if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", listed[0]) or not Fraction(listed[0]):
             raise self.wrong(
-                _ARRAY, "Bandwidth", f"'{listed[0][:40]}' is not a positive number of words per "
-                "cycle, for example 10"
+                _ARRAY, "Bandwidth", f"'{listed[0][:_QUOTED]}' is not a positive number of words "
+                "per cycle, for example 10"
             )  # fmt: skip
         if len({part for part in listed if part}) == 1:
             return Fraction(listed[0]), ()
@@ -236,7 +258,8 @@ class _Settings:
                 home = homes.get(lower, ("", ""))[1]
                 if home and home != section:
                     raise self.wrong(section, entry.key, f"belongs to the section [{home}]")
-                if not home and difflib.get_close_matches(lower, homes, n=1, cutoff=0.8):
+                start = lower[:_LONGEST_NAME]  # nothing longer is like a known key
+                if not home and difflib.get_close_matches(start, homes, n=1, cutoff=0.8):
                     near = suggest(entry.key, [name for name, _ in homes.values()], limit=1)
                     raise self.wrong(section, entry.key, f"unknown key, {near}")
                 if not home:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
+from accelsim.documents import printable
 from accelsim.errors import AccelsimError
 
 if TYPE_CHECKING:
@@ -31,26 +33,58 @@ class ReaderGoneError(Exception):
 
 
 def refuse_targets(
-    files: Iterable[str | Path | None] = (), folders: Iterable[str | Path | None] = ()
+    files: Iterable[str | Path | None] = (),
+    folders: Iterable[str | Path | None] = (),
+    inputs: Iterable[str | Path] = (),
 ) -> None:
-    """Refuse output that cannot be written, before any work is done.
+    """Refuse output that cannot be written or would destroy something, before any work is done.
+
+    Parameters
+    ----------
+    files, folders : iterable of str, Path or None
+        What the command will write; None and ``-`` (stdout) are no files.
+    inputs : iterable of str or Path
+        What it reads; names that are not those of files are no matter.
 
     Raises
     ------
     AccelsimError
-        If a file's place is a folder, a folder's place is a file, or either would lie in a file.
+        If a file's place is a folder, a folder's place is a file, either would lie in a file, or
+        a file is an input or stands twice among what is written.
     """
     paths = [Path(target) for target in files if target is not None and target != "-"]
     for path in paths:
         if path.is_dir():
             raise AccelsimError(f"{path} is a folder: give the name of a file to write")
     # Devices such as /dev/stdout are files too, so only what must be a folder is looked at.
-    needed = [Path(target) for target in folders if target is not None]
-    needed += [path.parent for path in paths]
-    for path in needed:
+    rooms = [Path(target) for target in folders if target is not None]
+    for path in (*rooms, *(path.parent for path in paths)):
         nearest = next(p for p in (path, *path.parents) if p.exists() or p == p.parent)
         if not nearest.is_dir():
             raise AccelsimError(f"{nearest} is a file, not a folder: give the name of a folder")
+    _refuse_clashes(paths, rooms, inputs)
+
+
+def _refuse_clashes(
+    files: Sequence[Path], folders: Sequence[Path], inputs: Iterable[str | Path]
+) -> None:
+    """Refuse a file to write that is an input, another file to write, or where a folder must be."""
+    read = {_place(source) for source in inputs}
+    places = [_place(path) for path in files]
+    rooms = [_place(folder) for folder in folders]
+    needed = {*rooms, *(parent for place in (*places, *rooms) for parent in place.parents)}
+    for index, (path, place) in enumerate(zip(files, places, strict=True)):
+        if place in read and place.is_file():  # a name such as gpt2 need not be one of a file
+            raise AccelsimError(f"{path} is an input of this command: write to another file")
+        if place in places[:index]:
+            raise AccelsimError(f"{path} would be written twice: give each output its own file")
+        if place in needed:
+            raise AccelsimError(f"{path} would be both a file and a folder: give it another name")
+
+
+def _place(path: str | Path) -> Path:
+    """Return the path that all spellings of a place have in common."""
+    return Path(os.path.realpath(path))
 
 
 def _print(text: str) -> None:
@@ -92,7 +126,7 @@ def _plain(value: Any) -> Any:
 
 def note(message: str) -> None:
     """Tell the user something that is not data, on stderr."""
-    print(message, file=sys.stderr)
+    print(printable(message), file=sys.stderr)
 
 
 def print_tables(tables: Sequence[Table]) -> None:

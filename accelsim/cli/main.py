@@ -17,6 +17,7 @@ import typer
 from accelsim import __version__
 from accelsim.cli import demo, listing, predict, run, schema, show, sweep, systolic
 from accelsim.cli.console import ReaderGoneError
+from accelsim.documents import printable
 from accelsim.errors import AccelsimError
 
 DEBUG_VARIABLE = "ACCELSIM_DEBUG"
@@ -124,7 +125,7 @@ def _usage_message(error: Exception) -> str:
 
 def _print_error(message: str) -> None:
     with contextlib.suppress(OSError):
-        print(f"error: {' '.join(message.split())}", file=sys.stderr)
+        print(f"error: {printable(' '.join(message.split()))}", file=sys.stderr)
 
 
 def _interrupted() -> int:

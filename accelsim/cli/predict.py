@@ -16,7 +16,6 @@ from accelsim.cli.console import (
     refuse_targets,
 )
 from accelsim.cli.options import EmulateDType, JsonFile, Launch, On
-from accelsim.errors import WorkloadError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,9 +39,7 @@ def predict(  # noqa: PLR0917  (typer calls it by keyword)
     What each op needs: docs/predict.md, or 'accelsim schema ops'; one row of each kind:
     examples/ops.csv.
     """
-    if output is not None and output.resolve() == ops.resolve():
-        raise WorkloadError(f"{output} is the input: write the result to another file")
-    refuse_targets(files=(output, json_file))
+    refuse_targets(files=(output, json_file), inputs=(ops, on))
     from accelsim.scenarios.predict import predict as predict_frame
     from accelsim.scenarios.predict import read_ops, write_ops
 

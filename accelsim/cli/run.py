@@ -109,7 +109,7 @@ def run(  # noqa: PLR0917  (typer calls it by keyword: one parameter per option)
         recompute=recompute, launch=launch, emulate_dtype=emulate_dtype,
         allow_oversubscribe=allow_oversubscribe,
     )  # fmt: skip
-    refuse_targets(files=(report, trace, csv, json_file), folders=(plots,))
+    refuse_targets(files=(report, trace, csv, json_file), folders=(plots,), inputs=(model, on))
     from accelsim.arch.loader import load_system
     from accelsim.scenarios.run import run as run_model
 

@@ -16,12 +16,14 @@ from accelsim.cli.console import (
     print_text,
     refuse_targets,
 )
+from accelsim.documents import printable
 from accelsim.errors import WorkloadError
 
 if TYPE_CHECKING:
     from accelsim.scenarios.layers import ArrayReport
 
 _TOPOLOGY, _ARRAY = ".csv", ".cfg"
+_SHOWN_KEYS, _SHOWN_LETTERS = 12, 40
 _MEANT = ("model", "on", "csv", "json_file", "scalesim_reports")
 
 
@@ -72,7 +74,11 @@ def run_topology(context: typer.Context, model: str, on: str, files: LayerFiles)
                 f"{parameter.opts[0]} has no meaning for a topology on an array: it is for models "
                 "on chips"
             )
-    refuse_targets(files=(files.csv, files.json_file), folders=(files.scalesim_reports,))
+    from accelsim.report.scalesim_reports import REPORT_NAMES
+
+    folder = files.scalesim_reports
+    reports = [folder / name for name in REPORT_NAMES] if folder is not None else []
+    refuse_targets((files.csv, files.json_file, *reports), (folder,), inputs=(model, on))
     from accelsim.scenarios.layers import run_layers
 
     report = run_layers(model, on)
@@ -100,10 +106,13 @@ def _show(report: ArrayReport) -> None:
 
     print_panel(f"{report.topology} on {report.array.name}", summary(report), str(report.array))
     for warning in report.warnings:
-        print_text(f"Warning: {warning}.")
+        print_text(f"Warning: {printable(warning)}.")
     print_text("")
     print_tables([layers_table(report), spent_table(report)])
     if report.assumptions:
         print_text("\nAssumptions: " + "; ".join(report.assumptions) + ".")
     if report.unused:
-        print_text("\nWithout effect here: " + ", ".join(report.unused) + ".")
+        names = [key[:_SHOWN_LETTERS] for key in report.unused[:_SHOWN_KEYS]]
+        rest = len(report.unused) - len(names)
+        more = f" and {rest} more (--json has all)" if rest else ""
+        print_text("\nWithout effect here: " + ", ".join(names) + f"{more}.")

@@ -49,7 +49,7 @@ def sweep(
     from accelsim.explore.space import load_space
     from accelsim.explore.sweep import sweep as run_sweep
 
-    refuse_targets(files=(json_file,), folders=(output,))
+    refuse_targets(files=(json_file,), folders=(output,), inputs=(space,))
     loaded = load_space(space)
     try:
         with progress_bar() as progress:

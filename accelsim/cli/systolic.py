@@ -109,7 +109,8 @@ def systolic(  # noqa: PLR0917  (typer calls it by keyword: one parameter per op
         Path | None, typer.Option(metavar="DIR", help="Write wavefront, utilisation and fold map.")
     ] = None,
     cycle: Annotated[
-        int | None, typer.Option(help="Of the wavefront picture.", show_default="the first busy one")
+        int | None,
+        typer.Option(help="Of the wavefront picture.", show_default="the first busy one"),
     ] = None,
     json_file: JsonFile = None,
 ) -> None:

@@ -72,8 +72,11 @@ def stationary_array(
     active = np.empty(FIRST_ROOM, np.int64)
     cycle = folds = reads_a = reads_b = writes_c = 0
     for n0 in range(0, n, cols):
+        # Columns of the accumulator and rows of the feed lie in one piece: each is walked in time.
+        strip = np.zeros((min(cols, n - n0), m), a.dtype)
         for k0 in range(0, k, rows):
             tile = b[k0 : k0 + rows, n0 : n0 + cols]
+            feed = np.ascontiguousarray(a[:, k0 : k0 + rows].T)
             useful = _useful_on_diagonals(tile.shape[0], tile.shape[1], rows + cols - 1)
             for row in range(rows - 1, -1, -1):
                 reads_b += _shift_down(weights, tile, row)
@@ -83,15 +86,16 @@ def stationary_array(
             while step < m or in_flight > 0:
                 in_flight += _shift_tags(tags, step, m)
                 step += 1
-                reads_a += _shift_right(acts, a, k0, tags, next_acts)
+                reads_a += _shift_right(acts, feed, tags, next_acts)
                 acts, next_acts = next_acts, acts
                 _add_down(sums, acts, weights, next_sums)
                 sums, next_sums = next_sums, sums
                 active = noted(active, cycle, _occupied(tags, useful))
                 cycle += 1
-                writes_c += _collect_bottom(sums, tags, n0, out)
+                writes_c += _collect_bottom(sums, tags, strip)
                 in_flight -= tags[-1] != EMPTY
             folds += 1
+        out[:, n0 : n0 + cols] = strip.T
     return out, EdgeCounts(cycle, folds, reads_a, reads_b, writes_c, active[:cycle])
 
 
@@ -133,14 +137,15 @@ def output_array(
         for n0 in range(0, n, cols):
             block = out[m0 : m0 + rows, n0 : n0 + cols]
             useful = _useful_on_diagonals(block.shape[0], block.shape[1], rows + cols - 1)
+            feed_b = np.ascontiguousarray(b[:, n0 : n0 + cols].T)
             sums[:] = 0
             step, in_flight = 0, 0
             while step < k or in_flight > 0:
                 in_flight += _shift_tags(tags, step, k)
                 step += 1
-                reads_a += _shift_right(acts, a.T, m0, tags, next_acts)
+                reads_a += _shift_right(acts, a[m0 : m0 + rows], tags, next_acts)
                 acts, next_acts = next_acts, acts
-                reads_b += _feed_down(weights, b, n0, tags)
+                reads_b += _feed_down(weights, feed_b, tags)
                 _add_in_place(sums, acts, weights)
                 active = noted(active, cycle, _occupied(tags, useful))
                 cycle += 1
@@ -203,37 +208,33 @@ def _shift_down(weights: NDArray[Any], tile: NDArray[Any], row: int) -> int:
 
 @kernel
 def _shift_right(
-    acts: NDArray[Any],
-    a: NDArray[Any],
-    first: int,
-    tags: NDArray[np.int64],
-    out_acts: NDArray[Any],
+    acts: NDArray[Any], feed: NDArray[Any], tags: NDArray[np.int64], out_acts: NDArray[Any]
 ) -> int:
-    """Move activations one column on; row r takes ``a[step, first + r]``; return values read."""
+    """Move activations one column on; row r takes ``feed[r, step]``; return values read."""
     rows, cols = acts.shape
-    deep = min(rows, a.shape[1] - first)
+    deep = feed.shape[0]
     reads = 0
     for r in range(rows):
         for c in range(1, cols):
             out_acts[r, c] = acts[r, c - 1]
         out_acts[r, 0] = 0
         if r < deep and tags[r] != EMPTY:
-            out_acts[r, 0] = a[tags[r], first + r]
+            out_acts[r, 0] = feed[r, tags[r]]
             reads += 1
     return reads
 
 
 @kernel
-def _feed_down(weights: NDArray[Any], b: NDArray[Any], first: int, tags: NDArray[np.int64]) -> int:
-    """Move weights one row down; column c takes ``b[step, first + c]``; return values read."""
-    rows, cols = weights.shape
+def _feed_down(weights: NDArray[Any], feed: NDArray[Any], tags: NDArray[np.int64]) -> int:
+    """Move weights one row down; column c takes ``feed[c, step]``; return values read."""
+    rows = weights.shape[0]
     for r in range(rows - 1, 0, -1):
         weights[r] = weights[r - 1]
     weights[0] = 0
     reads = 0
-    for c in range(min(cols, b.shape[1] - first)):
+    for c in range(feed.shape[0]):
         if tags[c] != EMPTY:
-            weights[0, c] = b[tags[c], first + c]
+            weights[0, c] = feed[c, tags[c]]
             reads += 1
     return reads
 
@@ -260,16 +261,14 @@ def _add_in_place(sums: NDArray[Any], acts: NDArray[Any], weights: NDArray[Any])
 
 
 @kernel
-def _collect_bottom(
-    sums: NDArray[Any], tags: NDArray[np.int64], first: int, out: NDArray[Any]
-) -> int:
-    """Add the sums that leave the bottom row to the accumulator; return how many."""
-    rows, cols = sums.shape
+def _collect_bottom(sums: NDArray[Any], tags: NDArray[np.int64], out_strip: NDArray[Any]) -> int:
+    """Add the sums that leave column c of the bottom row to row c of the strip; return how many."""
+    rows = sums.shape[0]
     writes = 0
-    for c in range(min(cols, out.shape[1] - first)):
+    for c in range(out_strip.shape[0]):
         step = tags[rows - 1 + c]
         if step != EMPTY:
-            out[step, first + c] += sums[rows - 1, c]
+            out_strip[c, step] += sums[rows - 1, c]
             writes += 1
     return writes
 

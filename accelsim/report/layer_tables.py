@@ -10,8 +10,9 @@ _ONLY_IF_SPARSE = 5
 _COLUMNS = (
     Column("layer"), Column("M", right=True, rank=2), Column("N", right=True, rank=2),
     Column("K", right=True, rank=2), Column("folds", right=True, rank=3),
-    Column("cycles", right=True), Column("stalled", right=True), Column("bound"),
-    Column("mapped", right=True, rank=1), Column("utilization", right=True),
+    Column("cycles", right=True), Column("prefetch", right=True, rank=3),
+    Column("stalled", right=True), Column("drain", right=True, rank=3), Column("bound"),
+    Column("mapped", right=True, rank=1), Column("utilisation", right=True),
     Column("SRAM A", right=True, rank=4), Column("SRAM B", right=True, rank=4),
     Column("SRAM C", right=True, rank=4), Column("DRAM A", right=True, rank=3),
     Column("DRAM B", right=True, rank=3), Column("DRAM C", right=True, rank=3),
@@ -21,40 +22,52 @@ _MEANING = {
     "compute": "multiply-adds on every PE",
     "mapping": "PEs left idle by folds that do not cover the array",
     "fill": "loading, skew and draining of folds",
+    "prefetch": "waiting for the first operands of a layer",
     "stall_a": "waiting for the port of A (ifmap)",
     "stall_b": "waiting for the port of B (filter)",
     "stall_c": "waiting for the port of C (ofmap)",
+    "drain": "writing results after a layer's last cycle on the array",
 }
 
 
 def summary(report: ArrayReport) -> tuple[tuple[str, str], ...]:
     """Say in pairs of label and value what the whole topology takes."""
-    buffers, waits = report.array.buffers, report.total_cycles - report.cycles
-    rates = (
-        "none"
-        if buffers is None or buffers.a_words_per_cycle is None
-        else f"{float(buffers.a_words_per_cycle):g} words/cycle for each operand"
-    )
     spilled = sum(row.buffered is not None and row.buffered.sums_spilled for row in report.layers)
     spill = f"in {spilled} of {len(report.layers)} layers: the SRAM of C does not hold them"
     return (
-        ("cycles", f"{report.cycles:,}"),
-        ("of them stalled", f"{report.stall_cycles:,}"),
-        ("first fills, last writes", f"{waits:,} cycles more"),
-        ("utilization", percent(report.utilization)),
-        ("bandwidth limit", rates),
+        ("cycles", f"{report.total_cycles:,}"),
+        ("  the array alone", f"{report.compute_cycles:,}"),
+        ("  prefetch", f"{report.prefetch_cycles:,} before a layer's first operands are there"),
+        ("  stalls", f"{report.stall_cycles:,} waiting for a port while a layer runs"),
+        ("  drain", f"{report.drain_cycles:,} writing results after a layer's last cycle"),
+        ("utilisation", percent(report.utilization)),
+        ("bandwidth limit", _limits(report)),
         ("DRAM traffic", _traffic(report)),
         *((("partial sums spilled", spill),) if spilled else ()),
     )
 
 
+def _limits(report: ArrayReport) -> str:
+    """Words per cycle of the ports, once if all are equal."""
+    buffers = report.array.buffers
+    if buffers is None:
+        return "none, the array has no buffers to wait for"
+    rates = (buffers.a_words_per_cycle, buffers.b_words_per_cycle, buffers.c_words_per_cycle)
+    words = ["none" if rate is None else f"{float(rate):g} words/cycle" for rate in rates]
+    if len(set(words)) > 1:
+        return ", ".join(f"{name} {limit}" for name, limit in zip("ABC", words, strict=True))
+    return words[0] if rates[0] is None else f"{words[0]} for each operand"
+
+
 def _traffic(report: ArrayReport) -> str:
     """Words by operand, and per cycle: without a limit, what feeds the array on average."""
+    if report.array.buffers is None:
+        return "not modelled without buffers"
     rows = [row.buffered for row in report.layers if row.buffered is not None]
     a, b = sum(row.dram_reads_a for row in rows), sum(row.dram_reads_b for row in rows)
     c = sum(row.dram_reads_c + row.dram_writes_c for row in rows)
     return ", ".join(
-        f"{name} {words:,} words ({words / report.cycles:.2f}/cycle)"
+        f"{name} {words:,} words ({words / report.total_cycles:.2f}/cycle)"
         for name, words in (("A", a), ("B", b), ("C", c))
     )
 
@@ -69,21 +82,24 @@ def layers_table(report: ArrayReport) -> Table:
 
 def _cells(row: LayerReport) -> tuple[str, ...]:
     data = row.as_dict()
-    dram_c = data["dram_reads_c_words"] + data["dram_writes_c_words"]
-    counts = (
-        data["sram_reads_a_words"], data["sram_reads_b_words"], data["sram_writes_c_words"],
-        data["dram_reads_a_words"], data["dram_reads_b_words"], dram_c,
-    )  # fmt: skip
+    sram = (data["sram_reads_a_words"], data["sram_reads_b_words"], data["sram_writes_c_words"])
+    dram = ("-", "-", "-")
+    if (run := row.buffered) is not None:
+        dram_c = run.dram_reads_c + run.dram_writes_c
+        dram = (f"{run.dram_reads_a:,}", f"{run.dram_reads_b:,}", f"{dram_c:,}")
     return (
         row.layer.name,
         *(f"{size:,}" for size in row.layer.gemm[:3]),
         f"{data['folds']:,}",
-        f"{row.cycles:,}",
+        f"{row.total_cycles:,}",
+        f"{row.prefetch_cycles:,}",
         f"{row.stall_cycles:,}",
+        f"{row.drain_cycles:,}",
         _bound_word(row.bound),
         percent(data["mapping_efficiency"]),
         percent(row.utilization),
-        *(f"{count:,}" for count in counts),
+        *(f"{count:,}" for count in sram),
+        *dram,
         data["sparsity"],
     )
 
@@ -101,7 +117,7 @@ def spent_table(report: ArrayReport) -> Table:
     )  # fmt: skip
     spent = {name: sum(row.spent_cycles[name] for row in report.layers) for name in _MEANING}
     rows = tuple(
-        (_bound_word(name), f"{cycles:,.0f}", percent(cycles / report.cycles), _MEANING[name])
+        (_bound_word(name), f"{cycles:,.0f}", percent(cycles / report.total_cycles), _MEANING[name])
         for name, cycles in spent.items()
         if round(cycles)
     )

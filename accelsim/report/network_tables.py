@@ -51,7 +51,8 @@ def network_tables(network: Network) -> tuple[Table, ...]:
         )
         for layer, lowered in network.by_layer
     )  # fmt: skip
-    title = f"{len(network.layers)} layers, one inference"
+    plural = "s" if len(network.layers) > 1 else ""
+    title = f"{len(network.layers)} layer{plural}, one inference"
     return pairs_table(network.name, tuple(pairs)), Table(title, columns, rows)
 
 

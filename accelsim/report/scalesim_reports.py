@@ -12,6 +12,7 @@ from accelsim.errors import SpecError
 from accelsim.files import write_text
 from accelsim.scenarios.layers import ArrayReport, LayerReport
 
+REPORT_NAMES = ("COMPUTE_REPORT.csv", "BANDWIDTH_REPORT.csv", "DETAILED_ACCESS_REPORT.csv")
 _OPERANDS = ("IFMAP", "Filter", "OFMAP")
 _COMPUTE = (
     "LayerID", "Total Cycles (incl. prefetch)", "Total Cycles", "Stall Cycles", "Overall Util %",
@@ -42,7 +43,7 @@ class _Counts(NamedTuple):
 
 
 def write_scalesim_reports(report: ArrayReport, folder: str | Path) -> list[Path]:
-    """Write COMPUTE_REPORT.csv, BANDWIDTH_REPORT.csv and DETAILED_ACCESS_REPORT.csv.
+    """Write the files of `REPORT_NAMES`: cycles, words per cycle, accesses.
 
     Parameters
     ----------
@@ -77,13 +78,13 @@ def write_scalesim_reports(report: ArrayReport, folder: str | Path) -> list[Path
             "multiply-add per PE and cycle and one matrix multiplication per layer; use the JSON "
             "or CSV report"
         )
-    texts = {
-        "COMPUTE_REPORT.csv": _text(_COMPUTE, map(_compute_cells, report.layers)),
-        "BANDWIDTH_REPORT.csv": _text(_BANDWIDTH, map(_bandwidth_cells, report.layers)),
-        "DETAILED_ACCESS_REPORT.csv": _text(_ACCESS, map(_access_cells, report.layers)),
-    }
-    paths = [Path(folder) / name for name in texts]
-    for path, text in zip(paths, texts.values(), strict=True):
+    texts = (
+        _text(_COMPUTE, map(_compute_cells, report.layers)),
+        _text(_BANDWIDTH, map(_bandwidth_cells, report.layers)),
+        _text(_ACCESS, map(_access_cells, report.layers)),
+    )
+    paths = [Path(folder) / name for name in REPORT_NAMES]
+    for path, text in zip(paths, texts, strict=True):
         write_text(path, text)
     return paths
 
@@ -112,7 +113,7 @@ def _bandwidth_cells(row: LayerReport) -> tuple[float, ...]:
     counts = _counts(row)
     return (
         *(words / max(counts.last_cycle, 1) for words in counts.sram_words),
-        *(words / row.cycles for words in counts.dram_words),
+        *(words / row.running_cycles for words in counts.dram_words),
     )
 
 
@@ -130,7 +131,7 @@ def _counts(row: LayerReport) -> _Counts:
     ideal, buffered = row.ideal, row.buffered
     assert buffered is not None
     return _Counts(
-        last_cycle=row.cycles - 1,
+        last_cycle=row.running_cycles - 1,
         sram_words=(int(ideal.sram_reads_a), int(ideal.sram_reads_b), int(ideal.sram_writes_c)),
         sram_cycles=_sram_cycles(row),
         dram_words=(buffered.dram_reads_a, buffered.dram_reads_b, buffered.dram_writes_c),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,14 +12,15 @@ from accelsim.arch.scalesim import ScaleSimConfig, load_scalesim_config
 from accelsim.errors import AccelsimError
 from accelsim.timing.systolic import SystolicCycles, array_cycles
 from accelsim.timing.systolic_buffers import BufferedRun, buffered_cycles
-from accelsim.timing.systolic_conv import distinct_share
+from accelsim.timing.systolic_conv import buffered_conv
 from accelsim.workload.topology import Topology, TopologyLayer, load_topology
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _RUNNING = ("compute", "mapping", "fill")
-_STALLS = ("stall_a", "stall_b", "stall_c")
+_WAITING = ("prefetch", "stall_a", "stall_b", "stall_c", "drain")
+_TRAFFIC = ("dram_reads_a", "dram_reads_b", "dram_reads_c", "dram_writes_c")
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class LayerReport:
     array : SystolicArray
         On what, with the sparsity that it exploits.
     ideal : SystolicCycles
-        One of its matrix multiplications, never waiting.
+        The array alone, never waiting.
     buffered : BufferedRun or None
         The same behind the array's buffers; None if it has none.
     """
@@ -47,92 +47,99 @@ class LayerReport:
     @property
     def compute_cycles(self) -> int:
         """Cycles of the array alone [cycle]."""
-        return int(self.ideal.cycles) * self.layer.gemm.repeat
+        return int(self.ideal.cycles)
+
+    @property
+    def prefetch_cycles(self) -> int:
+        """Before the first operands are there and the array can start [cycle]."""
+        return self.buffered.prefetch_cycles if self.buffered else 0
 
     @property
     def stall_cycles(self) -> int:
-        """Cycles that the array waits for a port [cycle]."""
-        return self._count("stall_cycles")
+        """Cycles that the array waits for a port once it has started [cycle]."""
+        return self.buffered.stall_cycles if self.buffered else 0
 
     @property
-    def cycles(self) -> int:
-        """From the first load to the last result [cycle]."""
+    def drain_cycles(self) -> int:
+        """After the array's last cycle, until the last result is written [cycle]."""
+        return self.buffered.drain_cycles if self.buffered else 0
+
+    @property
+    def running_cycles(self) -> int:
+        """From the array's first cycle to its last, stalls included [cycle].
+
+        More bandwidth may lengthen it: an array that starts earlier waits for more while it runs.
+        """
         return self.compute_cycles + self.stall_cycles
 
     @property
     def total_cycles(self) -> int:
-        """`cycles`, with the first fill of the buffers and the last write [cycle]."""
-        return self._count("total_cycles") if self.buffered else self.cycles
+        """From the first request to the last word written [cycle]."""
+        return self.prefetch_cycles + self.running_cycles + self.drain_cycles
 
     @property
     def macs(self) -> int:
         """Multiply-adds, those with pruned weights excluded."""
-        return int(self.ideal.macs) * self.layer.gemm.repeat
+        return int(self.ideal.macs)
 
     @property
     def utilization(self) -> float:
-        """Multiply-adds over the most that the array could do in `cycles` [1]."""
-        return float(self.ideal.utilization) * self.compute_cycles / self.cycles
+        """Multiply-adds over the most that the array could do in `total_cycles` [1]."""
+        return float(self.ideal.utilization) * self.compute_cycles / self.total_cycles
 
     @cached_property
     def spent_cycles(self) -> dict[str, float]:
-        """Where `cycles` go, as parts that sum up to them [cycle].
+        """Where `total_cycles` go, as parts that sum up to them [cycle].
 
         ``compute``: multiply-adds on full arrays; ``mapping``: PEs that folds leave idle;
-        ``fill``: loading, skew and draining; ``stall_a``, ``stall_b``, ``stall_c``: waiting for
-        the port of an operand.
+        ``fill``: loading, skew and draining of folds; ``prefetch``: waiting for the first
+        operands; ``stall_a``, ``stall_b``, ``stall_c``: waiting for the port of an operand;
+        ``drain``: writing what is left after the array's last cycle.
         """
         busy = float(self.ideal.utilization) * self.compute_cycles
         streamed = busy / float(self.ideal.mapping_efficiency)
-        stalls = {name: self._count(f"{name}_cycles") for name in _STALLS}
+        waits = {name: getattr(self.buffered, f"{name}_cycles", 0) for name in _WAITING}
         return {
             "compute": busy,
             "mapping": streamed - busy,
             "fill": self.compute_cycles - streamed,
-            **stalls,
+            **waits,
         }
 
     @property
     def bound(self) -> str:
-        """The largest part of `spent_cycles`; stalls count together, and the longest is named."""
+        """The largest part of `spent_cycles`; waits count together, and the longest is named."""
         spent = self.spent_cycles
         running = max(_RUNNING, key=spent.__getitem__)
-        if self.stall_cycles <= spent[running]:
+        if self.total_cycles - self.compute_cycles <= spent[running]:
             return running
-        return max(_STALLS, key=spent.__getitem__)
-
-    def _count(self, name: str) -> int:
-        """Return a count of the buffered run, of all repeats; 0 without buffers."""
-        return int(getattr(self.buffered, name, 0)) * self.layer.gemm.repeat
+        return max(_WAITING, key=spent.__getitem__)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain data: sizes, cycles and words, each with its unit in the name."""
-        layer, ideal, repeat = self.layer, self.ideal, self.layer.gemm.repeat
-        sparsity = self.array.features.sparsity
+        """Plain data: sizes, cycles and words, each with its unit in the name.
+
+        What lies behind the buffers is None without buffers: it is not modelled.
+        """
+        ideal, sparsity = self.ideal, self.array.features.sparsity
         return {
-            "name": layer.name,
-            **layer.gemm._asdict(),
+            "name": self.layer.name,
+            **self.layer.gemm._asdict(),
             "sparsity": str(sparsity) if sparsity else "",
-            "folds": int(ideal.folds) * repeat,
-            "compute_cycles": self.compute_cycles,
-            **{f"{name}_cycles": self._count(f"{name}_cycles") for name in _STALLS},
-            "stall_cycles": self.stall_cycles,
-            "cycles": self.cycles,
-            "prefetch_cycles": self._count("prefetch_cycles"),
-            "drain_cycles": self._count("drain_cycles"),
+            "folds": int(ideal.folds),
             "total_cycles": self.total_cycles,
+            "compute_cycles": self.compute_cycles,
+            **{f"{name}_cycles": self.spent_cycles[name] for name in _WAITING},
+            "stall_cycles": self.stall_cycles,
             "bound": self.bound,
             "mapping_efficiency": float(ideal.mapping_efficiency),
             "utilization": self.utilization,
             "macs": self.macs,
-            "sram_reads_a_words": int(ideal.sram_reads_a) * repeat,
-            "sram_reads_b_words": int(ideal.sram_reads_b) * repeat,
-            "sram_writes_c_words": int(ideal.sram_writes_c) * repeat,
-            "dram_reads_a_words": self._count("dram_reads_a"),
-            "dram_reads_b_words": self._count("dram_reads_b"),
-            "dram_reads_c_words": self._count("dram_reads_c"),
-            "dram_writes_c_words": self._count("dram_writes_c"),
-            "sums_spilled": bool(self._count("sums_spilled")),
+            "sram_reads_a_words": int(ideal.sram_reads_a),
+            "sram_reads_b_words": int(ideal.sram_reads_b),
+            "sram_reads_c_words": int(ideal.sram_reads_c),
+            "sram_writes_c_words": int(ideal.sram_writes_c),
+            **{f"{name}_words": getattr(self.buffered, name, None) for name in _TRAFFIC},
+            "sums_spilled": self.buffered.sums_spilled if self.buffered else None,
         }
 
 
@@ -161,24 +168,34 @@ class ArrayReport:
     unused: tuple[str, ...] = ()
 
     @property
-    def cycles(self) -> int:
-        """Of all layers, one after the other [cycle]."""
-        return sum(row.cycles for row in self.layers)
-
-    @property
-    def stall_cycles(self) -> int:
-        """Waiting for a port, all layers [cycle]."""
-        return sum(row.stall_cycles for row in self.layers)
-
-    @property
     def total_cycles(self) -> int:
-        """`cycles`, with every layer's first fill and last write [cycle]."""
+        """Of all layers, one after the other [cycle]."""
         return sum(row.total_cycles for row in self.layers)
 
     @property
+    def compute_cycles(self) -> int:
+        """Cycles of the array alone, all layers [cycle]."""
+        return sum(row.compute_cycles for row in self.layers)
+
+    @property
+    def prefetch_cycles(self) -> int:
+        """Before each layer's first operands are there [cycle]."""
+        return sum(row.prefetch_cycles for row in self.layers)
+
+    @property
+    def stall_cycles(self) -> int:
+        """Waiting for a port while a layer runs, all layers [cycle]."""
+        return sum(row.stall_cycles for row in self.layers)
+
+    @property
+    def drain_cycles(self) -> int:
+        """After each layer's last cycle, until its last result is written [cycle]."""
+        return sum(row.drain_cycles for row in self.layers)
+
+    @property
     def utilization(self) -> float:
-        """Multiply-adds over the most that the array could do in `cycles` [1]."""
-        return sum(row.utilization * row.cycles for row in self.layers) / self.cycles
+        """Multiply-adds over the most that the array could do in `total_cycles` [1]."""
+        return sum(row.utilization * row.total_cycles for row in self.layers) / self.total_cycles
 
     @property
     def assumptions(self) -> tuple[str, ...]:
@@ -188,8 +205,9 @@ class ArrayReport:
         if buffers is None or all(s.filter_height == s.filter_width == 1 for s in shapes):
             return ()
         return (
-            "inputs of a convolution are fetched once per pass where the SRAM of A holds the rows "
-            "under one row of windows, and once per window otherwise",
+            "inputs of a convolution are fetched once if the SRAM of A holds them all; if not, "
+            "every fold fetches its own: once where that SRAM holds them as long as windows share "
+            "them, and once per window where it does not",
         )
 
     @cached_property
@@ -202,30 +220,20 @@ class ArrayReport:
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
         return {
-            "array": _array_dict(self.array),
+            "array": self.array.as_dict(),
             "topology": self.topology,
             "layers": [row.as_dict() for row in self.layers],
-            "cycles": self.cycles,
-            "stall_cycles": self.stall_cycles,
             "total_cycles": self.total_cycles,
+            "compute_cycles": self.compute_cycles,
+            "prefetch_cycles": self.prefetch_cycles,
+            "stall_cycles": self.stall_cycles,
+            "drain_cycles": self.drain_cycles,
             "utilization": self.utilization,
             "macs": sum(row.macs for row in self.layers),
             "assumptions": list(self.assumptions),
             "warnings": list(self.warnings),
             "unused": list(self.unused),
         }
-
-
-def _array_dict(array: SystolicArray) -> dict[str, Any]:
-    buffers = array.buffers
-    data: dict[str, Any] = {
-        "name": array.name, "dataflow": array.dataflow, "rows": array.rows, "cols": array.cols
-    }  # fmt: skip
-    for operand in "abc":
-        rate = getattr(buffers, f"{operand}_words_per_cycle", None)
-        data[f"{operand}_sram_words"] = getattr(buffers, f"{operand}_words", None)
-        data[f"{operand}_words_per_cycle"] = None if rate is None else float(rate)
-    return data
 
 
 def run_layers(
@@ -272,18 +280,21 @@ def run_layers(
 
 
 def _run(layer: TopologyLayer, config: ScaleSimConfig) -> LayerReport:
-    m, n, k, _ = layer.gemm
     array = config.array
     try:
         if config.sparse and layer.sparsity:
             features = replace(array.features, sparsity=Sparsity(*layer.sparsity))
             array = replace(array, features=features)
-        ideal = array_cycles(array, m, n, k)
-        buffered = None
-        if array.buffers is not None:
-            share = distinct_share(layer.conv, array.buffers.a_words) if layer.conv else Fraction(1)
-            buffered = buffered_cycles(array, m, n, k, distinct_a=share)
+        ideal = array_cycles(array, *layer.gemm)
+        buffered = _buffered(layer, array) if array.buffers is not None else None
     except AccelsimError as error:
         place = f"{layer.where}: " if layer.where else ""
         raise type(error)(f"{place}{layer.name}: {error}") from None
     return LayerReport(layer, array, ideal, buffered)
+
+
+def _buffered(layer: TopologyLayer, array: SystolicArray) -> BufferedRun:
+    if layer.conv is not None:
+        return buffered_conv(array, layer.conv)
+    m, n, k, repeat = layer.gemm
+    return buffered_cycles(array, m, n, k, repeat=repeat)

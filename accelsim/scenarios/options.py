@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 
 from accelsim.dtypes import dtype as find_dtype
 from accelsim.errors import WorkloadError, suggest
+from accelsim.workload.sizes import COUNT_LIMIT
 
 PHASES = ("prefill", "decode", "generate", "train", "forward")
 ENGINES = ("roofline", "analytic")
@@ -73,7 +74,8 @@ class RunOptions:
             value = getattr(self, name)
             if value is None and name in {"batch", "input_len"}:
                 continue
-            if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 10**8:
+            whole = isinstance(value, int) and not isinstance(value, bool)
+            if not whole or not 1 <= value <= COUNT_LIMIT:
                 raise WorkloadError(f"{name} is {value!r}, expected a whole number from 1 to 10^8")
         for name in ("dtype", "kv_dtype", "weight_dtype"):
             value = getattr(self, name)

@@ -56,7 +56,7 @@ class Stream:
     slots : int
         Lines that the buffer holds.
     moved_in, moved_out, moved_back : int
-        Words of all folds: into the buffer, out of it, and into it for a second time [word].
+        Words of all folds: into the buffer, out of it, and, of C, into it again [word].
     """
 
     operand: str
@@ -125,6 +125,8 @@ def line_streams(
             uses = Uses(every, every, ~every)
         else:
             uses = order.uses(rows, held)
+        if name == "c" and uses.again.any():  # half for sums read ahead, half for those leaving
+            held //= 2
         stream = _stream(order, name, blocks, uses, (begin, lines, held))
         _require_room(array, stream, blocks.slot_words)
         return stream
@@ -173,20 +175,22 @@ def _stream(
 
     return Stream(
         operand, begin, lines, order.per_turn(uses.first), order.per_turn(uses.last), words, slots,
-        moved(uses.first), moved(uses.last), moved(uses.again),
+        moved(uses.first), moved(uses.last), moved(uses.again) if operand == "c" else 0,
     )  # fmt: skip
 
 
 def _require_room(array: SystolicArray, stream: Stream, widest: int) -> None:
-    """Refuse a buffer without room for two cycles' lines: one in use and one on its way."""
-    needed = 2 * int(stream.takes.max())
-    if stream.slots >= needed:
+    """Refuse a buffer without room for two cycles' lines, twice that where sums spill."""
+    lines = int(stream.takes.max())
+    if stream.slots >= 2 * lines:
         return
     name, capacity = stream.operand, getattr(array.buffers, f"{stream.operand}_words")
+    times, why = (4, ", both for reading and writing") if stream.moved_back else (2, "")
     raise CapacityError(
-        f"{array.name}: the buffer of {name.upper()} holds {capacity} words, but {needed // 2} "
-        f"line(s) of {widest} enter in one cycle and twice as many must fit (in use, and on their "
-        f"way): give it at least {needed * widest} words or the array fewer rows or columns"
+        f"{array.name}: the buffer of {name.upper()} holds {capacity} words, but in one cycle "
+        f"{lines} line(s) of {widest} cross it, and {times} times that must fit (in use and on the "
+        f"way{why}): give it at least {times * lines * widest} words, or the array fewer rows or "
+        "columns"
     )
 
 

@@ -9,7 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.errors import WorkloadError
+from accelsim.workload.sizes import shown
 
+SIDES = {"filter": (1, 2), "stride": (1, 2), "dilation": (1, 2), "padding": (0, 4)}
+"""Least value and count of the numbers that describe a window, by field."""
+_LARGEST_SIZE = 2**31
+_LARGEST_MATRIX = 2**40
+_LARGEST_COPY_BYTES = 2**30
 _COUNTS = (
     "batch", "in_channels", "out_channels", "height", "width",
     "filter_height", "filter_width", "groups",
@@ -47,8 +53,9 @@ class ConvShape:
     Raises
     ------
     WorkloadError
-        If a size is not a positive whole number, padding is negative, groups do not divide the
-        channels, or the filter is larger than the padded input.
+        If a size is not a whole number from 1 (padding: 0) to 2^31, groups do not divide the
+        channels, the filter is larger than the padded input, or there are more than 2^40 output
+        positions or weights per filter.
     """
 
     batch: int
@@ -66,8 +73,8 @@ class ConvShape:
     def __post_init__(self) -> None:
         for name in _COUNTS:
             _check_whole(name, getattr(self, name), 1)
-        for name, least, sides in (("stride", 1, 2), ("dilation", 1, 2), ("padding", 0, 4)):
-            _check_sides(name, getattr(self, name), least, sides)
+        for name in ("stride", "dilation", "padding"):
+            check_sides(name, getattr(self, name), *SIDES[name])
         for name in ("in_channels", "out_channels"):
             channels = getattr(self, name)
             if channels % self.groups:
@@ -84,6 +91,20 @@ class ConvShape:
                     f"filter_{axis} {getattr(self, f'filter_{axis}')} covers {reach} inputs with "
                     f"its dilation, but the padded {axis} is {size}: use a smaller filter or more "
                     "padding"
+                )
+        self._check_products()
+
+    def _check_products(self) -> None:
+        """Bound the sides of the matrices that it is lowered to."""
+        m, _, k, _ = self.gemm
+        for size, names, what in (
+            (m, ("batch", "out_height", "out_width"), "output positions"),
+            (k, ("filter_height", "filter_width", "in_channels", "groups"), "weights per filter"),
+        ):
+            if size > _LARGEST_MATRIX:
+                factors = ", ".join(f"{name} {getattr(self, name)}" for name in names)
+                raise WorkloadError(
+                    f"{factors} make {size} {what}, expected at most {_LARGEST_MATRIX}"
                 )
 
     @property
@@ -160,7 +181,7 @@ def im2col(x: NDArray[Any], shape: ConvShape) -> NDArray[Any]:
     Raises
     ------
     WorkloadError
-        If `x` does not have the shape's sizes.
+        If `x` does not have the shape's sizes, or a copy of it would take more than 1 GiB.
 
     References
     ----------
@@ -171,6 +192,7 @@ def im2col(x: NDArray[Any], shape: ConvShape) -> NDArray[Any]:
     if x.shape != expected:
         raise WorkloadError(f"the input has shape {x.shape}, the convolution expects {expected}")
     top, bottom, left, right = shape.padding
+    _check_copies(x, shape)
     padded = np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)))
     rows = _positions(shape.out_height, shape.stride[0], shape.filter_height, shape.dilation[0])
     cols = _positions(shape.out_width, shape.stride[1], shape.filter_width, shape.dilation[1])
@@ -188,13 +210,30 @@ def _positions(outputs: int, stride: int, taps: int, dilation: int) -> NDArray[n
     return stride * np.arange(outputs)[:, None] + dilation * np.arange(taps)
 
 
+def _check_copies(x: NDArray[Any], shape: ConvShape) -> None:
+    """Bound the memory of the padded input and of the matrix."""
+    m, _, k, repeat = shape.gemm
+    padded = (shape.height + sum(shape.padding[:2])) * (shape.width + sum(shape.padding[2:]))
+    elements = max(repeat * m * k, shape.batch * shape.in_channels * padded)
+    if elements * x.itemsize > _LARGEST_COPY_BYTES:
+        raise WorkloadError(
+            f"the convolution's matrix and padded input take up to {elements} elements of "
+            f"{x.itemsize} B, expected at most {_LARGEST_COPY_BYTES} B: use a smaller batch, "
+            "fewer channels, a smaller input or less padding"
+        )
+
+
 def _check_whole(name: str, value: object, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise WorkloadError(f"{name} is {value!r}, expected a whole number of at least {least}")
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if not whole or not least <= value <= _LARGEST_SIZE:  # type: ignore[operator]
+        raise WorkloadError(
+            f"{name} is {shown(value)}, expected a whole number from {least} to {_LARGEST_SIZE}"
+        )
 
 
-def _check_sides(name: str, value: object, least: int, sides: int) -> None:
+def check_sides(name: str, value: object, least: int, sides: int) -> None:
+    """Require a tuple of `sides` whole numbers from `least` to 2^31."""
     if not isinstance(value, tuple) or len(value) != sides:
-        raise WorkloadError(f"{name} is {value!r}, expected {sides} whole numbers")
+        raise WorkloadError(f"{name} is {shown(value)}, expected {sides} whole numbers")
     for side in value:
         _check_whole(name, side, least)

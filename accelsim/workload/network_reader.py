@@ -12,15 +12,18 @@ from accelsim.documents import Document, Path_, dotted, read_yaml
 from accelsim.errors import WorkloadError, suggest
 from accelsim.files import find_data
 from accelsim.workload.layers import LAYERS, Features, Layer
-from accelsim.workload.networks import INPUT, Network, place
+from accelsim.workload.networks import INPUT, NOTE_LIMIT, Network, place
+from accelsim.workload.sizes import NAME_LIMIT, check_text, shown
 
 FOLDER = "workloads/networks"
 KIND = "network"
+_TELLING = ("kind", "layers")
 _KEYS = (
     "kind", "name", "title", "source", "note", "status", "parameters", "batch", "dtype",
     "weight_dtype", "input", "layers",
 )  # fmt: skip
-_TEXTS = ("name", "title", "source", "note", "status", "dtype", "weight_dtype")
+_WORDS = ("name", "status", "dtype", "weight_dtype")
+_TEXTS = ("title", "source", "note")
 _INPUT_KEYS = ("features", "channels", "height", "width", "steps")
 
 
@@ -56,8 +59,8 @@ def load_network(name_or_path: str | Path) -> Network:
 
 
 def is_network(document: Document) -> bool:
-    """Tell whether a YAML file describes a network."""
-    return isinstance(document.tree, dict) and document.tree.get("kind") == KIND
+    """Tell whether a YAML file means to be a network: models have neither a kind nor layers."""
+    return isinstance(document.tree, dict) and not document.tree.keys().isdisjoint(_TELLING)
 
 
 def read_network(document: Document, name: str) -> Network:
@@ -70,24 +73,33 @@ def read_network(document: Document, name: str) -> Network:
     """
     tree = _mapping(document, (), _KEYS)
     if tree.get("kind") != KIND:
-        raise _error(document, ("kind",), f"got {tree.get('kind')!r}, expected '{KIND}'")
-    for key in _TEXTS:
-        if key in tree and not isinstance(tree[key], str):
-            raise _error(document, (key,), f"{tree[key]!r} is not text")
+        raise _error(document, ("kind",), f"got {shown(tree.get('kind'))}, expected '{KIND}'")
+    for key in _WORDS:
+        if key in tree:
+            _made(document, (key,), partial(check_text, key, tree[key]))
+    texts = {key: _text(document, key) for key in _TEXTS if key in tree}
     for key in ("input", "layers"):
         if key not in tree:
             raise _error(document, (), f"the key '{key}' is missing")
     sample, layers = _input(document), _layers(document)
     chosen = {key: tree[key] for key in ("batch", "dtype", "weight_dtype") if key in tree}
-    notes = (tree["note"],) if "note" in tree else ()
+    notes = (texts["note"],) if "note" in texts else ()
     network = _made(
         document, (), lambda: Network(tree.get("name", name), sample, layers, notes=notes, **chosen)
     )
     stated = tree.get("parameters")
     if stated is not None and stated != network.parameters:
-        words = f"{stated!r} stated, but the layers have {network.parameters}"
+        words = f"{shown(stated)} stated, but the layers have {network.parameters}"
         raise _error(document, ("parameters",), words)
     return network
+
+
+def _text(document: Document, key: str) -> str:
+    """Return prose on one line: YAML may break it where it likes."""
+    given = document.tree[key]
+    text = " ".join(given.split()) if isinstance(given, str) else given
+    _made(document, (key,), partial(check_text, key, text, NOTE_LIMIT))
+    return str(text)
 
 
 def _input(document: Document) -> Features:
@@ -122,10 +134,10 @@ def _layer(document: Document, keys: Path_) -> Layer:
     kind = given.get("type")
     if "type" not in given:
         raise _error(document, keys, f"the key 'type' is missing; {suggest('', LAYERS)}")
-    if kind not in LAYERS:
-        words = f"{kind!r}: {suggest(str(kind), LAYERS)}"
+    made = LAYERS.get(kind) if isinstance(kind, str) else None
+    if made is None:
+        words = f"{shown(kind)}: {suggest(str(kind), LAYERS)}"
         raise _error(document, (*keys, "type"), words)
-    made = LAYERS[str(kind)]
     known = {field.name: field for field in fields(made)}
     allowed = ("type", "from", *(name for name in known if name != "sources"))
     _mapping(document, keys, allowed)
@@ -135,7 +147,7 @@ def _layer(document: Document, keys: Path_) -> Layer:
     values = {
         key: _value(document, (*keys, key), value)
         for key, value in given.items()
-        if key not in ("type", "from")
+        if key in known and not (value is None and known[key].default is None)
     }
     sources = _sources(document, keys, given.get("from"))
     return _made(document, keys, lambda: made(sources=sources, **values))
@@ -145,17 +157,15 @@ def _sources(document: Document, keys: Path_, value: Any) -> tuple[str, ...]:
     names = [value] if isinstance(value, str) else value
     if names is None:
         return ()
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise _error(document, (*keys, "from"), f"got {value!r}, expected a name or a list of them")
+    if not names or not isinstance(names, list) or not all(isinstance(n, str) for n in names):
+        words = f"got {shown(value)}, expected a name or a list of at least one"
+        raise _error(document, (*keys, "from"), words)
     return tuple(names)
 
 
 def _value(document: Document, keys: Path_, value: Any) -> Any:
     """Turn the short forms of sizes to tuples: 3 is 3x3, padding 1 is 1 on all four sides."""
     match keys[-1]:
-        case "name":
-            if not isinstance(value, str) or not value or value == INPUT:
-                raise _error(document, keys, f"got {value!r}, expected a word other than 'input'")
         case "filter" | "stride" | "dilation":
             return _sizes(document, keys, value, (2,))
         case "padding" if value != "same":
@@ -171,7 +181,7 @@ def _sizes(
     whole = all(isinstance(one, int) and not isinstance(one, bool) for one in listed)
     if not whole or len(listed) not in lengths:
         counts = " or ".join(map(str, lengths))
-        words = f"got {value!r}, expected a whole number or a list of {counts}"
+        words = f"got {shown(value)}, expected a whole number or a list of {counts}"
         raise _error(document, keys, words)
     return tuple(listed)
 
@@ -198,5 +208,6 @@ def _made(document: Document, keys: Path_, make: Callable[[], _Made]) -> _Made:
 
 
 def _error(document: Document, keys: Path_, words: str) -> WorkloadError:
-    label = f"{dotted(keys)}: " if keys else ""
-    return WorkloadError(f"{document.where(keys)}: {label}{words}")
+    path = dotted(keys)
+    label = path if len(path) <= NAME_LIMIT else shown(path)
+    return WorkloadError(f"{document.where(keys)}: {label}{': ' if keys else ''}{words}")

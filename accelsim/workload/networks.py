@@ -13,9 +13,10 @@ from accelsim.workload.graph import Block, Footprint, Graph
 from accelsim.workload.layers import Features, Formats, Layer, Lowered
 from accelsim.workload.memory import largest_op_bytes, weight_bytes
 from accelsim.workload.ops import Op
-from accelsim.workload.sizes import LAYER_LIMIT, check_sizes
+from accelsim.workload.sizes import COUNT_LIMIT, LAYER_LIMIT, check_sizes, check_text, shown
 
 INPUT = "input"
+NOTE_LIMIT = 2000
 FORWARD = "forward"
 """The only phase of a network."""
 
@@ -44,7 +45,8 @@ class Network:
     Raises
     ------
     WorkloadError
-        If two layers share a name, a source is unknown, or shapes do not fit.
+        If a name, a note or the batch is unusable, two layers share a name, a source is unknown,
+        or shapes do not fit.
     """
 
     name: str
@@ -56,14 +58,17 @@ class Network:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        check_sizes(self, "batch")
+        check_text("Network.name", self.name)
+        for note in self.notes:
+            check_text("Network.notes", note, NOTE_LIMIT)
+        check_sizes(self, "batch", most=COUNT_LIMIT)
         for name in ("dtype", "weight_dtype"):
             value = getattr(self, name) or self.dtype
             object.__setattr__(self, name, find_dtype(value).name)
         if not 1 <= len(self.layers) <= LAYER_LIMIT:
             raise WorkloadError(f"{self.name}: expected 1 to {LAYER_LIMIT} layers")
         try:
-            self.shapes  # noqa: B018  (refuses layers that do not fit together)
+            self.by_layer  # noqa: B018  (refuses layers that do not fit together)
         except WorkloadError as problem:
             raise WorkloadError(f"{self.name}: {problem}") from None
         names = Counter(op.name for _, lowered in self.by_layer for op in lowered.ops)
@@ -118,12 +123,14 @@ def place(layer: Layer, sources: Sequence[str], known: Mapping[str, Features]) -
     WorkloadError
         If its name is taken, a source is unknown, or shapes do not fit.
     """
+    if layer.name == INPUT:
+        raise WorkloadError(f"'{INPUT}' names the sample: rename that layer")
     if layer.name in known:
         raise WorkloadError(f"two layers are called '{layer.name}'")
     for source in sources:
         if source not in known:
             raise WorkloadError(
-                f"layer {layer.name} reads '{source}', which no layer before it is called: "
+                f"layer {layer.name} reads {shown(source)}, which no layer before it is called: "
                 f"{suggest(source, known)}"
             )
     try:
@@ -161,10 +168,16 @@ def forward_graph(
 
 def lowered_layers(network: Network, formats: Formats) -> Iterator[tuple[Layer, Lowered]]:
     """Yield every layer with its ops, in execution order."""
+    shapes = network.shapes
     made: dict[str, tuple[str, ...]] = {INPUT: ()}
     for layer, sources in network.connections():
         after = tuple(name for source in sources for name in made[source])
-        lowered = layer.lower([network.shapes[source] for source in sources], formats, after)
+        given = [shapes[source] for source in sources]
+        try:
+            lowered = layer.lower(given, formats, after)
+        except WorkloadError as problem:
+            words = f"layer {layer.name}, {formats.batch} samples of {given[0].steps} steps"
+            raise WorkloadError(f"{words}: {problem}") from None
         made[layer.name] = (lowered.ops[-1].name,)
         yield layer, lowered
 

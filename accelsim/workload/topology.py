@@ -12,12 +12,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from accelsim.documents import read_text
+from accelsim.documents import printable, read_text, require_printable
 from accelsim.errors import WorkloadError, suggest
 from accelsim.workload.conv import ConvShape, Gemm
 
 _MAX_LAYERS = 20_000
 _LARGEST = 2**40
+_LONGEST_NAME = 80
+_QUOTED = 40
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,11 @@ class TopologyLayer:
                 raise WorkloadError(
                     f"{name} is {size!r}, expected a whole number from 1 to {_LARGEST}"
                 )
+        if self.conv is not None and self.conv.gemm != self.gemm:
+            raise WorkloadError(
+                f"the sizes {tuple(self.gemm)} are not those of the convolution, "
+                f"{tuple(self.conv.gemm)}: give conv.gemm"
+            )
         if self.sparsity is not None and not 1 <= self.sparsity[0] <= self.sparsity[1]:
             n, m = self.sparsity
             raise WorkloadError(
@@ -94,7 +101,10 @@ _CONV = _Form(
     ("Stride Width", "Batch Size", "Sparsity"),
 )  # fmt: skip
 _GEMM = _Form(("Layer name", "M", "N", "K"), ("Sparsity",))
-_FORMS = {"conv": _CONV, "gemm": _GEMM}
+_BOTH_FORMS = (
+    f"give a table of convolutions ({', '.join(_CONV.required)}) or of matrix multiplications "
+    f"({', '.join(_GEMM.required)}), columns separated by commas"
+)
 _ALSO = {
     "layer": "layername", "numfilters": "numfilter", "stride": "strides",
     "strideheight": "strides", "batch": "batchsize",
@@ -152,7 +162,7 @@ def load_topology(path: str | Path) -> Topology:
     warnings = () if header else (
         f"{rows[0].where}: no header; this row is read as a layer, which SCALE-Sim would skip",
     )  # fmt: skip
-    return Topology(Path(path).stem, layers, warnings)
+    return Topology(printable(Path(path).stem)[:_LONGEST_NAME], layers, warnings)
 
 
 def _rows(text: str, path: str) -> list[_Row]:
@@ -162,11 +172,12 @@ def _rows(text: str, path: str) -> list[_Row]:
     try:
         for cells in reader:
             where = f"{path}:{reader.line_num}"
-            kept = [cell.strip() for cell in cells]
+            kept = [cell.replace("\t", " ").strip() for cell in cells]
             comment = next((i for i, cell in enumerate(kept) if cell.startswith("#")), len(kept))
             while comment and not kept[comment - 1]:
                 comment -= 1
             if comment:
+                require_printable("".join(kept[:comment]), where, WorkloadError)
                 rows.append(_Row(where, tuple(kept[:comment])))
             if len(rows) > _MAX_LAYERS:
                 raise WorkloadError(f"{where}: more than {_MAX_LAYERS} layers; split the file")
@@ -190,8 +201,8 @@ def _columns(header: _Row | None, body: Sequence[_Row]) -> tuple[str, ...]:
         if _key(title) not in optional:
             assert header is not None
             raise WorkloadError(
-                f"{header.where}: unknown column '{title[:40]}' after {form.required[-1]}: "
-                f"{suggest(title[:40], form.optional)}"
+                f"{header.where}: unknown column '{title[:_QUOTED]}' after {form.required[-1]}: "
+                f"{suggest(title[:_QUOTED], form.optional)}"
             )
     found = [optional[_key(title)] for title in extra]
     longest = max(body, key=lambda row: len(row.cells))
@@ -208,32 +219,37 @@ def _columns(header: _Row | None, body: Sequence[_Row]) -> tuple[str, ...]:
 
 
 def _form(header: _Row | None, first: _Row) -> _Form:
-    """Tell convolutions from matrix multiplications, by the header or else by the cells."""
-    titles = [_key(cell) for cell in header.cells] if header else []
-    for form in _FORMS.values():
+    """Tell convolutions from matrix multiplications: by two titles at least, or by the cells."""
+    if header is None:
+        return _form_of_cells(first)
+    titles = [_key(cell) for cell in header.cells]
+    for form in (_CONV, _GEMM):
         wanted = [_key(title) for title in form.required]
         if len(set(wanted[1:]) & set(titles)) < 2:
             continue
-        assert header is not None
         for place, key in enumerate(wanted):
             if place and titles[place : place + 1] != [key]:
-                got = f"'{header.cells[place][:40]}'" if place < len(titles) else "missing"
+                got = f"'{header.cells[place][:_QUOTED]}'" if place < len(titles) else "missing"
                 raise WorkloadError(
                     f"{header.where}: column {place + 1} is {got}, expected "
                     f"'{form.required[place]}': columns count by position: "
                     f"{', '.join(form.required)}"
                 )
         return form
+    raise WorkloadError(
+        f"{header.where}: the first row, '{', '.join(header.cells)[:_QUOTED]}', has neither sizes "
+        f"nor titles of columns: {_BOTH_FORMS}"
+    )
+
+
+def _form_of_cells(first: _Row) -> _Form:
+    """Tell the form by the number of sizes in a row."""
     sizes = sum(":" not in cell for cell in first.cells) - 1
     if sizes == 3:
         return _GEMM
     if sizes in (7, 8):
         return _CONV
-    raise WorkloadError(
-        f"{(header or first).where}: neither a table of convolutions "
-        f"({', '.join(_CONV.required)}) nor of matrix multiplications "
-        f"({', '.join(_GEMM.required)}): separate these columns with commas"
-    )
+    raise WorkloadError(f"{first.where}: {sizes} sizes are of neither form: {_BOTH_FORMS}")
 
 
 def _layer(row: _Row, columns: tuple[str, ...]) -> TopologyLayer:
@@ -246,14 +262,15 @@ def _layer(row: _Row, columns: tuple[str, ...]) -> TopologyLayer:
     cells = dict(zip(columns, row.cells, strict=False))
     sparsity = _sparsity(row, cells.pop("Sparsity", ""))
     sizes = {title: _size(row, title, cell) for title, cell in list(cells.items())[1:] if cell}
+    name = row.cells[0][:_LONGEST_NAME]
     try:
         if is_gemm:
             gemm = Gemm(sizes["M"], sizes["N"], sizes["K"], 1)
-            return TopologyLayer(row.cells[0], gemm, None, sparsity, row.where)
+            return TopologyLayer(name, gemm, None, sparsity, row.where)
         conv = _conv(sizes)
-        return TopologyLayer(row.cells[0], conv.gemm, conv, sparsity, row.where)
+        return TopologyLayer(name, conv.gemm, conv, sparsity, row.where)
     except WorkloadError as error:
-        raise WorkloadError(f"{row.where}: {row.cells[0][:40]}: {error}") from None
+        raise WorkloadError(f"{row.where}: {name[:_QUOTED]}: {error}") from None
 
 
 def _conv(sizes: dict[str, int]) -> ConvShape:
@@ -285,7 +302,7 @@ def _size(row: _Row, title: str, cell: str) -> int:
     if re.fullmatch(r"\+?[0-9]{1,13}", cell) and 1 <= int(cell) <= _LARGEST:
         return int(cell)
     raise WorkloadError(
-        f"{row.where}: {title} is '{cell[:40]}', expected a whole number from 1 to {_LARGEST}"
+        f"{row.where}: {title} is '{cell[:_QUOTED]}', expected a whole number from 1 to {_LARGEST}"
     )
 
 
@@ -296,7 +313,8 @@ def _sparsity(row: _Row, cell: str) -> tuple[int, int] | None:
     found = re.fullmatch(r"([0-9]{1,6})\s*:\s*([0-9]{1,6})", cell)
     if found is None:
         raise WorkloadError(
-            f"{row.where}: Sparsity is '{cell[:40]}', expected N:M, for example 2:4 (1:1 is dense)"
+            f"{row.where}: Sparsity is '{cell[:_QUOTED]}', expected N:M, for example 2:4 (1:1 is "
+            "dense)"
         )
     n, m = int(found[1]), int(found[2])
     return None if n == m >= 1 else (n, m)

@@ -76,6 +76,9 @@ def test_a_fallback_of_a_plain_format_holds_every_value(name: str) -> None:
     # bf16 and fp16 trade range for precision: each is the other's last resort, not a superset.
     traded = {("bf16", "fp16"), ("fp16", "bf16")}
     assert all(DTYPES[a].fallbacks[-1] == b for a, b in traded)
+    # Activations of w8a16 keep their width, its 8-bit weights their values.
+    traded |= {("w8a16", "fp16"), ("w8a16", "bf16"), ("w8a16", "tf32")}
+    assert all(holds(stand_in, "int8") for name, stand_in in traded if name == "w8a16")
     for stand_in in DTYPES[name].fallbacks:
         if (name, stand_in) in traded:
             continue

@@ -152,4 +152,4 @@ def test_resnet18_layers_in_one_network(shared_dir: Path, tmp_path: Path) -> Non
     rows = imported(golden, CONV_COLUMNS, tmp_path)
     report = run_layers(tmp_path / "net.csv", tmp_path / "array.cfg")
     assert len(rows) == 14
-    assert report.cycles - len(rows) == golden["total_cycles"].sum()
+    assert report.total_cycles - len(rows) == golden["total_cycles"].sum()

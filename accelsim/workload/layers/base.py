@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from accelsim.errors import WorkloadError, suggest
 from accelsim.workload.ops import Op, Vector
-from accelsim.workload.sizes import check_sizes
+from accelsim.workload.sizes import check_sizes, check_text, shown
 
 ACTIVATIONS = ("relu", "sigmoid", "tanh", "gelu", "silu")
 
@@ -87,6 +87,9 @@ class Layer(ABC):
     name: str
     sources: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        check_text(f"{type(self).__name__}.name", self.name)
+
     @abstractmethod
     def output(self, given: Sequence[Features]) -> Features:
         """Shape of the result, from the shapes of the sources."""
@@ -133,6 +136,6 @@ def check_activation(layer: Layer, activation: str | None) -> None:
     """Require an activation that is known, or none."""
     if activation is not None and activation not in ACTIVATIONS:
         raise WorkloadError(
-            f"{type(layer).__name__}.activation is {activation!r}: "
+            f"{type(layer).__name__}.activation is {shown(activation)}: "
             f"{suggest(str(activation), ACTIVATIONS)}"
         )

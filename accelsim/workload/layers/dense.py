@@ -45,6 +45,7 @@ class FcLayer(Layer):
     activation: str | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_sizes(self, "out", "copies")
         check_flags(self, "bias")
         check_activation(self, self.activation)
@@ -84,6 +85,7 @@ class VectorLayer(Layer):
     out: int | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_word(self, "fn", tuple(VECTOR_FUNCTIONS))
         if self.out is not None:
             check_sizes(self, "out")

@@ -39,6 +39,7 @@ class LstmLayer(Layer):
     last: bool = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_sizes(self, "hidden")
         check_flags(self, "bias", "last")
 

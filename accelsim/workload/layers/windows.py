@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from accelsim.workload.conv import ConvShape
+from accelsim.workload.conv import SIDES, ConvShape, check_sides
 from accelsim.workload.layers.base import (
     Features,
     Formats,
@@ -54,9 +54,11 @@ class ConvLayer(Layer):
     activation: str | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_sizes(self, "out", "groups")
         check_flags(self, "bias", "norm")
         check_activation(self, self.activation)
+        _check_window(self)
 
     def output(self, given: Sequence[Features]) -> Features:
         """A feature map of `out` channels."""
@@ -96,6 +98,10 @@ class PoolLayer(Layer):
     stride: Pair = (1, 1)
     padding: Padding = (0, 0, 0, 0)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_window(self)
+
     def output(self, given: Sequence[Features]) -> Features:
         """A feature map of the same channels."""
         return _map_of(self._shape(joined(given), 1), joined(given).steps)
@@ -108,6 +114,15 @@ class PoolLayer(Layer):
 
     def _shape(self, source: Features, batch: int) -> ConvShape:
         return _window(self, source, batch, source.channels, source.channels)
+
+
+def _check_window(layer: ConvLayer | PoolLayer) -> None:
+    """Require positive whole numbers, before `same` padding computes with them."""
+    whole_map = isinstance(layer, PoolLayer) and layer.filter is None
+    for name, (least, sides) in SIDES.items():
+        value = getattr(layer, name)
+        if not (name == "padding" and value == "same") and not (name == "filter" and whole_map):
+            check_sides(f"{type(layer).__name__}.{name}", value, least, sides)
 
 
 def _map_of(shape: ConvShape, steps: int) -> Features:

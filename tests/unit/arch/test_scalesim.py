@@ -129,6 +129,10 @@ MISTAKES = {
     "key before a section": ("[general]\n", "", ("array.cfg:2", "before the first")),
     "key twice": ("ArrayWidth", "ArrayHeight", ("array.cfg:7", "twice")),
     "section twice": ("[sparsity]", "[GENERAL]", ("array.cfg:17", "twice")),
+    "control character in a name": ("toy", "to\x1b[31my", ("array.cfg:3", "U+001B")),
+    "control character in a key": ("MemoryBanks", "Memory\x07Banks", ("array.cfg:15", "U+0007")),
+    "mark that turns text around": ("toy", "to\u202ey", ("array.cfg:3", "U+202E")),
+    "too many keys": ("Dataflow", "\n".join(f"z{i}=1" for i in range(1001)), ("1000 keys",)),
     "random sparsity": (
         "Support : false", "Support : true\nOptimizedMapping: true", ("array.cfg:19", "at random"),
     ),
@@ -157,6 +161,22 @@ def test_hostile_files_are_refused(tmp_path):
         load_scalesim_config(path)
     path.write_text(FULL.replace("toy", "%(run_name)s ${x}"), encoding="utf-8")
     assert load_scalesim_config(path).array.name == "%(run_name)s ${x}"
+
+
+@pytest.mark.parametrize("line", ["[{}x", "[x{}", "a{}", "{}a", "a{}b", "={}", "[{}]x", "[{}["])
+def test_blanks_without_end_are_read_in_linear_time(cfg, line):
+    """Once 13 s for 3,000 of them; 200,000 never ended."""
+    with pytest.raises(SpecError, match=r"array\.cfg:1: .*neither"):
+        load_scalesim_config(cfg(text=line.format(" " * 200_000)))
+
+
+def test_blanks_around_names_and_values_do_not_matter(cfg):
+    blanks = " " * 200_000
+    text = FULL.replace("[general]", f"[{blanks}general\t]")
+    text = text.replace("run_name = ", f"run_name{blanks}=")
+    assert load_scalesim_config(cfg(text=text)).array.name == "toy"
+    assert load_scalesim_config(cfg("= toy", "= a:b=c")).array.name == "a:b=c"
+    assert load_scalesim_config(cfg("toy", "t" * 200)).array.name == "t" * 80
 
 
 @given(

@@ -87,6 +87,24 @@ def test_targets_that_cannot_be_written_are_refused(tmp_path):
             refuse_targets(files, folders)
 
 
+def test_targets_that_would_destroy_something_are_refused(tmp_path):
+    source, link = tmp_path / "net.csv", tmp_path / "link.csv"
+    source.touch()
+    link.symlink_to(source)
+    for files, folders, says in (
+        ([source], [], "net.csv is an input"),
+        ([tmp_path / "x" / ".." / "net.csv"], [], "is an input"),
+        ([link], [], "link.csv is an input"),
+        ([tmp_path / "z", "-", None, tmp_path / "." / "z"], [], "z would be written twice"),
+        ([tmp_path / "z", tmp_path / "z" / "y"], [], "both a file and a folder"),
+        ([tmp_path / "z"], [tmp_path / "z"], "both a file and a folder"),
+        ([tmp_path / "z"], [tmp_path / "z" / "y"], "both a file and a folder"),
+    ):
+        with pytest.raises(AccelsimError, match=says):
+            refuse_targets(files, folders, inputs=("gpt2", source))
+    refuse_targets(["gpt2", tmp_path / "other"], [tmp_path], inputs=("gpt2", source))
+
+
 def test_targets_that_can_be_written_are_not_refused(tmp_path):
     (tmp_path / "old").touch()
     files = [None, "-", "/dev/stdout", "x.json", tmp_path / "old", tmp_path / "new" / "x"]

@@ -33,20 +33,40 @@ def test_cells_are_those_of_the_report():
     report = run_layers(NET, ARRAY)
     table = layers_table(report)
     row = dict(zip([column.title for column in table.columns], table.rows[0], strict=True))
-    assert row["cycles"] == f"{report.layers[0].cycles:,}"
+    assert row["cycles"] == f"{report.layers[0].total_cycles:,}"
+    assert row["drain"] == f"{report.layers[0].drain_cycles:,}"
     assert row["bound"] == "stall C"
     shares = spent_table(report)
     assert sum(int(cells[1].replace(",", "")) for cells in shares.rows) == pytest.approx(
-        report.cycles, abs=len(shares.rows)
+        report.total_cycles, abs=len(shares.rows)
     )
     pairs = dict(summary(report))
     assert pairs["partial sums spilled"].startswith("in 1 of 2 layers")
     assert pairs["bandwidth limit"] == "2 words/cycle for each operand"
+    words = ("cycles", "  the array alone", "  prefetch", "  stalls", "  drain")
+    total, *parts = (int(pairs[word].split()[0].replace(",", "")) for word in words)
+    assert total == sum(parts) == report.total_cycles
+
+
+@pytest.mark.parametrize(
+    ("rates", "says"),
+    [
+        ((2, 4, None), "A 2 words/cycle, B 4 words/cycle, C none"),
+        ((None, None, 1), "A none, B none, C 1 words/cycle"),
+        ((None, None, None), "none"),
+    ],
+)
+def test_every_port_has_its_own_limit(rates, says):
+    array = replace(ARRAY, buffers=ArrayBuffers(64, 64, 64, *rates))
+    assert dict(summary(run_layers(NET, array)))["bandwidth limit"] == says
 
 
 def test_an_array_that_never_waits():
-    pairs = dict(summary(run_layers(NET, replace(ARRAY, buffers=None))))
-    assert pairs["bandwidth limit"] == "none"
+    report = run_layers(NET, replace(ARRAY, buffers=None))
+    pairs = dict(summary(report))
+    assert pairs["bandwidth limit"].startswith("none")
+    assert pairs["DRAM traffic"] == "not modelled without buffers"
+    assert layers_table(report).rows[0][-3:] == ("-", "-", "-")
     assert "partial sums spilled" not in pairs
 
 
@@ -72,7 +92,7 @@ def test_reports_have_the_names_and_the_punctuation_that_scripts_expect(tmp_path
     ]  # fmt: skip
     assert list(access["LayerID"]) == [0, 1]
     compute = pd.read_csv(tmp_path / "new" / "folder" / "COMPUTE_REPORT.csv")
-    assert list(compute[" Total Cycles"]) == [row.cycles - 1 for row in report.layers]
+    assert list(compute[" Total Cycles"]) == [row.running_cycles - 1 for row in report.layers]
     assert list(compute[" Stall Cycles"]) == [row.stall_cycles for row in report.layers]
 
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 import accelsim
-from accelsim.errors import CapacityError, WorkloadError
+from accelsim.dtypes import dtype as find_dtype
+from accelsim.errors import CapacityError, MappingError, WorkloadError
+from accelsim.files import find_data
 from accelsim.scenarios.run import run
+from accelsim.workload.network_reader import load_network, network_files
 
 
 def test_the_file_says_the_batch_unless_the_user_does() -> None:
@@ -34,6 +40,41 @@ def test_a_dtype_holds_for_weights_too_unless_they_have_their_own() -> None:
     both = run("lstm1", "h100_sxm", dtype="bf16")
     weights = run("lstm1", "h100_sxm", dtype="bf16", weight_dtype="int8")
     assert both.memory["weights_bytes"] == 2 * weights.memory["weights_bytes"]
+
+
+@pytest.mark.parametrize("dtype", ["bf16", "int8", "w8a16"])
+def test_the_page_says_on_which_chips_a_dtype_is_missing(dtype: str) -> None:
+    page = (Path(__file__).resolve().parents[3] / "docs" / "networks.md").read_text("utf-8")
+    (row,) = re.findall(rf"^\| `{dtype}` \| (.*) \|$", page, flags=re.MULTILINE)
+    networks, counts, stand_ins, refusing = (cell.strip() for cell in row.split("|"))
+    found = {name for name in network_files() if load_network(name).dtype == dtype}
+    assert set(networks.split(", ")) == found
+    chips = [accelsim.load_chip(name) for name in find_data("arch_specs/chips", ".yaml")]
+    without = [chip for chip in chips if dtype not in chip.dtypes]
+    assert counts == f"{len(without)} of {len(chips)}"
+    able = [c for c in without if not set(find_dtype(dtype).fallbacks).isdisjoint(c.dtypes)]
+    assert {c.compute_dtype(dtype, emulate=True) for c in able} == set(stand_ins.split(", else "))
+    unable = sorted(chip.name for chip in without if chip not in able)
+    assert ", ".join(unable) == refusing
+
+
+@pytest.mark.parametrize("network", ["alexnet", "lstm1", "mlp1"])
+def test_every_chip_runs_it_emulated_or_in_int8(network: str) -> None:
+    for chip in sorted(find_data("arch_specs/chips", ".yaml")):
+        try:
+            result = run(network, chip, emulate_dtype=True)
+        except MappingError as error:
+            assert re.search(r"choose a --dtype it has: .*int8", str(error))
+            assert chip in {"alveo_u280", "edge_tpu", "tpu_v1"}
+            result = run(network, chip, dtype="int8")
+        assert result.latency_s > 0
+
+
+def test_weights_of_8_bits_stay_so_in_memory_when_16_bit_floats_multiply() -> None:
+    emulated = run("lstm0", "h100_sxm", emulate_dtype=True)
+    floats = run("lstm0", "h100_sxm", dtype="fp16")
+    assert 2 * emulated.memory["weights_bytes"] == floats.memory["weights_bytes"]
+    assert 1 < floats.latency_s / emulated.latency_s < 2
 
 
 @pytest.mark.parametrize("phase", ["decode", "generate", "train"])

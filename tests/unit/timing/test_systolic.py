@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import accelsim
-from accelsim.arch.array import ArrayBuffers, ArrayFeatures, Sparsity, SystolicArray
+from accelsim.arch.array import ArrayFeatures, Sparsity, SystolicArray
 from accelsim.errors import AccelsimError, MappingError, SpecError, WorkloadError
 from accelsim.timing.systolic import array_cycles, systolic_cycles
-from accelsim.timing.systolic_conv import buffered_conv, conv_cycles, distinct_share
+from accelsim.timing.systolic_conv import buffered_conv, conv_cycles
 from accelsim.workload.conv import ConvShape
 
 
@@ -89,27 +89,25 @@ def test_no_problems_are_no_counts() -> None:
     assert systolic_cycles("ws", 4, 4, np.array([], dtype=int), 3, 3).cycles.shape == (0,)
 
 
-def test_a_grouped_convolution_is_its_groups_one_after_the_other() -> None:
-    array = SystolicArray("ws", 8, 8)
+def test_folds_of_groups_share_arrays_and_hide_their_loads() -> None:
     whole = ConvShape(2, 16, 24, 9, 9, 3, 3, stride=(2, 2), groups=4)
-    one = ConvShape(2, 4, 6, 9, 9, 3, 3, stride=(2, 2))
-    found, part = conv_cycles(array, whole), conv_cycles(array, one)
-    assert found.cycles == 4 * part.cycles
-    assert found.macs == whole.macs
-    assert found.utilization == pytest.approx(part.utilization)
+    part = ConvShape(2, 4, 6, 9, 9, 3, 3, stride=(2, 2))
+    for features, turns in ((ArrayFeatures(), 20), (ArrayFeatures(arrays=4), 5)):
+        array = SystolicArray("ws", 8, 8, features)
+        found = conv_cycles(array, whole)
+        assert found.folds == 4 * conv_cycles(SystolicArray("ws", 8, 8), part).folds == 20
+        assert found.cycles == turns * found.fold_cycles
+        assert found.macs == whole.macs
+    hidden = conv_cycles(SystolicArray("ws", 8, 8, ArrayFeatures(double_buffer=True)), whole)
+    assert hidden.cycles == 19 * 2 * 4 * 4 + hidden.fold_cycles
 
 
-def test_overlapping_windows_are_fetched_once_if_their_rows_fit() -> None:
-    shape = ConvShape(1, 4, 8, 16, 16, 3, 3)
-    m, n, k, _ = shape.gemm
-    rows_under_windows = 3 * 16 * 4
-    assert distinct_share(shape, rows_under_windows - 1) == 1
-    assert distinct_share(shape, rows_under_windows) * m * k == shape.input_elements
-    buffers = ArrayBuffers(2**20, 2**20, 2**20, 1, 1, 1)
-    run = buffered_conv(SystolicArray("os", 8, 8, buffers=buffers), shape)
-    assert shape.input_elements <= run.dram_reads_a < 1.3 * shape.input_elements
-    assert run.dram_reads_b == shape.weight_elements
-    assert run.dram_writes_c == shape.output_elements == m * n
+def test_counts_beyond_64_bits_are_refused_for_groups_and_bundles_too() -> None:
+    sparse = ArrayFeatures(sparsity=Sparsity(999, 1000))
+    with pytest.raises(MappingError, match="64 bits"):
+        systolic_cycles("ws", 1, 1, 10**8, 1, 10**8, sparse)
+    with pytest.raises(MappingError, match="64 bits"):
+        array_cycles(SystolicArray("ws", 1, 1), 2**20, 2**20, 2**20, repeat=2**10)
 
 
 def test_buffers_must_exist() -> None:

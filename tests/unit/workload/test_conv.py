@@ -91,13 +91,24 @@ def test_depthwise() -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"batch": 0}, "batch is 0, expected a whole number of at least 1"),
+        ({"batch": 0}, "batch is 0, expected a whole number from 1 to 2147483648"),
         ({"in_channels": 4.0}, "in_channels is 4.0"),
         ({"height": True}, "height is True"),
         ({"stride": (0, 1)}, "stride is 0"),
         ({"stride": 2}, "stride is 2, expected 2 whole numbers"),
         ({"padding": (1, 1)}, "padding is (1, 1), expected 4 whole numbers"),
-        ({"padding": (0, 0, 0, -1)}, "padding is -1, expected a whole number of at least 0"),
+        ({"padding": (0, 0, 0, -1)}, "padding is -1, expected a whole number from 0 to 2147483648"),
+        ({"padding": (10**11, 0, 0, 0)}, "padding is 100000000000, expected a whole number from 0"),
+        ({"stride": (1, 2**31 + 1)}, "stride is 2147483649"),
+        ({"width": 10**100}, "width is 1000"),
+        (
+            {"padding": (0, 2**31, 0, 2**31)},
+            "batch 2, out_height 2147483653, out_width 2147483651 make 92233720",
+        ),
+        (
+            {"in_channels": 2**31, "height": 2**9, "filter_height": 2**9},
+            "filter_height 512, filter_width 3, in_channels 2147483648, groups 1 make 32985348",
+        ),
         ({"groups": 3}, "groups is 3, which does not divide in_channels 4"),
         ({"groups": 4}, "groups is 4, which does not divide out_channels 6"),
         ({"filter_width": 6}, "filter_width 6 covers 6 inputs"),
@@ -113,3 +124,13 @@ def test_impossible_shapes_are_refused(change: dict[str, object], words: str) ->
 def test_im2col_refuses_another_input() -> None:
     with pytest.raises(WorkloadError, match=r"shape \(1, 4, 7, 5\).*expects \(2, 4, 7, 5\)"):
         im2col(np.zeros((1, 4, 7, 5)), PLAIN)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"padding": (10**5, 0, 10**5, 0), "stride": (10**5, 10**5)}, {"padding": (3000,) * 4}],
+)
+def test_im2col_refuses_copies_that_fill_the_memory(change: dict[str, object]) -> None:
+    shape = replace(PLAIN, **change)
+    with pytest.raises(WorkloadError, match=r"at most 1073741824 B: use a smaller batch"):
+        im2col(np.zeros((2, 4, 7, 5)), shape)

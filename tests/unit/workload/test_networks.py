@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import json
 import re
 from pathlib import Path
 
@@ -192,7 +194,7 @@ def test_a_file_of_the_user(tmp_path: Path) -> None:
             "tiny.yaml:2: parameters: 149 stated, but the layers have 1",
         ),
         ("int8", "int9", "unknown dtype 'int9'"),
-        ("note: tiny", "note: [tiny]", "tiny.yaml:4: note: ['tiny'] is not text"),
+        ("note: tiny", "note: [tiny]", "tiny.yaml:4: note is ['tiny'], expected text"),
         ("type: pool", "type: pol", "tiny.yaml:8: layers.1.type: 'pol': did you mean 'pool'?"),
         (
             "type: fc",
@@ -213,21 +215,106 @@ def test_a_file_of_the_user(tmp_path: Path) -> None:
         ("activation: relu", "norm: 1", "tiny.yaml:7: ConvLayer.norm is 1, expected true or false"),
         ("out: 10", "out: 1.5", "tiny.yaml:9: FcLayer.out is 1.5"),
         (", out: 10", "", "tiny.yaml:9: layers.2: the key 'out' of a layer of type fc is missing"),
+        ("name: c", "name: input", "tiny.yaml:9: 'input' names the sample: rename that layer"),
+        ("name: c", f"name: {81 * 'x'}", "expected text of 1 to 80 characters"),
+        ("name: c", r'name: "c\e[2J"', r"FcLayer.name is 'c\x1b[2J', expected text"),
+        ("batch: 8", r'name: "\u202e"', r"tiny.yaml:2: name is '\u202e', expected text"),
+        ("note: tiny", rf'note: "{2000 * "x"}y"', "tiny.yaml:4: note is 'xxx"),
+        (
+            "type: conv",
+            "type: [conv]",
+            "tiny.yaml:7: layers.0.type: ['conv']: did you mean 'conv'?",
+        ),
+        ("padding: [1, 0]", "padding: [1, -1]", "tiny.yaml:7: ConvLayer.padding is -1"),
+        ("[2, 1], padding: [1, 0]", "0, padding: same", "tiny.yaml:7: ConvLayer.stride is 0"),
+        ("filter: 3", "filter: null", "layers.0.filter: got None, expected a whole number"),
+        ("from: [b]", "from: []", "layers.2.from: got [], expected a name or a list of at least"),
+        ("batch: 8", "batch: 100000001", "expected a whole number from 1 to 100000000"),
         ("name: c", "name: a", "tiny.yaml:9: two layers are called 'a'"),
-        ("name: c", "name: 7", "layers.2.name: got 7, expected a word"),
+        ("name: c", "name: 7", "tiny.yaml:9: FcLayer.name is 7, expected text"),
         ("channels: 3", "features: 3, channels: 3", "tiny.yaml:5: input: expected either features"),
         ("height: 8", "hight: 8", "tiny.yaml:5: input.hight: unknown key: did you mean 'height'"),
         ("input: {channels: 3, height: 8, width: 8}\n", "", "the key 'input' is missing"),
         ("layers:", "layers: []\nnote2:", "unknown key"),
-        ("kind: network", "kind: net", "kind: got 'net', expected 'network'"),
+        ("kind: network", "kind: net", "tiny.yaml:1: kind: got 'net', expected 'network'"),
+        ("kind: network", "name: net", "kind: got None, expected 'network'"),
     ],
 )
 def test_mistakes_name_file_line_and_cure(tmp_path: Path, old: str, new: str, words: str) -> None:
     assert old in GOOD
     path = write(tmp_path, GOOD.replace(old, new, 1))
     with pytest.raises(WorkloadError) as caught:
-        load_network(path)
+        load_workload(path)
     assert words in str(caught.value)
+
+
+# One layer of every type with every key, so that each can be replaced by nonsense.
+FULL = {
+    "kind": "network", "name": "n", "title": "t", "source": "s", "note": "o", "status": "u",
+    "batch": 2, "dtype": "int8", "weight_dtype": "int8",
+    "input": {"channels": 4, "height": 8, "width": 8, "steps": 3},
+    "layers": [
+        {"name": "a", "type": "conv", "from": "input", "out": 4, "filter": 3, "stride": 1,
+         "padding": "same", "dilation": 1, "groups": 2, "bias": True, "norm": True,
+         "activation": "relu"},
+        {"name": "b", "type": "pool", "from": ["a"], "filter": 2, "stride": 2, "padding": 0},
+        {"name": "c", "type": "vector", "from": "b", "fn": "tanh", "out": 2},
+        {"name": "d", "type": "fc", "from": "c", "out": 4, "copies": 2, "bias": True,
+         "activation": "gelu"},
+        {"name": "e", "type": "lstm", "from": "d", "hidden": 4, "bias": True, "last": True},
+    ],
+}  # fmt: skip
+NONSENSE = (
+    None, [], {}, "", "x", -1, 0, 1, 1.5, 10**30, 2**31, -(2**63), float("inf"), float("nan"),
+    True, False, "x" * 10**5, "\x1b[31m", "input", "same", [[]], [None], [["a"]], [1, [2]], [0, 0],
+    [-1, 2, 3, 4], [1] * 1000, {"x": 1}, {"\x1b": [{}]}, [[[[1]]]],
+)  # fmt: skip
+PLACES = (
+    *((key,) for key in FULL),
+    *(("input", key) for key in FULL["input"]),
+    *(("layers", index) for index in range(len(FULL["layers"]))),
+    *(("layers", index, key) for index, layer in enumerate(FULL["layers"]) for key in layer),
+)
+
+
+@pytest.mark.parametrize("place", PLACES, ids=lambda place: ".".join(map(str, place)))
+def test_nonsense_is_a_network_or_one_sentence(
+    tmp_path: Path, place: tuple[str | int, ...]
+) -> None:
+    refused = 0
+    for value in NONSENSE:
+        tree = copy.deepcopy(FULL)
+        parent = tree
+        for key in place[:-1]:
+            parent = parent[key]
+        parent[place[-1]] = value
+        path = write(tmp_path, json.dumps(tree, indent=1).replace("Infinity", ".inf"))
+        try:
+            forward_graph(load_network(path))
+        except WorkloadError as error:
+            refused += 1
+            assert re.match(rf"{re.escape(str(path))}:\d+: ", str(error))
+            assert len(str(error)) < len(str(path)) + 400
+    assert refused > len(NONSENSE) // 3
+
+
+def test_numbers_too_long_to_print_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, GOOD.replace("batch: 8", f"batch: 0x{5000 * 'f'}"))
+    with pytest.raises(WorkloadError, match=r"tiny.yaml:2: '0xf.*' is not a number"):
+        load_network(path)
+
+
+def test_products_of_the_users_sizes_are_bounded_with_their_layer(tmp_path: Path) -> None:
+    text = GOOD.replace("width: 8", "width: 8, steps: 10000000")
+    with pytest.raises(WorkloadError) as caught:
+        load_network(write(tmp_path, text.replace("padding: [1, 0]", "padding: 9999")))
+    assert "tiny.yaml:7: layer a: " not in str(caught.value)  # alone it would do
+    assert "layer a, 1 samples of 10000000 steps: batch 10000000, out_height 1" in str(caught.value)
+
+
+def test_null_means_the_default_where_that_is_nothing(tmp_path: Path) -> None:
+    text = GOOD.replace("from: a", "filter: null, from: null")
+    assert load_network(write(tmp_path, text)).layers[1] == PoolLayer(name="b")
 
 
 def test_the_file_on_the_page_is_understood(tmp_path: Path) -> None:

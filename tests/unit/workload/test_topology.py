@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accelsim.errors import WorkloadError
-from accelsim.workload.conv import Gemm
+from accelsim.workload.conv import ConvShape, Gemm
 from accelsim.workload.topology import Topology, TopologyLayer, load_topology
 
 CONV = (
@@ -96,8 +96,9 @@ def test_without_a_header_the_cells_decide_and_that_is_said(topology):
     assert topology("a,1,2,3,2:4").layers[0].sparsity == (2, 4)
 
 
-def test_a_header_in_other_words_leaves_it_to_the_cells(topology):
-    assert gemms(topology("Schicht,Zeilen,Spalten,Tiefe\na,1,2,3")) == [(1, 2, 3, 1)]
+def test_long_names_are_cut_and_tabs_are_blanks(topology):
+    assert topology("Layer,M,N,K\n" + 500 * "x" + ",1,2,3").layers[0].name == 80 * "x"
+    assert topology("Layer,M,N,K\nqk\tproj,1,2,3").layers[0].name == "qk proj"
 
 
 ROW = "x,7,7,3,3,1,1,1"
@@ -115,7 +116,7 @@ MISTAKES = {
     "negative": (CONV + "x,7,7,3,3,1,1,-1", ("net.csv:2", "Strides is '-1'")),
     "too large": ("Layer,M,N,K\nx,1,2,9999999999999", ("net.csv:2", "K is")),
     "too large as a matmul": (
-        CONV + "x,2000000,2000000,1,1,1,1,1", ("net.csv:2", "m is 4000000000000"),
+        CONV + "x,2000000,2000000,1,1,1,1,1", ("net.csv:2", "4000000000000 output positions"),
     ),
     "absurdly large": ("Layer,M,N,K\nx,1,2," + 5000 * "9", ("net.csv:2",)),
     "filter larger than the input": (
@@ -129,8 +130,11 @@ MISTAKES = {
     "unknown column": ("Layer,M,N,K,Sparsty\nx,1,2,3,1:2", ("did you mean 'Sparsity'",)),
     "column twice": ("Layer,M,N,K,Sparsity,Sparsity\nx,1,2,3", ("net.csv:2", "columns are")),
     "more cells than columns": ("Layer,M,N,K\nx,1,2,3,4", ("net.csv:2", "5 cells")),
-    "neither form": ("x,1,2,3,4,5", ("net.csv:1", "neither", "commas")),
+    "neither form": ("x,1,2,3,4,5", ("net.csv:1", "5 sizes", "commas")),
     "semicolons": ("Layer;M;N;K\nx;1;2;3", ("net.csv:1", "neither", "commas")),
+    "mistyped sizes for a header": ("l1,0x10,0x10,0x10\nb,1,2,3", ("net.csv:1", "'l1, 0x10")),
+    "header in other words": ("Schicht,Zeilen,Spalten,Tiefe\na,1,2,3", ("net.csv:1", "titles")),
+    "control character": ("Layer,M,N,K\na\x1b[2J,1,2,3", ("net.csv:2", "U+001B")),
     "no ratio": ("Layer,M,N,K,Sparsity\nx,1,2,3,half", ("net.csv:2", "'half'", "2:4")),
     "ratio above one": ("Layer,M,N,K,Sparsity\nx,1,2,3,4:2", ("net.csv:2", "4:2")),
     "zero ratio": ("Layer,M,N,K,Sparsity\nx,1,2,3,0:0", ("net.csv:2", "0:0")),
@@ -160,6 +164,8 @@ def test_a_missing_file(tmp_path):
 def test_layers_made_in_python_are_checked():
     with pytest.raises(WorkloadError, match="n is 0"):
         TopologyLayer("x", Gemm(1, 0, 1, 1))
+    with pytest.raises(WorkloadError, match="not those of the convolution"):
+        TopologyLayer("x", Gemm(1, 1, 1, 1), ConvShape(1, 1, 1, 3, 3, 3, 3))
     with pytest.raises(WorkloadError, match="3:2"):
         TopologyLayer("x", Gemm(1, 1, 1, 1), sparsity=(3, 2))
     with pytest.raises(WorkloadError, match="no layers"):
