@@ -6,7 +6,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from accelsim.arch.array import ArrayBuffers, ArrayFeatures, Sparsity, SystolicArray
     from accelsim.arch.loader import load_chip, load_system
+    from accelsim.arch.scalesim import load_scalesim_config
     from accelsim.errors import (
         AccelsimError,
         CapacityError,
@@ -22,55 +24,77 @@ if TYPE_CHECKING:
     from accelsim.scenarios.options import RunOptions
     from accelsim.scenarios.predict import predict
     from accelsim.scenarios.run import run
+    from accelsim.timing.pe_level import simulate_array
     from accelsim.timing.systolic import SystolicCycles, systolic_cycles
+    from accelsim.timing.systolic_buffers import buffered_cycles
+    from accelsim.timing.systolic_conv import conv_cycles
+    from accelsim.workload.conv import ConvShape
     from accelsim.workload.models import load_model
     from accelsim.workload.network_reader import load_network
 
 __version__ = "0.1.0"
 __all__ = [
     "AccelsimError",
+    "ArrayBuffers",
+    "ArrayFeatures",
     "ArrayReport",
     "CapacityError",
+    "ConvShape",
     "MappingError",
     "RunOptions",
     "RunResult",
     "SimulationError",
+    "Sparsity",
     "SpecError",
+    "SystolicArray",
     "SystolicCycles",
     "WorkloadError",
     "__version__",
+    "buffered_cycles",
+    "conv_cycles",
     "load_chip",
     "load_model",
     "load_network",
+    "load_scalesim_config",
     "load_space",
     "load_system",
     "predict",
     "run",
     "run_layers",
+    "simulate_array",
     "sweep",
     "systolic_cycles",
 ]
 # Imported on first use (PEP 562): `import accelsim` stays fast, whatever a script needs of it.
 _HOMES = {
     "AccelsimError": "accelsim.errors",
-    "CapacityError": "accelsim.errors",
-    "MappingError": "accelsim.errors",
-    "SimulationError": "accelsim.errors",
-    "SpecError": "accelsim.errors",
-    "WorkloadError": "accelsim.errors",
+    "ArrayBuffers": "accelsim.arch.array",
+    "ArrayFeatures": "accelsim.arch.array",
     "ArrayReport": "accelsim.scenarios.layers",
+    "CapacityError": "accelsim.errors",
+    "ConvShape": "accelsim.workload.conv",
+    "MappingError": "accelsim.errors",
     "RunOptions": "accelsim.scenarios.options",
     "RunResult": "accelsim.results.run_result",
+    "SimulationError": "accelsim.errors",
+    "Sparsity": "accelsim.arch.array",
+    "SpecError": "accelsim.errors",
+    "SystolicArray": "accelsim.arch.array",
+    "SystolicCycles": "accelsim.timing.systolic",
+    "WorkloadError": "accelsim.errors",
+    "buffered_cycles": "accelsim.timing.systolic_buffers",
+    "conv_cycles": "accelsim.timing.systolic_conv",
     "load_chip": "accelsim.arch.loader",
     "load_model": "accelsim.workload.models",
     "load_network": "accelsim.workload.network_reader",
+    "load_scalesim_config": "accelsim.arch.scalesim",
     "load_space": "accelsim.explore.space",
     "load_system": "accelsim.arch.loader",
     "predict": "accelsim.scenarios.predict",
     "run": "accelsim.scenarios.run",
     "run_layers": "accelsim.scenarios.layers",
+    "simulate_array": "accelsim.timing.pe_level",
     "sweep": "accelsim.explore.sweep",
-    "SystolicCycles": "accelsim.timing.systolic",
     "systolic_cycles": "accelsim.timing.systolic",
 }
 

@@ -254,10 +254,17 @@ class SystolicArray:
         return data
 
     def __str__(self) -> str:
-        title = f"{self.rows}x{self.cols} {DATAFLOW_TITLES[self.dataflow]}"
-        changed = [
-            f"{f.name} {getattr(self.features, f.name)}"
-            for f in fields(self.features)
-            if getattr(self.features, f.name) != f.default
-        ]
-        return ", ".join([title, *changed])
+        extra, lanes = self.features, {"stream": "along the stream", "rows": "of different rows",
+                                       "cols": "of different columns"}  # fmt: skip
+        parts = [f"{self.rows}x{self.cols} {DATAFLOW_TITLES[self.dataflow]}"]
+        if extra.arrays > 1:
+            parts.append(f"{extra.arrays} arrays")
+        if extra.double_buffer:
+            parts.append("double-buffered")
+        if extra.packing > 1:
+            parts.append(f"{extra.packing} multiply-adds per PE {lanes[extra.packed]}")
+        if extra.mac_latency_cycles > 1:
+            parts.append(f"multiply-add in {extra.mac_latency_cycles} cycles")
+        if extra.sparsity is not None:
+            parts.append(f"{extra.sparsity} sparse weights")
+        return ", ".join(parts)

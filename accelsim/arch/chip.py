@@ -134,17 +134,17 @@ class Chip:
         MappingError
             If matmuls of this dtype do not run on systolic arrays here.
         """
-        unit = self.matrix_unit(self.compute_dtype(dtype))
+        name = find_dtype(dtype).name
+        unit = self.matrix_unit(name)
         if not isinstance(unit, SystolicUnit):
-            raise MappingError(
-                f"{self.name} has no systolic array for {dtype}: its {dtype} matmuls run on "
-                f"{'tensor cores' if unit else 'vector lanes'}; give --rows and --cols instead"
-            )
-        packing = unit.macs_per_pe[dtype]
+            dtypes = [n for n in self.dtypes if isinstance(self.matrix_unit(n), SystolicUnit)]
+            has = f"it has one for {', '.join(dtypes)}" if dtypes else "it has none at all"
+            raise MappingError(f"{self.name} has no systolic array for {name}: {has}")
+        packing = unit.macs_per_pe[name]
         if packing != int(packing):
             raise MappingError(
-                f"a PE of {self.name} does {packing:g} {dtype} multiply-adds per cycle: only whole "
-                "numbers can be laid out PE by PE; choose another dtype"
+                f"a PE of {self.name} does {packing:g} {name} multiply-adds per cycle: only whole "
+                "numbers can be laid out PE by PE; choose another dtype, or accelsim run"
             )
         features = ArrayFeatures(
             arrays=unit.count, double_buffer=unit.weight_double_buffer, packing=int(packing)

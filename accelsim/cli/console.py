@@ -54,6 +54,8 @@ def refuse_targets(
     """
     paths = [Path(target) for target in files if target is not None and target != "-"]
     for path in paths:
+        if str(path) == "-":
+            raise AccelsimError("only --json writes to stdout ('-'): give the name of a file")
         if path.is_dir():
             raise AccelsimError(f"{path} is a folder: give the name of a file to write")
     # Devices such as /dev/stdout are files too, so only what must be a folder is looked at.

@@ -42,7 +42,10 @@ def run(  # noqa: PLR0917  (typer calls it by keyword: one parameter per option)
     context: typer.Context,
     model: Annotated[
         str,
-        typer.Argument(metavar="MODEL", help="Name, or path of a HF config.json or network file."),
+        typer.Argument(
+            metavar="MODEL",
+            help="Name, or path of a HF config.json, of a network file, or (--on A.cfg) NET.csv.",
+        ),
     ],
     on: On,
     phase: Annotated[str, typer.Option(help="|".join(PHASES))] = "prefill",

@@ -44,6 +44,8 @@ def are_scalesim_files(model: str, on: str) -> bool:
     WorkloadError
         If it names one without the other.
     """
+    if Path(model).suffix.lower() == _ARRAY and Path(on).suffix.lower() == _TOPOLOGY:
+        raise WorkloadError(f"the two are swapped: accelsim run {on} --on {model}")
     is_topology = Path(model).suffix.lower() == _TOPOLOGY
     is_array = Path(on).suffix.lower() == _ARRAY
     if is_topology and not is_array:

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from accelsim.cli.array_options import (
+    CONV_HELP,
+    Setting,
+    buffers_of,
+    conv_of,
+    matmul_of,
+    refuse_idle,
+    setting_of,
+)
 from accelsim.cli.console import (
     emit,
     interruptibly,
@@ -21,14 +29,10 @@ from accelsim.cli.console import (
     refuse_targets,
 )
 from accelsim.cli.options import JsonFile
-from accelsim.errors import SimulationError, SpecError, WorkloadError
+from accelsim.errors import SimulationError, WorkloadError
 
 if TYPE_CHECKING:
-    from accelsim.arch.array import ArrayBuffers, SystolicArray
     from accelsim.scenarios.array_problem import ArrayAnswer, ArrayProblem
-
-_CONV_HELP = "N,C,H,W,K,R,S: images, channels, input size, filters, filter size."
-_CONV_SIZES = 7
 
 
 @dataclass(frozen=True)
@@ -39,16 +43,36 @@ class _Pictures:
     plots: Path | None
     cycle: int | None
 
+    def __post_init__(self) -> None:
+        refuse_idle({"--cycle": self.cycle is not None}, "--plots", self.plots is not None)
+        if self.animation is not None and self.animation.suffix.lower() not in (".html", ".htm"):
+            raise WorkloadError(
+                f"--animate {self.animation}: the page wants a name like array.html"
+            )
+
     @property
     def wanted(self) -> bool:
         return self.animation is not None or self.plots is not None
 
 
+@dataclass(frozen=True)
+class _Run:
+    """What to do with the problem."""
+
+    prefilled: bool
+    check: bool
+    seed: int
+
+
 def systolic(  # noqa: PLR0917  (typer calls it by keyword: one parameter per option)
-    rows: Annotated[int | None, typer.Option(help="PEs along a column.")] = None,
-    cols: Annotated[int | None, typer.Option(help="PEs along a row.")] = None,
+    rows: Annotated[int | None, typer.Option(help="Number of rows of PEs.")] = None,
+    cols: Annotated[int | None, typer.Option(help="Number of columns of PEs.")] = None,
     dataflow: Annotated[
-        str | None, typer.Option(help="ws|os|is: weights, outputs or inputs stay.")
+        str | None,
+        typer.Option(
+            help="ws|os|is: weights, outputs or inputs stay. Several, as ws,os,is, are compared.",
+            show_default="ws, or the chip's",
+        ),
     ] = None,
     m: Annotated[int | None, typer.Option(help="Rows of A and C.")] = None,
     n: Annotated[int | None, typer.Option(help="Columns of B and C.")] = None,
@@ -56,16 +80,26 @@ def systolic(  # noqa: PLR0917  (typer calls it by keyword: one parameter per op
     on: Annotated[
         str | None, typer.Option(metavar="CHIP", help="Take the array of a chip instead.")
     ] = None,
-    dtype: Annotated[str, typer.Option(help="With --on: choose the chip's array.")] = "bf16",
-    conv: Annotated[
-        str | None, typer.Option(metavar="SIZES", help=f"Instead of m, n, k: {_CONV_HELP}")
+    dtype: Annotated[
+        str | None,
+        typer.Option(help="With --on: choose the chip's array.", show_default="bf16 if it has it"),
     ] = None,
-    stride: Annotated[str, typer.Option(help="Of --conv: one number or H,W.")] = "1",
+    conv: Annotated[
+        str | None, typer.Option(metavar="SIZES", help=f"Instead of m, n, k: {CONV_HELP}.")
+    ] = None,
+    stride: Annotated[
+        str | None, typer.Option(help="Of --conv: one number or H,W.", show_default="1")
+    ] = None,
     padding: Annotated[
-        str, typer.Option(help="Of --conv: one number, H,W or top,bottom,left,right.")
-    ] = "0",
-    dilation: Annotated[str, typer.Option(help="Of --conv: one number or H,W.")] = "1",
-    groups: Annotated[int, typer.Option(help="Of --conv; as many as C is depthwise.")] = 1,
+        str | None,
+        typer.Option(help="Of --conv: one number, H,W or top,bottom,left,right.", show_default="0"),
+    ] = None,
+    dilation: Annotated[
+        str | None, typer.Option(help="Of --conv: one number or H,W.", show_default="1")
+    ] = None,
+    groups: Annotated[
+        int | None, typer.Option(help="Of --conv; as many as C is depthwise.", show_default="1")
+    ] = None,
     arrays: Annotated[int | None, typer.Option(help="Equal arrays that share the folds.")] = None,
     double_buffer: Annotated[
         bool | None,
@@ -86,14 +120,19 @@ def systolic(  # noqa: PLR0917  (typer calls it by keyword: one parameter per op
         str | None, typer.Option(metavar="N:M", help="Structured weight sparsity, e.g. 2:4.")
     ] = None,
     sram: Annotated[
-        str | None, typer.Option(metavar="WORDS", help="Buffers: one size or A,B,C; 64Ki is 65536.")
+        str | None,
+        typer.Option(metavar="WORDS", help="Buffers: one size or A,B,C; 64Ki is 65536."),
     ] = None,
     words_per_cycle: Annotated[
         str | None,
-        typer.Option("--bandwidth", metavar="RATE", help="Words per cycle of each port, or A,B,C."),
+        typer.Option(
+            "--bandwidth", metavar="RATE", help="Words per cycle of each buffer's port, or A,B,C."
+        ),
     ] = None,
-    inner: Annotated[
-        str | None, typer.Option(help="rows|cols: folds that run innermost, with --sram.")
+    inner: Annotated[str | None, typer.Option(help="rows|cols: folds that run innermost.")] = None,
+    word_bits: Annotated[
+        int | None,
+        typer.Option(help="Width of a word, beside sparsity's indices.", show_default="8"),
     ] = None,
     prefilled: Annotated[
         bool, typer.Option("--prefilled", help="Operand buffers are full at the start.")
@@ -115,192 +154,113 @@ def systolic(  # noqa: PLR0917  (typer calls it by keyword: one parameter per op
     json_file: JsonFile = None,
 ) -> None:
     """Count a matmul or convolution on a systolic array exactly; simulate and draw it."""
-    refuse_targets(files=(animate, json_file), folders=(plots,))
-    changes = {
+    refuse_targets(
+        files=(animate, json_file), folders=(plots,), inputs=(on,) if on is not None else ()
+    )
+    pictures = _Pictures(animate, plots, cycle)
+    refuse_idle({"--dtype": dtype is not None}, "--on CHIP", on is not None)
+    refuse_idle(
+        {"--packed": packed is not None}, "--packing", packing is not None or on is not None
+    )
+    of_buffers = {"--bandwidth": words_per_cycle, "--inner": inner, "--word-bits": word_bits}
+    named = {option: value is not None for option, value in of_buffers.items()}
+    refuse_idle({**named, "--prefilled": prefilled}, "--sram", sram is not None)
+    features = {
         "arrays": arrays, "double_buffer": double_buffer, "mac_latency_cycles": mac_latency_cycles,
         "packing": packing, "packed": packed, "sparsity": sparsity,
     }  # fmt: skip
-    shape = {"rows": rows, "cols": cols, "dataflow": dataflow}
-    array, clock_hz = _array(
-        shape, on, dtype, _features(changes), _buffers(sram, words_per_cycle, inner)
-    )
+    of_conv = {"--stride": stride, "--padding": padding, "--dilation": dilation, "--groups": groups}
+    problem = _problem((m, n, k), conv, of_conv)
+    settings = [
+        setting_of(
+            {"rows": rows, "cols": cols, "dataflow": flow}, on, dtype, features=features,
+            buffers=buffers_of(sram, words_per_cycle, inner), word_bits=word_bits,
+        )
+        for flow in (dataflow.split(",") if dataflow else [None])
+    ]  # fmt: skip
+    run = _Run(prefilled, check, seed)
+    answers = [_answer(setting, problem, run) for setting in settings]
+    if pictures.wanted:
+        if len(answers) > 1:
+            raise WorkloadError("pictures show one dataflow: give --dataflow ws, os or is")
+        interruptibly(lambda: _draw(answers[0], pictures, seed))
+    found = [
+        {**answer.as_dict(), **setting.as_dict(), "prefilled": prefilled, "seed": seed}
+        for setting, answer in zip(settings, answers, strict=True)
+    ]
+    data = found[0] if len(found) == 1 else {"compared": found}
+    emit(data, json_file, lambda: _show(settings, answers))
+    wrong = [text for answer in answers if answer.check for text in answer.check.differences]
+    if wrong:
+        raise SimulationError("; ".join(wrong))
+
+
+def _problem(
+    sizes: tuple[int | None, int | None, int | None], conv: str | None, options: dict[str, Any]
+) -> ArrayProblem:
+    refuse_idle({o: v is not None for o, v in options.items()}, "--conv", conv is not None)
     if conv is None:
-        problem = _matmul(m, n, k)
-    else:
-        if (m, n, k) != (None, None, None):
-            raise WorkloadError("--conv says what --m, --n and --k are: give one or the other")
-        problem = _convolution(conv, stride, padding, dilation, groups)
-    answer = _answer(array, problem, prefilled, check, seed)
-    _draw(answer, _Pictures(animate, plots, cycle), seed)
-    emit(answer.as_dict(), json_file, lambda: _show(answer, clock_hz))
-    if answer.check is not None and not answer.check.holds:
-        raise SimulationError("; ".join(answer.check.differences))
+        return matmul_of(*sizes)
+    if sizes != (None, None, None):
+        raise WorkloadError("--conv says what --m, --n and --k are: give one or the other")
+    stride, padding, dilation, groups = options.values()
+    parts = (stride or "1", padding or "0", dilation or "1")
+    return conv_of(conv, *parts, 1 if groups is None else groups)
 
 
-def _features(changes: dict[str, Any]) -> dict[str, Any]:
-    """Keep the features that the command line names."""
-    given = {name: value for name, value in changes.items() if value is not None}
-    if "sparsity" in given:
-        from accelsim.arch.array import Sparsity
+def _answer(setting: Setting, problem: ArrayProblem, run: _Run) -> ArrayAnswer:
+    from accelsim.scenarios.array_problem import answer_problem, check_problem, checking_s
 
-        given["sparsity"] = Sparsity.parse(given["sparsity"])
-    return given
-
-
-def _array(
-    shape: dict[str, Any],
-    on: str | None,
-    dtype: str,
-    features: dict[str, Any],
-    buffers: ArrayBuffers | None,
-) -> tuple[SystolicArray, float | None]:
-    """Put the array together, and say its clock [Hz] if it is a chip's."""
-    from accelsim.arch.array import TEXTBOOK, SystolicArray
-
-    given = {name: value for name, value in shape.items() if value is not None}
-    if on is not None:
-        from accelsim.arch.loader import load_chip
-
-        chip = load_chip(on)
-        base, clock_hz = chip.systolic_array(dtype), chip.spec.clock_hz
-    else:
-        missing = [f"--{name}" for name in ("rows", "cols") if name not in given]
-        if missing:
-            raise SpecError(f"{' and '.join(missing)} missing: give the array's size, or --on CHIP")
-        base, clock_hz = SystolicArray("ws", 1, 1), None
-    merged = dataclasses.replace(base.features if on else TEXTBOOK, **features)
-    return dataclasses.replace(base, **given, features=merged, buffers=buffers), clock_hz
-
-
-def _buffers(
-    sram: str | None, words_per_cycle: str | None, inner: str | None
-) -> ArrayBuffers | None:
-    if sram is None:
-        if words_per_cycle is not None or inner is not None:
-            raise SpecError("--bandwidth and --inner are of buffers: give their size with --sram")
-        return None
-    from accelsim.arch.array import ArrayBuffers
-
-    a, b, c = (_words(text) for text in _three("--sram", sram))
-    sizes = ArrayBuffers(a, b, c, inner=cast("Any", inner))
-    if words_per_cycle is None:
-        return sizes
-    rates = map(_rate, _three("--bandwidth", words_per_cycle))
-    named: dict[str, Any] = {
-        f"{name}_words_per_cycle": rate for name, rate in zip("abc", rates, strict=True)
-    }
-    return dataclasses.replace(sizes, **named)
-
-
-def _words(text: str) -> int:
-    """Read a count of words; Ki and Mi are binary."""
-    scale = {"Ki": 1024, "Mi": 1024**2}.get(text[-2:], 1)
-    digits = text[:-2] if scale > 1 else text
-    if not (digits.isascii() and digits.isdigit() and len(digits) < 13):
-        raise SpecError(f"--sram '{text}' is no number of words, for example 65536 or 64Ki")
-    return int(digits) * scale
-
-
-def _rate(text: str) -> Fraction:
-    """Read words per cycle: 10, 0.5 or 3/7."""
-    try:
-        return Fraction(text)
-    except (ValueError, ZeroDivisionError):
-        raise SpecError(f"--bandwidth '{text}' is no number of words per cycle") from None
-
-
-def _three(option: str, text: str) -> list[str]:
-    parts = [part.strip() for part in text.split(",")]
-    if len(parts) not in (1, 3) or not all(parts):
-        raise SpecError(f"{option} '{text}': expected one value, or three as A,B,C")
-    return parts * (3 // len(parts))
-
-
-def _matmul(m: int | None, n: int | None, k: int | None) -> ArrayProblem:
-    from accelsim.scenarios.array_problem import ArrayProblem
-
-    if m is None or n is None or k is None:
-        raise WorkloadError("give --m, --n and --k (C[m, n] = A[m, k] B[k, n]), or --conv SIZES")
-    return ArrayProblem(m, n, k)
-
-
-def _convolution(conv: str, stride: str, padding: str, dilation: str, groups: int) -> ArrayProblem:
-    from accelsim.scenarios.array_problem import ArrayProblem
-    from accelsim.workload.conv import ConvShape
-
-    sizes = _whole("--conv", conv)
-    if len(sizes) != _CONV_SIZES:
-        raise WorkloadError(f"--conv '{conv}' has {len(sizes)} numbers, expected {_CONV_HELP}")
-    images, channels, height, width, filters, high, wide = sizes
-    pads = _whole("--padding", padding)
-    sides = {1: pads * 4, 2: [pads[0], pads[0], pads[-1], pads[-1]], 4: pads}.get(len(pads))
-    if sides is None:
-        raise WorkloadError(f"--padding '{padding}': expected 1, 2 or 4 numbers")
-    shape = ConvShape(
-        images, channels, filters, height, width, high, wide,
-        stride=_pair("--stride", stride), padding=(sides[0], sides[1], sides[2], sides[3]),
-        dilation=_pair("--dilation", dilation), groups=groups,
-    )  # fmt: skip
-    return ArrayProblem.of_conv(shape)
-
-
-def _pair(option: str, text: str) -> tuple[int, int]:
-    numbers = _whole(option, text)
-    if len(numbers) not in (1, 2):
-        raise WorkloadError(f"{option} '{text}': expected one number or two (H,W)")
-    return numbers[0], numbers[-1]
-
-
-def _whole(option: str, text: str) -> list[int]:
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError:
-        raise WorkloadError(f"{option} '{text}': expected whole numbers with commas") from None
-
-
-def _answer(
-    array: SystolicArray, problem: ArrayProblem, prefilled: bool, check: bool, seed: int
-) -> ArrayAnswer:
-    from accelsim.scenarios.array_problem import answer_problem, check_problem
-
-    answer = answer_problem(array, problem, prefilled=prefilled)
-    if not check:
+    array = setting.array
+    answer = interruptibly(lambda: answer_problem(array, problem, prefilled=run.prefilled))
+    if not run.check:
         return answer
+    seconds = checking_s(array, problem)
+    if seconds > 2:
+        note(
+            f"simulating PE by PE: about {seconds:.0f} s, and up to 15 s to compile the first time"
+        )
     with progress_bar() as progress:
         if progress is not None:
             progress("simulating PE by PE", 0, 0)
-        checked = interruptibly(lambda: check_problem(array, problem, seed=seed))
+        checked = interruptibly(lambda: check_problem(array, problem, seed=run.seed))
     return dataclasses.replace(answer, check=checked)
 
 
 def _draw(answer: ArrayAnswer, pictures: _Pictures, seed: int) -> None:
-    if not pictures.wanted:
-        return
+    from accelsim.report.array_figures import array_figures
     from accelsim.report.array_plan import GemmSizes
-    from accelsim.scenarios.array_problem import check_problem
+    from accelsim.scenarios.array_problem import pictured_problem, traced_run
 
-    array, problem = answer.array, answer.problem
-    sizes = GemmSizes(problem.m, problem.n, problem.k)
-    run = check_problem(array, problem, seed=seed, trace=True).run
+    shown = pictured_problem(answer.array, answer.problem)
+    run = traced_run(answer.array, shown.problem, seed=seed)
+    sizes = GemmSizes(shown.problem.m, shown.problem.n, shown.problem.k)
     if pictures.animation is not None:
         from accelsim.report.array_animation import write_animation
 
-        note(f"animation: {write_animation(run, array, sizes, pictures.animation)}")
+        page = write_animation(run, answer.array, sizes, pictures.animation)
+        note(f"animation: {page}{shown.remark}")
     if pictures.plots is not None:
-        from accelsim.report.array_figures import array_figures
+        made = array_figures(run, answer.array, sizes, pictures.plots, cycle=pictures.cycle)
+        names = ", ".join(path.name for path in made)
+        note(f"pictures in {pictures.plots}: {names}{shown.remark}")
 
-        made = array_figures(run, array, sizes, pictures.plots, cycle=pictures.cycle)
-        note(f"pictures in {pictures.plots}: {', '.join(path.name for path in made)}")
 
+def _show(settings: list[Setting], answers: list[ArrayAnswer]) -> None:
+    from accelsim.report.array_tables import (
+        answer_pairs,
+        check_table,
+        comparison_table,
+        traffic_table,
+    )
 
-def _show(answer: ArrayAnswer, clock_hz: float | None) -> None:
-    from accelsim.report.array_tables import answer_pairs, check_table, traffic_table
-    from accelsim.timing.systolic import array_cycles
-
-    print_panel(str(answer.array), answer_pairs(answer, clock_hz))
+    if len(answers) > 1:
+        print_tables([comparison_table(answers)])
+        return
+    setting, answer = settings[0], answers[0]
+    print_panel(setting.title, answer_pairs(answer, setting.clock_hz))
     print_text("")
     tables = [traffic_table(answer.ideal, answer.buffered)]
     if answer.check is not None:
-        p = answer.problem
-        tables.append(check_table(answer.check, array_cycles(answer.array, p.m, p.n, p.k)))
+        tables.append(check_table(answer.check))
     print_tables(tables)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim.arch.array import SystolicArray
+from accelsim.arch.array import TEXTBOOK, SystolicArray
 from accelsim.errors import CapacityError, WorkloadError
 from accelsim.timing.pe_level import ArrayRun, simulate_array
 from accelsim.timing.systolic import SystolicCycles, array_cycles
@@ -17,10 +17,14 @@ from accelsim.timing.systolic_buffers import BufferedRun, buffered_cycles
 from accelsim.timing.systolic_conv import buffered_conv, conv_cycles
 from accelsim.workload.conv import ConvShape, im2col
 
-MAX_CHECKED_PE_CYCLES = 1e11
-"""A few minutes on one core; the closed form needs no check at every size."""
+MAX_CHECKED_S = 120.0
+"""Longest check that is begun; the closed form is the same at every size."""
+MAX_OPERAND_BYTES = 4e9
+_CHECKED_BYTES = 20.0  # of an element: as drawn, as 64-bit operand, and copies of both
+_TEXTBOOK_PE_CYCLES_PER_S, _FEATURED_PE_CYCLES_PER_S = 1.5e9, 4e7
 _ZERO_SHARE = 0.25
 _LARGEST_VALUE = 8
+_PICTURED_PE_CYCLES = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -60,11 +64,14 @@ class ArrayCheck:
     ----------
     run : ArrayRun
         The simulation.
+    ideal : SystolicCycles
+        The closed form of what was simulated.
     differences : tuple of str
         What disagrees, in words; empty if all is well.
     """
 
     run: ArrayRun
+    ideal: SystolicCycles
     differences: tuple[str, ...]
 
     @property
@@ -97,21 +104,18 @@ class ArrayAnswer:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
-        problem, features = self.problem, dataclasses.asdict(self.array.features)
+        problem, ideal = self.problem, self.ideal._asdict()
         data: dict[str, Any] = {
-            "array": {
-                "name": self.array.name, "dataflow": self.array.dataflow,
-                "rows": self.array.rows, "cols": self.array.cols, **features,
-            },
+            "array": self.array.as_dict(),
             "problem": {"m": problem.m, "n": problem.n, "k": problem.k, "repeat": problem.repeat},
-            **self.ideal._asdict(),
-        }  # fmt: skip
+            **{_with_unit(name): value for name, value in ideal.items()},
+        }
         if problem.conv is not None:
             data["problem"]["conv"] = dataclasses.asdict(problem.conv)
         if self.buffered is not None:
             run = self.buffered
             data["buffered"] = {
-                field.name: getattr(run, field.name)
+                _with_unit(field.name): getattr(run, field.name)
                 for field in dataclasses.fields(run)
                 if field.name != "turn_stall_cycles"
             }
@@ -122,14 +126,19 @@ class ArrayAnswer:
         return data
 
 
+def _with_unit(name: str) -> str:
+    """Name a count of words in JSON as tables do."""
+    return f"{name}_words" if name.startswith(("sram_", "dram_")) else name
+
+
 def _check_dict(check: ArrayCheck) -> dict[str, Any]:
     run = check.run
     return {
         "holds": check.holds, "differences": list(check.differences), "cycles": run.cycles,
         "utilization": run.utilization, "macs": run.macs, "zero_a_macs": run.zero_a_macs,
         "zero_b_macs": run.zero_b_macs, "zero_macs": run.zero_macs,
-        "sram_reads_a": run.sram_reads_a, "sram_reads_b": run.sram_reads_b,
-        "sram_writes_c": run.sram_writes_c,
+        "sram_reads_a_words": run.sram_reads_a, "sram_reads_b_words": run.sram_reads_b,
+        "sram_writes_c_words": run.sram_writes_c,
     }  # fmt: skip
 
 
@@ -159,10 +168,31 @@ def answer_problem(
     return ArrayAnswer(array, problem, array_cycles(array, *sizes), buffered)
 
 
-def check_problem(
-    array: SystolicArray, problem: ArrayProblem, *, seed: int = 0, trace: bool = False
-) -> ArrayCheck:
-    """Simulate a problem with random small integers, a quarter of them zero, and compare.
+def checking_s(array: SystolicArray, problem: ArrayProblem) -> float:
+    """Estimate how long a check takes, compiling apart [s].
+
+    Raises
+    ------
+    CapacityError
+        If it would take more than two minutes, or its operands gigabytes.
+    """
+    ideal = array_cycles(array, problem.m, problem.n, problem.k)
+    pe_cycles = float(ideal.cycles) * array.pes * array.features.arrays
+    featured = array.features != TEXTBOOK
+    seconds = pe_cycles / (_FEATURED_PE_CYCLES_PER_S if featured else _TEXTBOOK_PE_CYCLES_PER_S)
+    elements = 1.0 * problem.k * (problem.m + problem.n) + 1.0 * problem.m * problem.n
+    operand_bytes = elements * _CHECKED_BYTES
+    if seconds > MAX_CHECKED_S or operand_bytes > MAX_OPERAND_BYTES:
+        raise CapacityError(
+            f"a check would take about {seconds:,.0f} s and {operand_bytes / 1e9:,.1f} GB (at "
+            f"most {MAX_CHECKED_S:.0f} s and {MAX_OPERAND_BYTES / 1e9:.0f} GB): check a smaller "
+            "problem, the closed form is the same"
+        )
+    return seconds
+
+
+def check_problem(array: SystolicArray, problem: ArrayProblem, *, seed: int = 0) -> ArrayCheck:
+    """Simulate a problem with random small integers, a quarter of them made zero, and compare.
 
     Parameters
     ----------
@@ -171,23 +201,16 @@ def check_problem(
         Of a convolution, the first group is simulated.
     seed : int, optional
         Of the random operands.
-    trace : bool, optional
-        Keep the state of every PE in every cycle.
 
     Raises
     ------
     CapacityError
-        If the simulation would take more than a few minutes.
+        As `checking_s`.
     """
+    checking_s(array, problem)
     ideal = array_cycles(array, problem.m, problem.n, problem.k)
-    pe_cycles = float(ideal.cycles) * array.pes * array.features.arrays
-    if pe_cycles > MAX_CHECKED_PE_CYCLES:
-        raise CapacityError(
-            f"a check would step {pe_cycles:.2g} PE-cycles, more than {MAX_CHECKED_PE_CYCLES:.0g} "
-            "(minutes): check a smaller problem, the closed form is the same"
-        )
     a, b = random_operands(array, problem, seed)
-    run = simulate_array(a, b, array, trace=trace)
+    run = simulate_array(a, b, array)
     wanted = {
         "cycles": ideal.cycles,
         "sram_reads_a": ideal.sram_reads_a,
@@ -203,15 +226,58 @@ def check_problem(
     wrong = int(np.count_nonzero(run.result != a.astype(np.int64) @ b.astype(np.int64)))
     if wrong:
         differences.append(f"{wrong} of {run.result.size} results differ from A @ B")
-    return ArrayCheck(run, tuple(differences))
+    return ArrayCheck(run, ideal, tuple(differences))
+
+
+@dataclass(frozen=True)
+class Pictured:
+    """The problem that pictures show, and how it differs from the one that was asked for."""
+
+    problem: ArrayProblem
+    remark: str
+
+
+def pictured_problem(array: SystolicArray, problem: ArrayProblem) -> Pictured:
+    """Cut a problem down to what can be traced: the first group, the first fold, a shorter stream.
+
+    Parameters
+    ----------
+    array : SystolicArray
+    problem : ArrayProblem
+    """
+    m, n, k = problem.m, problem.n, problem.k
+    group = f" (1 of {problem.repeat} groups)" if problem.repeat > 1 else ""
+    if float(array_cycles(array, m, n, k).cycles) * array.pes <= _PICTURED_PE_CYCLES:
+        return Pictured(ArrayProblem(m, n, k), group)
+    extra = array.features
+    high = array.rows * (extra.packing if extra.packed == "rows" else 1)
+    wide = array.cols * (extra.packing if extra.packed == "cols" else 1)
+    fill = array_cycles(array, 1, 1, 1).fold_cycles
+    stream = max(1, int(_PICTURED_PE_CYCLES / array.pes) - fill)
+    if array.dataflow == "os":
+        m, n, k = min(m, high), min(n, wide), min(k, stream)
+    elif array.dataflow == "is":
+        m, n, k = min(m, wide), min(n, stream), min(k, high)
+    else:
+        m, n, k = min(m, stream), min(n, wide), min(k, high)
+    return Pictured(
+        ArrayProblem(m, n, k), f" (too long to trace: m {m}, n {n}, k {k} of it{group})"
+    )
+
+
+def traced_run(array: SystolicArray, problem: ArrayProblem, *, seed: int = 0) -> ArrayRun:
+    """Simulate a small problem with digits 1 to 9, which can be followed by eye, and keep all."""
+    a, b = random_operands(array, problem, seed, digits=True)
+    return simulate_array(a, b, array, trace=True)
 
 
 def random_operands(
-    array: SystolicArray, problem: ArrayProblem, seed: int
+    array: SystolicArray, problem: ArrayProblem, seed: int, *, digits: bool = False
 ) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
     """Draw A (m x k) and B (k x n) of small integers; B obeys the array's N:M sparsity.
 
-    A of a convolution is made of windows of a random input (its first group).
+    A of a convolution is made of windows of a random input (its first group). With `digits` all
+    are from 1 to 9; otherwise from -8 to 8, a quarter of them made zero.
 
     Raises
     ------
@@ -223,6 +289,8 @@ def random_operands(
     draw = np.random.default_rng(seed)
 
     def values(*shape: int) -> NDArray[np.int8]:
+        if digits:
+            return draw.integers(1, 10, shape, dtype=np.int8)
         drawn = draw.integers(-_LARGEST_VALUE, _LARGEST_VALUE + 1, shape, dtype=np.int8)
         drawn[draw.random(shape) < _ZERO_SHARE] = 0
         return drawn

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from accelsim.arch.array import Sparsity, SystolicArray
 from accelsim.arch.scalesim import ScaleSimConfig, load_scalesim_config
-from accelsim.errors import AccelsimError
+from accelsim.errors import AccelsimError, SpecError
 from accelsim.timing.systolic import SystolicCycles, array_cycles
 from accelsim.timing.systolic_buffers import BufferedRun, buffered_cycles
 from accelsim.timing.systolic_conv import buffered_conv
@@ -268,7 +268,7 @@ def run_layers(
     if isinstance(array, SystolicArray):
         config = ScaleSimConfig(array)
     else:
-        config = array if isinstance(array, ScaleSimConfig) else load_scalesim_config(array)
+        config = array if isinstance(array, ScaleSimConfig) else _config(array)
     rows = tuple(_run(layer, config) for layer in work.layers)
     warnings = [*work.warnings, *config.warnings]
     if not config.sparse and any(layer.sparsity for layer in work.layers):
@@ -277,6 +277,15 @@ def run_layers(
             "have SparsitySupport"
         )
     return ArrayReport(config.array, work.name, rows, tuple(warnings), config.unused)
+
+
+def _config(path: str | Path) -> ScaleSimConfig:
+    if Path(path).suffix == "" and not Path(path).exists():
+        raise SpecError(
+            f"'{path}' is no configuration: give a SCALE-Sim .cfg or a SystolicArray; a chip's "
+            "is load_chip(name).systolic_array(dtype)"
+        )
+    return load_scalesim_config(path)
 
 
 def _run(layer: TopologyLayer, config: ScaleSimConfig) -> LayerReport:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from accelsim.arch.array import TEXTBOOK, SystolicArray
-from accelsim.errors import CapacityError, SimulationError
+from accelsim.errors import CapacityError, SimulationError, SpecError
 from accelsim.kernels.pe_array import output_array, stationary_array
 from accelsim.kernels.pe_features import (
     BUS_CONFLICT,
@@ -192,6 +192,8 @@ def simulate_array(
     >>> run.result.tolist(), run.cycles
     ([[19, 22], [43, 50]], 4)
     """
+    if not isinstance(array, SystolicArray):
+        raise SpecError(f"array is {array!r}, expected SystolicArray(dataflow, rows, cols)")
     left, right, sums = read_operands(a, b, accumulate)
     m, n, k = len(left), right.shape[1], len(right)
     deal = deal_folds(array, m, n, k)

@@ -33,7 +33,7 @@ class SystolicCycles(NamedTuple):
 
     Attributes
     ----------
-    cycles : int or (problems,) array
+    cycles : int or array
         From the first load to the last result, buffers never waiting [cycle].
     folds, row_folds, col_folds : int or array
         Pieces of the stationary operand: in all, along rows, along columns.
@@ -85,24 +85,24 @@ def systolic_cycles(  # noqa: PLR0917  (the order of the published contract)
     ----------
     dataflow : str
         ``ws``, ``os`` or ``is``: weights B, outputs C or inputs A stay in the array.
-    rows, cols : int or (problems,) array of int
+    rows, cols : int or array of int
         Processing elements.
-    m, n, k : int or (problems,) array of int
-        Sizes; scalars are repeated to the length of the arrays.
+    m, n, k : int or array of int
+        Sizes. Arrays of any shape; all five broadcast as NumPy's do.
     features : ArrayFeatures, optional
         Several arrays, double buffering, packing, pipelining, sparsity; default: none.
 
     Returns
     -------
     SystolicCycles
-        Integers for scalar sizes, arrays otherwise.
+        Integers for scalar sizes, arrays of the common shape otherwise.
 
     Raises
     ------
     SpecError
         If the dataflow is unknown or the array has no legal size.
     WorkloadError
-        If a size is not a positive integer, or lengths differ.
+        If a size is not a positive integer, or shapes do not broadcast.
     MappingError
         If a count would not fit 64 bits.
 
@@ -127,16 +127,16 @@ def systolic_cycles(  # noqa: PLR0917  (the order of the published contract)
     if type(rows) is type(cols) is type(m) is type(n) is type(k) is int:
         return array_cycles(_array(str(dataflow), rows, cols, features), m, n, k)
     shape = _shape(SystolicArray(known_dataflow(dataflow), 1, 1, features))
-    sizes = _sizes({"rows": rows, "cols": cols, "m": m, "n": n, "k": k})
-    counts = np.empty((len(FoldCounts._fields), len(sizes)), dtype=np.int64)
-    fold_many(shape, sizes, counts)
+    named = {"rows": rows, "cols": cols, "m": m, "n": n, "k": k}
+    sizes = np.stack(_broadcast(named), axis=-1).astype(np.int64)
+    counts = np.empty((len(FoldCounts._fields), *sizes.shape[:-1]), dtype=np.int64)
+    fold_many(shape, sizes.reshape(-1, len(named)), counts.reshape(len(counts), -1))
     if counts[0].any():
-        _refuse_overflow(*sizes[int(np.argmax(counts[0])), 2:])
-    if all(np.ndim(value) == 0 for value in (rows, cols, m, n, k)):
-        return _explained(
-            FoldCounts._make(counts[:, 0].tolist()), features, sizes[0, 0] * sizes[0, 1]
-        )
-    return _explained(FoldCounts._make(counts), features, sizes[:, 0] * sizes[:, 1])
+        first = np.argmax(counts[0].ravel())
+        _refuse_overflow(*sizes.reshape(-1, len(named))[first, 2:].tolist())
+    if sizes.ndim == 1:
+        return _explained(FoldCounts._make(counts.tolist()), features, int(sizes[0] * sizes[1]))
+    return _explained(FoldCounts._make(counts), features, sizes[..., 0] * sizes[..., 1])
 
 
 def array_cycles(array: SystolicArray, m: int, n: int, k: int, repeat: int = 1) -> SystolicCycles:
@@ -210,28 +210,29 @@ def _explained(found: FoldCounts, extra: ArrayFeatures, pes: Any) -> SystolicCyc
     )
 
 
-def _sizes(named: dict[str, ArrayLike]) -> NDArray[np.int64]:
-    """Put the sizes of all problems side by side: (problems, 5)."""
+def _broadcast(named: dict[str, ArrayLike]) -> tuple[NDArray[Any], ...]:
+    """Check sizes and bring them to one shape."""
     columns = []
     for name, value in named.items():
-        column = np.atleast_1d(np.asarray(value))
-        if column.ndim != 1 or not (np.issubdtype(column.dtype, np.integer)):
+        column = np.asarray(value)
+        if not np.issubdtype(column.dtype, np.integer) and column.size:
             raise WorkloadError(
-                f"{name} is of type {column.dtype} and shape {np.shape(value)}, expected integers: "
-                "one, or a list of as many as there are problems"
+                f"{name} is of type {column.dtype}, expected whole numbers: one, or an array"
             )
         limit = MAX_SIDE if name in ("rows", "cols") else _MAX_SIZE
         wrong = (column < 1) | (column > limit)
         if wrong.any():
-            at = int(np.argmax(wrong))
-            raise WorkloadError(
-                f"{name}[{at}] is {column[at]}, expected an integer from 1 to {limit}"
-            )
+            worst = column[wrong].flat[0]
+            raise WorkloadError(f"{name} has {worst}, expected whole numbers from 1 to {limit}")
         columns.append(column)
-    lengths = {name: len(column) for name, column in zip(named, columns, strict=True)}
-    if len(set(lengths.values()) - {1}) > 1:
-        raise WorkloadError(f"sizes of different lengths: {lengths}; give equal ones or scalars")
-    return np.stack(np.broadcast_arrays(*columns), axis=1).astype(np.int64)
+    try:
+        return np.broadcast_arrays(*columns)
+    except ValueError:
+        shapes = ", ".join(f"{n} {c.shape}" for n, c in zip(named, columns, strict=True))
+        raise WorkloadError(
+            f"sizes of shapes {shapes} do not broadcast: give one shape, scalars, or axes as in "
+            "rows[:, None] and cols[None, :]"
+        ) from None
 
 
 def _refuse_overflow(m: int, n: int, k: int) -> None:

@@ -162,7 +162,8 @@ def forward_graph(
     return Graph(
         model=network.name, phase=FORWARD, blocks=blocks, batch=formats.batch, new_tokens=1,
         footprint=Footprint(weight_bytes(blocks), activations=largest_op_bytes(blocks)),
-        dtype=formats.dtype, notes=network.notes,
+        dtype=formats.dtype,
+        notes=(*network.notes, "the samples are on the chip when the pass starts"),
     )  # fmt: skip
 
 

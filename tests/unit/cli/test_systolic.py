@@ -15,7 +15,8 @@ def test_counts_of_a_matmul(cli: Cli) -> None:
     data = cli(*SMALL, "--dataflow", "ws", "--json", "-").data
     assert data["cycles"] == 6 * (2 * 4 + 3 + 5 - 2)
     assert data["folds"] == data["row_folds"] * data["col_folds"] == 2 * 3
-    assert (data["sram_reads_a"], data["sram_reads_b"], data["sram_writes_c"]) == (90, 42, 70)
+    assert (data["sram_reads_a_words"], data["sram_reads_b_words"]) == (90, 42)
+    assert (data["sram_writes_c_words"], data["sram_reads_c_words"]) == (70, 35)
     assert data["mapping_efficiency"] == 42 / 72
 
 
@@ -32,8 +33,8 @@ def test_features_of_real_arrays_hold_in_the_check(cli: Cli) -> None:
                "rows", "--sparsity", "2:4")  # fmt: skip
     data = cli(*SMALL, *options, "--check", "--json", "-").data
     assert data["check"]["holds"]
-    assert data["array"]["sparsity"] == {"n": 2, "m": 4}
-    assert data["metadata_bits"] == 2 * data["sram_reads_b"]
+    assert data["array"]["sparsity"] == "2:4"
+    assert data["metadata_bits"] == 2 * data["sram_reads_b_words"]
 
 
 def test_a_depthwise_convolution_repeats_its_groups(cli: Cli) -> None:
@@ -49,7 +50,8 @@ def test_buffers_show_stalls_by_operand(cli: Cli) -> None:
     outcome = cli(*SMALL, "--sram", "64,1Ki,64", "--bandwidth", "1,2/3,0.5")
     assert outcome.status == 0
     assert "stalls (cycles)" in outcome.out
-    assert "with buffers" in outcome.out
+    assert "behind buffers" in outcome.out
+    assert "first fill" in outcome.out
 
 
 def test_a_chip_brings_its_array_and_its_clock(cli: Cli) -> None:
@@ -78,15 +80,30 @@ def test_pictures_and_animation_are_written(cli: Cli, tmp_path: Path) -> None:
         (("--sparsity", "two"), "not of the form N:M"),
         (("--dataflow", "is", "--sparsity", "2:4"), "use ws or os with sparsity"),
         (("--sram", "6"), "buffer of A holds 6 words"),
+        (("--sram", "64Ti"), "no number of words"),
+        (("--sram", "64", "--bandwidth", "1e-999999999"), "no number of words per cycle"),
+        (("--sram", "64", "--bandwidth", "1/0"), "no number of words per cycle"),
+        (("--sram", "64", "--bandwidth", "1_0"), "no number of words per cycle"),
+        (("--prefilled",), "--prefilled without --sram"),
+        (("--dtype", "int8"), "--dtype without --on CHIP"),
+        (("--packed", "rows"), "--packed without --packing"),
+        (("--stride", 2, "--groups", 3), "--stride, --groups without --conv"),
+        (("--cycle", 3), "--cycle without --plots"),
+        (("--animate", "page.txt"), "a name like array.html"),
+        (("--dataflow", "ws,os", "--plots", "p"), "pictures show one dataflow"),
+        (("--on", "my.cfg"), "accelsim run NET.csv --on my.cfg"),
+        (("--on", "tpu_v4", "--dtype", "fp4"), "it has one for bf16"),
+        (("--n", 10**6, "--k", 10**6, "--sram", "64"), "too many to step"),
+        (("--check", "--m", 3, "--n", 1, "--k", 10**9), "a check would take"),
         (("--sram", "1,2"), "expected one value, or three"),
         (("--sram", "64kB"), "no number of words"),
-        (("--bandwidth", 3), "give their size with --sram"),
-        (("--sram", "64", "--bandwidth", "0"), "expected a positive number of words per cycle"),
+        (("--bandwidth", 3), "--bandwidth without --sram"),
+        (("--sram", "64", "--bandwidth", "0"), "never delivers"),
         (("--sram", "64", "--bandwidth", "fast"), "no number of words per cycle"),
         (("--sram", "64", "--inner", "both"), "expected rows or cols"),
         (("--packing", 2, "--packed", "depth"), "packed along 'depth'"),
         (("--arrays", 0), "arrays is 0"),
-        (("--check", "--m", 10**7, "--n", 10**4, "--k", 10**4), "PE-cycles"),
+        (("--check", "--m", 10**7, "--n", 10**4, "--k", 10**4), "a check would take"),
         (("--check", "--seed", -1), "seed is -1"),
         (("--on", "h100_sxm"), "has no systolic array"),
     ],
@@ -115,3 +132,31 @@ def test_a_convolution_needs_seven_sizes(cli: Cli) -> None:
         "systolic", "--rows", 4, "--cols", 4, "--conv", "1,2,9,9,2,3,3", "--padding", "1,2,3"
     )
     assert "expected 1, 2 or 4 numbers" in outcome.err
+
+
+def test_dataflows_are_compared(cli: Cli) -> None:
+    outcome = cli(*SMALL, "--dataflow", "ws,os,is", "--sram", "64", "--bandwidth", 2)
+    assert outcome.status == 0
+    rows = [line.split()[0] for line in outcome.out.splitlines()[2:5]]
+    assert rows == ["ws", "os", "is"]
+    data = cli(*SMALL, "--dataflow", "ws,os", "--json", "-").data
+    assert [answer["array"]["dataflow"] for answer in data["compared"]] == ["ws", "os"]
+
+
+def test_json_says_all_that_a_repetition_needs(cli: Cli) -> None:
+    chip = ("systolic", "--on", "tpu_v4", "--rows", 64, "--m", 9, "--n", 9, "--k", 9)
+    data = cli(*chip, "--sram", "4Ki", "--bandwidth", "1/3", "--prefilled", "--json", "-").data
+    assert (data["chip"], data["dtype"], data["changed"]) == ("tpu_v4", "bf16", ["rows 64"])
+    assert data["clock_hz"] == 1.05e9
+    assert data["array"]["buffers"]["word_bits"] == 16
+    assert data["array"]["buffers"]["a_words_per_cycle"] == pytest.approx(1 / 3)
+    assert (data["prefilled"], data["seed"]) == (True, 0)
+    title = cli(*chip).out.splitlines()[0]
+    assert "(tpu_v4, bf16, 1,050 MHz; changed: rows 64)" in title
+
+
+def test_what_is_too_long_to_trace_is_shown_in_part(cli: Cli) -> None:
+    big = ("systolic", "--rows", 64, "--cols", 64, "--m", 3000, "--n", 500, "--k", 500)
+    outcome = cli(*big, "--animate", "page.html")
+    assert outcome.status == 0
+    assert "too long to trace" in outcome.err
