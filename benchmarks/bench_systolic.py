@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import os
 import subprocess
 import sys
 import tempfile
@@ -144,15 +143,22 @@ def peak_memory() -> Figure:
     return Figure("peak RSS of all these", "< 400 MB", f"{mib:.0f} MiB", mib < 381, "one run")
 
 
+_SPENT = """
+import os, subprocess, sys
+child = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+_, status, usage = os.wait4(child.pid, 0)
+print(status, usage.ru_utime + usage.ru_stime, usage.ru_maxrss)
+"""
+
+
 def spent(call: list[str], folder: Path) -> tuple[float, float]:
-    """CPU seconds and peak MiB of a command."""
-    pid = subprocess.Popen(
-        call, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    ).pid
-    _, status, usage = os.wait4(pid, 0)
-    if status:
+    """CPU seconds and peak MiB of a command, started by a small process: peaks are inherited."""
+    small = [sys.executable, "-S", "-c", _SPENT, *call]
+    done = subprocess.run(small, cwd=folder, capture_output=True, text=True, check=True)
+    status, cpu_s, peak_kib = done.stdout.split()
+    if status != "0":
         raise SystemExit(f"{' '.join(call)} ended with status {status}")
-    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+    return float(cpu_s), int(peak_kib) / 1024
 
 
 def beside_peer(peer: Path, long: bool) -> str:
@@ -188,7 +194,7 @@ def beside_peer(peer: Path, long: bool) -> str:
             print(f"{name}: {time.perf_counter() - start:.0f} s", file=sys.stderr)
         lines.append(
             f"| {name} | {theirs[0]:.1f} | {theirs[1]:.0f} | {ours[0]:.2f} | {ours[1]:.0f} | "
-            f"{theirs[0] / ours[0]:.0f} |"
+            f"{theirs[0] / ours[0]:.3g} |"
         )
     return "\n".join(lines)
 

@@ -18,6 +18,8 @@ ArrayDataflow = Literal["ws", "os", "is"]
 PackedAxis = Literal["stream", "rows", "cols"]
 FoldOrder = Literal["rows", "cols"]
 DATAFLOWS: tuple[str, ...] = get_args(ArrayDataflow)
+AXES = {"ws": "knm", "os": "mnk", "is": "kmn"}
+"""Axes of a matmul ``C[m, n] = A[m, k] B[k, n]`` along rows, along columns, and in time."""
 DATAFLOW_TITLES = {"ws": "weight stationary", "os": "output stationary", "is": "input stationary"}
 MAX_SIDE = 2**16
 """Most rows or columns of an array: larger ones are a typing error, not a chip."""
@@ -232,6 +234,29 @@ class SystolicArray:
     def pes(self) -> int:
         """Processing elements of one array."""
         return self.rows * self.cols
+
+    @property
+    def fold_rows(self) -> int:
+        """What one fold covers along the rows, packing included."""
+        return self.rows * (self.features.packing if self.features.packed == "rows" else 1)
+
+    @property
+    def fold_cols(self) -> int:
+        """What one fold covers along the columns, packing included."""
+        return self.cols * (self.features.packing if self.features.packed == "cols" else 1)
+
+    @property
+    def rows_inner(self) -> bool:
+        """Whether folds along the rows follow each other."""
+        usual = "cols" if self.dataflow == "os" else "rows"
+        return ((self.buffers.inner if self.buffers else None) or usual) == "rows"
+
+    def axes(self, m: int, n: int, k: int) -> tuple[int, int, int]:
+        """Sizes of a matmul along rows, along columns and in time; of sparse weights the kept."""
+        depth = self.features.sparsity.kept(k) if self.features.sparsity else k
+        sizes = {"m": m, "n": n, "k": depth}
+        on_rows, on_cols, streamed = (sizes[axis] for axis in AXES[self.dataflow])
+        return on_rows, on_cols, streamed
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON, complete: features, and buffers if there are any."""

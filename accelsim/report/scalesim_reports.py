@@ -147,10 +147,7 @@ def _sram_cycles(row: LayerReport) -> tuple[tuple[int, int], tuple[int, int], tu
     array, ideal = row.array, row.ideal
     rows, cols = array.rows, array.cols
     m, n, k, _ = row.layer.gemm
-    depth = array.features.sparsity.kept(k) if array.features.sparsity else k
-    on_rows, on_cols, beats = {"os": (m, n, depth), "ws": (depth, n, m), "is": (depth, m, n)}[
-        array.dataflow
-    ]
+    on_rows, on_cols, beats = array.axes(m, n, k)
     first_high = min(rows, on_rows)
     last_high = on_rows - (int(ideal.row_folds) - 1) * rows
     last_wide = on_cols - (int(ideal.col_folds) - 1) * cols

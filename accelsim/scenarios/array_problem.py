@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim.arch.array import TEXTBOOK, SystolicArray
+from accelsim.arch.array import AXES, TEXTBOOK, SystolicArray
 from accelsim.errors import CapacityError, WorkloadError
 from accelsim.timing.pe_level import ArrayRun, simulate_array
 from accelsim.timing.systolic import SystolicCycles, array_cycles
@@ -249,17 +249,11 @@ def pictured_problem(array: SystolicArray, problem: ArrayProblem) -> Pictured:
     group = f" (1 of {problem.repeat} groups)" if problem.repeat > 1 else ""
     if float(array_cycles(array, m, n, k).cycles) * array.pes <= _PICTURED_PE_CYCLES:
         return Pictured(ArrayProblem(m, n, k), group)
-    extra = array.features
-    high = array.rows * (extra.packing if extra.packed == "rows" else 1)
-    wide = array.cols * (extra.packing if extra.packed == "cols" else 1)
     fill = array_cycles(array, 1, 1, 1).fold_cycles
+    rows, cols, time = AXES[array.dataflow]
     stream = max(1, int(_PICTURED_PE_CYCLES / array.pes) - fill)
-    if array.dataflow == "os":
-        m, n, k = min(m, high), min(n, wide), min(k, stream)
-    elif array.dataflow == "is":
-        m, n, k = min(m, wide), min(n, stream), min(k, high)
-    else:
-        m, n, k = min(m, stream), min(n, wide), min(k, high)
+    limits = {rows: array.fold_rows, cols: array.fold_cols, time: stream}
+    m, n, k = min(m, limits["m"]), min(n, limits["n"]), min(k, limits["k"])
     return Pictured(
         ArrayProblem(m, n, k), f" (too long to trace: m {m}, n {n}, k {k} of it{group})"
     )

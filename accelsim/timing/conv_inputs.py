@@ -101,17 +101,11 @@ class FetchedInputs:
         assert len(order.row) % grid == 0
         return words[order.row, order.col]
 
-    @property
-    def _high(self) -> int:
-        extra = self.array.features
-        return self.array.rows * (extra.packing if extra.packed == "rows" else 1)
-
     def _covered(self, i: int, j: int) -> tuple[_Range, _Range]:
         """Windows, and part of k, that the fold at (i, j) covers."""
         array, extra = self.array, self.array.features
         m, k = len(self.meetings), self.meetings.shape[1] * self.channels
-        high = self._high
-        wide = array.cols * (extra.packing if extra.packed == "cols" else 1)
+        high, wide = array.fold_rows, array.fold_cols
         if array.dataflow == "os":
             return (i * high, min(m, (i + 1) * high)), (0, k)
         begin, end = i * high, (i + 1) * high
@@ -138,8 +132,10 @@ class FetchedInputs:
         assert self.array.buffers is not None
         capacity, taps = self.array.buffers.a_words, self.meetings.shape[1]
         if distinct <= capacity:  # then what the windows before share with these is still there
-            both = self._touched((max(0, windows[0] - self._high), windows[1]), (0, taps))
-            before = self._touched((max(0, windows[0] - self._high), windows[0]), (0, taps))
+            both = self._touched((max(0, windows[0] - self.array.fold_rows), windows[1]), (0, taps))
+            before = self._touched(
+                (max(0, windows[0] - self.array.fold_rows), windows[0]), (0, taps)
+            )
             return (both - before) * self.channels
         wide = self.shape.filter_width
         by_row = [self._touched(windows, (t, t + wide)) for t in range(0, taps, wide)]

@@ -63,8 +63,7 @@ class FoldOrder:
     @classmethod
     def of(cls, array: SystolicArray, counts: FoldCounts, beats: int) -> FoldOrder:
         """Put the folds of a counted problem in order; several matmuls follow each other."""
-        inner = array.buffers.inner if array.buffers else None
-        rows_inner = (inner or ("cols" if array.dataflow == "os" else "rows")) == "rows"
+        rows_inner = array.rows_inner
         place = np.arange(counts.folds)
         within = place % (counts.row_folds * counts.col_folds)
         width = counts.row_folds if rows_inner else counts.col_folds

@@ -8,7 +8,6 @@ import numpy as np
 
 from accelsim.arch.array import SystolicArray
 from accelsim.errors import CapacityError
-from accelsim.kernels.folds import fold_axes
 from accelsim.timing.conv_inputs import FetchedInputs
 from accelsim.timing.fold_order import Bools, FoldOrder, Ints, Uses
 
@@ -75,7 +74,6 @@ def line_streams(
     array: SystolicArray,
     sizes: tuple[int, int, int],
     order: FoldOrder,
-    code: int,
     inputs: FetchedInputs | None,
 ) -> tuple[Stream, Stream, Stream]:
     """Lay out the lines of the column feed, the row stream and the results (Y, X, Z).
@@ -88,8 +86,6 @@ def line_streams(
         m, n, k.
     order : FoldOrder
         What runs when.
-    code : int
-        The dataflow's number in `accelsim.kernels.folds`.
     inputs : FetchedInputs or None
         What a convolution fetches of A, instead of its im2col matrix.
 
@@ -99,7 +95,7 @@ def line_streams(
         If a buffer does not hold two cycles' lines.
     """
     extra, stays = array.features, array.dataflow != "os"
-    x, y, z = _blocks(array, sizes, order, code)
+    x, y, z = _blocks(array, sizes, order)
     row_name, col_name = ("b", "a") if array.dataflow == "is" else ("a", "b")
     slots: dict[str, int | None] = {"a": None, "b": None, "c": None}
     if inputs is not None:
@@ -139,16 +135,14 @@ def line_streams(
 
 
 def _blocks(
-    array: SystolicArray, sizes: tuple[int, int, int], order: FoldOrder, code: int
+    array: SystolicArray, sizes: tuple[int, int, int], order: FoldOrder
 ) -> tuple[Blocks, Blocks, Blocks]:
     """Sizes of what every fold holds of the row stream, of the column feed and of the results."""
-    extra, (m, n, k) = array.features, sizes
-    depth = extra.sparsity.kept(k) if extra.sparsity else k
-    on_rows, on_cols, streamed = fold_axes(code, m, n, depth)
-    per_row, per_col = (extra.packing if extra.packed == axis else 1 for axis in ("rows", "cols"))
-    high = np.minimum(array.rows * per_row, on_rows - order.row * array.rows * per_row)
-    wide = np.minimum(array.cols * per_col, on_cols - order.col * array.cols * per_col)
-    used_rows = -(-high // per_row)
+    extra, (m, _, k) = array.features, sizes
+    on_rows, on_cols, streamed = array.axes(*sizes)
+    high = np.minimum(array.fold_rows, on_rows - order.row * array.fold_rows)
+    wide = np.minimum(array.fold_cols, on_cols - order.col * array.fold_cols)
+    used_rows = -(-high // (array.fold_rows // array.rows))
     beats = np.full(len(order.row), order.beats)
     tile, rows_in, cols_in = high * wide, high * streamed, wide * streamed
     if extra.sparsity is not None:
@@ -196,9 +190,9 @@ def _require_room(array: SystolicArray, stream: Stream, widest: int) -> None:
 
 def _bundled(array: SystolicArray, k: int, order: FoldOrder, high: Ints) -> Ints:
     """Activations that enter a fold per streamed vector: the whole groups of its kept weights."""
-    sparsity, extra = array.features.sparsity, array.features
+    sparsity = array.features.sparsity
     assert sparsity is not None
-    begin = order.row * array.rows * (extra.packing if extra.packed == "rows" else 1)
+    begin = order.row * array.fold_rows
     end: Ints = -(-(begin + high) // sparsity.n) * sparsity.m
     start: Ints = begin // sparsity.n * sparsity.m
     return np.minimum(end, k, dtype=np.int64) - start

@@ -75,11 +75,8 @@ class Deal:
 def deal_folds(array: SystolicArray, m: int, n: int, k: int) -> Deal:
     """Cut a problem into folds, and share them (or, when they are few, their streams) out."""
     extra = array.features
-    high = array.rows * (extra.packing if extra.packed == "rows" else 1)
-    wide = array.cols * (extra.packing if extra.packed == "cols" else 1)
-    slots = extra.sparsity.kept(k) if extra.sparsity else k
-    axes = {"ws": (slots, n, m), "os": (m, n, slots), "is": (slots, m, n)}
-    on_rows, on_cols, streamed = axes[array.dataflow]
+    high, wide = array.fold_rows, array.fold_cols
+    on_rows, on_cols, streamed = array.axes(m, n, k)
     stationary = array.dataflow != "os"
     row_folds, col_folds = -(-on_rows // high), -(-on_cols // wide)
     beats = -(-streamed // extra.packing) if extra.packed == "stream" else streamed

@@ -128,7 +128,10 @@ def systolic_cycles(  # noqa: PLR0917  (the order of the published contract)
         return array_cycles(_array(str(dataflow), rows, cols, features), m, n, k)
     shape = _shape(SystolicArray(known_dataflow(dataflow), 1, 1, features))
     named = {"rows": rows, "cols": cols, "m": m, "n": n, "k": k}
-    sizes = np.stack(_broadcast(named), axis=-1).astype(np.int64)
+    columns = _broadcast(named)
+    sizes = np.empty((*columns[0].shape, len(named)), dtype=np.int64)
+    for place, column in enumerate(columns):
+        sizes[..., place] = column
     counts = np.empty((len(FoldCounts._fields), *sizes.shape[:-1]), dtype=np.int64)
     fold_many(shape, sizes.reshape(-1, len(named)), counts.reshape(len(counts), -1))
     if counts[0].any():

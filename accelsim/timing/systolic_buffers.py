@@ -139,11 +139,12 @@ def run_buffered(
             f"{ideal.cycles:,} cycles in {ideal.folds:,} folds are too many to step one by one (at "
             f"most {_MAX_CYCLES:,} and {_MAX_FOLDS:,}): use systolic_cycles, or run a part of it"
         )
-    code = CODES[array.dataflow]
-    fill = fold_fill(code, array.rows, array.cols, array.features.mac_latency_cycles)
+    fill = fold_fill(
+        CODES[array.dataflow], array.rows, array.cols, array.features.mac_latency_cycles
+    )
     order = FoldOrder.of(array, ideal, ideal.fold_cycles - fill)
     inputs = FetchedInputs.of(conv, array) if conv else None
-    y, x, z = streams = line_streams(array, problem[:3], order, code, inputs)
+    y, x, z = streams = line_streams(array, problem[:3], order, inputs)
     waits, turn_stalls = _step(buffers, ideal, streams, prefilled)
     stalls = {y.operand: waits.y_cycles, x.operand: waits.x_cycles, "c": waits.z_cycles}
     moved = {y.operand: y.moved_in, x.operand: x.moved_in}
