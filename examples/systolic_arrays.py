@@ -5,16 +5,14 @@ from fractions import Fraction
 import numpy as np
 
 import accelsim
-from accelsim.arch.array import ArrayBuffers, ArrayFeatures, Sparsity, SystolicArray
-from accelsim.timing.pe_level import simulate_array
-from accelsim.timing.systolic_buffers import buffered_cycles
+from accelsim import ArrayBuffers, ArrayFeatures, Sparsity, SystolicArray
 
 # 1. Count, then prove it: the simulation moves every value through every register.
 rng = np.random.default_rng(0)
 a, b = rng.integers(-8, 9, (12, 20)), rng.integers(-8, 9, (20, 9))
 for dataflow in ("ws", "os", "is"):
     counted = accelsim.systolic_cycles(dataflow, 8, 4, 12, 9, 20)
-    run = simulate_array(a, b, SystolicArray(dataflow, 8, 4))
+    run = accelsim.simulate_array(a, b, SystolicArray(dataflow, 8, 4))
     assert (run.result == a @ b).all()
     assert run.cycles == counted.cycles
     print(f"{dataflow}: {counted.folds} folds, {counted.cycles} cycles, simulated {run.cycles}")
@@ -41,15 +39,14 @@ for name, features in {
         double_buffer=True, arrays=4, packing=2, packed="rows", sparsity=Sparsity(2, 4)
     ),
 }.items():
-    print(
-        f"{name:30} {accelsim.systolic_cycles('ws', 128, 128, 256, 4096, 4096, features).cycles:>7,}"
-    )
+    counted = accelsim.systolic_cycles("ws", 128, 128, 256, 4096, 4096, features)
+    print(f"{name:30} {counted.cycles:>7,}")
 
 # 4. Memory: the same matmul behind buffers of 64 Ki words, fed at fewer and fewer words per cycle.
 print("\nWords/cycle   stalls   waiting for")
 for rate in (64, 32, 24, 16, 8, Fraction(1, 2)):
     buffers = ArrayBuffers(65536, 65536, 65536, rate, rate, rate)
-    fed = buffered_cycles(SystolicArray("ws", 32, 32, buffers=buffers), 512, 256, 256)
+    fed = accelsim.buffered_cycles(SystolicArray("ws", 32, 32, buffers=buffers), 512, 256, 256)
     stalls = {"A": fed.stall_a_cycles, "B": fed.stall_b_cycles, "C": fed.stall_c_cycles}
     worst = max(stalls, key=stalls.__getitem__) if fed.stall_cycles else "nothing"
     print(f"{rate!s:>11} {fed.stall_cycles:>8,}   {worst}")

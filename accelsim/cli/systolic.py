@@ -149,7 +149,7 @@ def systolic(  # noqa: PLR0917  (typer calls it by keyword: one parameter per op
     ] = None,
     cycle: Annotated[
         int | None,
-        typer.Option(help="Of the wavefront picture.", show_default="the first busy one"),
+        typer.Option(help="Of the wavefront picture.", show_default="a busy one"),
     ] = None,
     json_file: JsonFile = None,
 ) -> None:
@@ -229,21 +229,22 @@ def _answer(setting: Setting, problem: ArrayProblem, run: _Run) -> ArrayAnswer:
 
 def _draw(answer: ArrayAnswer, pictures: _Pictures, seed: int) -> None:
     from accelsim.report.array_figures import array_figures
-    from accelsim.report.array_plan import GemmSizes
     from accelsim.scenarios.array_problem import pictured_problem, traced_run
 
-    shown = pictured_problem(answer.array, answer.problem)
-    run = traced_run(answer.array, shown.problem, seed=seed)
-    sizes = GemmSizes(shown.problem.m, shown.problem.n, shown.problem.k)
+    array = answer.array
+    shown = pictured_problem(array, answer.problem)
+    run = traced_run(array, shown.problem, seed=seed)
+    remark = f" ({shown.remark})" if shown.remark else ""
     if pictures.animation is not None:
         from accelsim.report.array_animation import write_animation
 
-        page = write_animation(run, answer.array, sizes, pictures.animation)
-        note(f"animation: {page}{shown.remark}")
+        page = write_animation(run, array, shown.problem, pictures.animation, note=shown.remark)
+        note(f"animation: {page}{remark}")
     if pictures.plots is not None:
-        made = array_figures(run, answer.array, sizes, pictures.plots, cycle=pictures.cycle)
-        names = ", ".join(path.name for path in made)
-        note(f"pictures in {pictures.plots}: {names}{shown.remark}")
+        made = array_figures(
+            run, array, shown.problem, pictures.plots, cycle=pictures.cycle, note=shown.remark
+        )
+        note(f"pictures in {pictures.plots}: {', '.join(path.name for path in made)}{remark}")
 
 
 def _show(settings: list[Setting], answers: list[ArrayAnswer]) -> None:

@@ -16,17 +16,21 @@ from numpy.typing import NDArray
 from accelsim.arch.array import SystolicArray
 from accelsim.errors import CapacityError
 from accelsim.files import write_text
-from accelsim.report.array_plan import FLOWS, FoldPlan, GemmSizes, problem_words
+from accelsim.report.array_plan import FLOWS, FoldPlan, problem_words
 from accelsim.report.array_states import (
     Arrivals,
+    adds_up,
     arrivals,
     can_follow,
     filled_at,
     fold_starts,
     pe_states,
     require_trace,
+    shown_words,
     state_words,
+    used_pes,
 )
+from accelsim.scenarios.array_problem import ArrayProblem
 from accelsim.timing.pe_level import ArrayRun, ArrayTrace
 
 VALUES_PE_CYCLES = 1_000_000
@@ -41,7 +45,12 @@ _TEMPLATE = Path(__file__).with_suffix(".html")
 
 
 def write_animation(
-    run: ArrayRun, array: SystolicArray, problem: GemmSizes, path: str | Path
+    run: ArrayRun,
+    array: SystolicArray,
+    problem: ArrayProblem,
+    path: str | Path,
+    *,
+    note: str = "",
 ) -> Path:
     """Write a run as an animation; every value shown is one of the simulated trace.
 
@@ -51,10 +60,12 @@ def write_animation(
         With a trace.
     array : SystolicArray
         That it ran on.
-    problem : GemmSizes
+    problem : ArrayProblem
         What it computed.
     path : str or Path
         The HTML file.
+    note : str
+        Said of the problem in the title, such as ``1 of 4 groups``.
 
     Raises
     ------
@@ -65,17 +76,18 @@ def write_animation(
 
     Notes
     -----
-    Arrays up to 32 x 32 PEs are written with their values, up to a million PE-cycles; others as
-    colours, up to 15 million. Of longer runs the first whole folds are shown, and the page says
-    so. Whole numbers that fit 32 bits are exact; all others are rounded to single precision.
+    A trace may end before the run. Arrays up to 32 x 32 PEs are written with their values, up to
+    a million PE-cycles; others as colours, up to 15 million. Of longer runs the first whole folds
+    are shown, and the page says so. Whole numbers that fit 32 bits are exact; all others are
+    rounded to single precision.
     """
     trace = require_trace(run)
     cycles, with_values = _room(trace, array)
     document = _document(run, array, problem, cycles, with_values)
     name = "" if array.name == "array" else f"{array.name}: "
     parts = {
-        "title": html.escape(f"{name}{problem_words(array, problem)}"),
-        "note": html.escape(_note(run, array, cycles)),
+        "title": html.escape(f"{name}{problem_words(array, problem, note)}"),
+        "note": html.escape(_shown(run, array, cycles)),
         "data": _script_safe(document),
     }
     template = _TEMPLATE.read_text(encoding="utf-8")
@@ -99,26 +111,33 @@ def _room(trace: ArrayTrace, array: SystolicArray) -> tuple[int, bool]:
     )
 
 
-def _note(run: ArrayRun, array: SystolicArray, cycles: int) -> str:
-    notes = []
-    if array.features.arrays > 1:
-        notes.append(f"Shown: the first of {array.features.arrays} arrays; counts are of all.")
+def _shown(run: ArrayRun, array: SystolicArray, cycles: int) -> str:
+    """Say what of a run is shown, where it is not all."""
+    extra, sentences = array.features, [shown_words(array)]
+    if extra.arrays > 1:
+        sentences.append("Counts are of all arrays")
+    if extra.mac_latency_cycles > 1:
+        late = extra.mac_latency_cycles - 1
+        sentences.append(f"The sum in a PE has the product of {late} cycles before")
     if cycles < run.cycles:
-        notes.append(
-            f"Shown: the first {cycles:,} of {run.cycles:,} cycles, in whole folds; the file "
-            "would grow too large with all."
+        part = f"Shown: the first {cycles:,} of {run.cycles:,} cycles"
+        whole = cycles == len(require_trace(run).fold)
+        sentences.append(
+            f"{part}, as far as they were traced"
+            if whole
+            else f"{part}, in whole folds; the file would grow too large with all"
         )
-    return " ".join(notes)
+    return "".join(f"{sentence}. " for sentence in sentences if sentence).rstrip()
 
 
 def _document(
-    run: ArrayRun, array: SystolicArray, problem: GemmSizes, cycles: int, with_values: bool
+    run: ArrayRun, array: SystolicArray, problem: ArrayProblem, cycles: int, with_values: bool
 ) -> dict[str, Any]:
     """Collect what the page needs; arrays are compressed."""
     trace, extra = require_trace(run), array.features
     plan, flow = FoldPlan.of(array, problem), FLOWS[array.dataflow]
     packed: dict[str, NDArray[Any]] = {
-        "states": pe_states(trace, array)[:cycles],
+        "states": pe_states(trace, array, plan)[:cycles],
         "fold": trace.fold[:cycles],
         "phase": trace.phase[:cycles],
         "active": run.active_per_cycle[:cycles],
@@ -128,7 +147,7 @@ def _document(
     result = can_follow(array) and max(problem.m, problem.n) <= _RESULT_UP_TO
     if result:
         packed |= _result(arrivals(trace, array, problem), cycles)
-    folds = int(trace.fold[:cycles].max()) + 1
+    folds = np.arange(int(trace.fold[:cycles].max()) + 1)
     return {
         "rows": array.rows,
         "cols": array.cols,
@@ -139,33 +158,33 @@ def _document(
         "n": problem.n,
         "dataflow": array.dataflow,
         "flow": {
-            "rows": flow.rows, "cols": flow.cols, "stays": flow.stays,
+            "rows": flow.rows, "cols": flow.cols, "stream": flow.stream, "stays": flow.stays,
             "left": flow.enters_left, "top": flow.enters_top,
         },
         "folds": run.folds,
+        "plan": {
+            "onRows": plan.on_rows, "onCols": plan.on_cols, "streamed": plan.streamed,
+            "high": plan.high, "wide": plan.wide, "inner": plan.inner,
+        },
         "parts": 1 if array.dataflow == "os" else plan.row_folds,
         "allCycles": run.cycles,
         "allActive": int(run.active_pe_cycles),
-        "origins": [plan.origin(fold) for fold in range(folds)],
-        "filled": filled_at(trace).tolist(),
-        "usedRows": [_used_rows(plan, array, fold) for fold in range(folds)],
-        "spans": [plan.span_words(fold) for fold in range(folds)],
+        "origins": [plan.origin(fold) for fold in folds.tolist()],
+        "filled": filled_at(trace, array, plan).tolist(),
+        "usedRows": used_pes(array, plan, folds)[0].tolist(),
+        "spans": [plan.span_words(fold) for fold in folds.tolist()],
         "words": {int(state): words for state, words in state_words(array).items()},
         "values": with_values,
         "packing": extra.packing,
         "single": extra.packing == 1 and extra.sparsity is None,
+        "follows": can_follow(array),
+        "addsUp": adds_up(array),
         "latency": extra.mac_latency_cycles,
         "overlap": extra.double_buffer,
         "arrays": extra.arrays,
         "result": result,
         "packed": {name: pack(values) for name, values in packed.items()},
     }  # fmt: skip
-
-
-def _used_rows(plan: FoldPlan, array: SystolicArray, fold: int) -> int:
-    """Return how many rows of PEs a fold covers."""
-    covered = min(plan.high, plan.on_rows - plan.origin(fold)[0])
-    return -(-covered * array.rows // plan.high)
 
 
 def _result(found: Arrivals, cycles: int) -> dict[str, NDArray[Any]]:

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from accelsim.arch.array import SystolicArray
 from accelsim.report import style
 from accelsim.report.array_folds import fold_map_figure
-from accelsim.report.array_plan import GemmSizes, problem_words
-from accelsim.report.array_wavefront import wavefront_figure
-from accelsim.report.words import percent
+from accelsim.report.array_plan import problem_words, share_words
+from accelsim.report.array_states import require_trace
+from accelsim.report.array_wavefront import VALUES_UP_TO, wavefront_figure
+from accelsim.scenarios.array_problem import ArrayProblem
 from accelsim.timing.pe_level import ArrayRun
 from accelsim.timing.systolic import SystolicCycles, array_cycles
 
@@ -28,9 +29,11 @@ _SHADED_FOLDS = 80
 def array_figures(
     run: ArrayRun,
     array: SystolicArray,
-    problem: GemmSizes,
+    problem: ArrayProblem,
     directory: str | Path,
     cycle: int | None = None,
+    *,
+    note: str = "",
 ) -> tuple[Path, ...]:
     """Write ``wavefront.png``, ``utilisation.png`` and ``folds.png`` of a run.
 
@@ -40,31 +43,53 @@ def array_figures(
         With a trace.
     array : SystolicArray
         That it ran on.
-    problem : GemmSizes
+    problem : ArrayProblem
         What it computed.
     directory : str or Path
         Made if absent.
     cycle : int, optional
-        Of the wavefront, from 1; default: the first with half as many active PEs as the busiest,
-        where a front is to be seen [cycle].
+        Of the wavefront, from 1; default: see `telling_cycle` [cycle].
+    note : str
+        Said of the problem in the small print, such as ``1 of 4 groups``.
 
     Returns
     -------
     tuple of Path
         The pictures.
+
+    Raises
+    ------
+    SimulationError
+        If the run has no trace, or the trace no such cycle.
     """
     root = Path(directory)
-    active = run.active_per_cycle
-    shown = int(np.argmax(2 * active >= active.max())) + 1 if cycle is None else cycle
+    shown = telling_cycle(run, array) if cycle is None else cycle
     return (
-        wavefront_figure(run, array, problem, shown, root / "wavefront.png"),
-        utilisation_figure(run, array, problem, root / "utilisation.png"),
-        fold_map_figure(array, problem, root / "folds.png"),
+        wavefront_figure(run, array, problem, shown, root / "wavefront.png", note=note),
+        utilisation_figure(run, array, problem, root / "utilisation.png", note=note),
+        fold_map_figure(array, problem, root / "folds.png", note=note),
     )
 
 
+def telling_cycle(run: ArrayRun, array: SystolicArray) -> int:
+    """Choose a traced cycle, from 1, in which there is something to see.
+
+    The first in which half as many PEs work as in the busiest: a front among PEs that can be read
+    one by one. Of large arrays the first of the busiest.
+    """
+    active = run.active_per_cycle[: len(require_trace(run).fold)]
+    if max(array.rows, array.cols) > VALUES_UP_TO:
+        return int(np.argmax(active)) + 1
+    return int(np.argmax(2 * active >= active.max())) + 1
+
+
 def utilisation_figure(
-    run: ArrayRun, array: SystolicArray, problem: GemmSizes, path: str | Path
+    run: ArrayRun,
+    array: SystolicArray,
+    problem: ArrayProblem,
+    path: str | Path,
+    *,
+    note: str = "",
 ) -> Path:
     """Draw the share of PEs that multiply, cycle by cycle.
 
@@ -74,10 +99,12 @@ def utilisation_figure(
         A trace is not needed.
     array : SystolicArray
         That it ran on.
-    problem : GemmSizes
+    problem : ArrayProblem
         What it computed.
     path : str or Path
         Picture file, ``.png`` or ``.svg``.
+    note : str
+        Said of the problem in the small print.
 
     Notes
     -----
@@ -85,11 +112,11 @@ def utilisation_figure(
     first folds cycle by cycle. The mapping efficiency is the share of PEs that folds cover, mean
     over folds: without loading, filling and draining the array would reach it.
     """
-    counts = array_cycles(array, *problem)
+    counts = array_cycles(array, *problem.sizes)
     share = run.active_per_cycle / (array.pes * array.features.arrays)
     mean = float(share.mean())
     figure = style.new_figure(9.5, 4.6)
-    style.headline(figure, _loss_words(mean, counts), problem_words(array, problem))
+    style.headline(figure, _loss_words(mean, counts), problem_words(array, problem, note))
     starts = _fold_starts(array, counts)
     period = int(starts[1] - starts[0])
     if len(share) <= _BINS * period / _BINS_PER_FOLD:
@@ -136,8 +163,8 @@ def _loss_words(mean: float, counts: SystolicCycles) -> str:
     """Say where the lost cycles went; the product of both shares is the utilisation."""
     covered = counts.mapping_efficiency
     return (
-        f"{percent(mean)} utilisation = {percent(covered)} of the PEs in a fold "
-        f"× {percent(mean / covered)} of the cycles streaming"
+        f"{share_words(mean)} utilisation = {share_words(covered)} of the PEs in a fold "
+        f"× {share_words(mean / covered)} of the cycles streaming"
     )
 
 
@@ -164,6 +191,6 @@ def _mark_levels(axes: Axes, mean: float, covered: float) -> None:
     ):
         axes.axhline(100 * level, color=colour, linewidth=1.5, linestyle="--", zorder=5)
         axes.annotate(
-            f"{text} {percent(level)}", (1, at), xycoords=("axes fraction", "data"),
+            f"{text} {share_words(level)}", (1, at), xycoords=("axes fraction", "data"),
             xytext=(5, 0), textcoords="offset points", va="center", color=colour, fontsize=9,
         )  # fmt: skip

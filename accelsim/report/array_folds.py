@@ -8,13 +8,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 from numpy.typing import NDArray
 
 from accelsim.arch.array import SystolicArray
 from accelsim.report import style
-from accelsim.report.array_plan import FoldPlan, GemmSizes, problem_words
-from accelsim.report.words import percent
+from accelsim.report.array_plan import FoldPlan, problem_words, share_words
+from accelsim.scenarios.array_problem import ArrayProblem
 from accelsim.timing.systolic import SystolicCycles, array_cycles
 
 _NUMBERED_FOLDS = 100
@@ -25,23 +26,27 @@ _TICKED_FOLDS = 12
 _ORDER_COLOURS = LinearSegmentedColormap.from_list("order", ["#eef5fb", "#5ba3d6"])
 
 
-def fold_map_figure(array: SystolicArray, problem: GemmSizes, path: str | Path) -> Path:
+def fold_map_figure(
+    array: SystolicArray, problem: ArrayProblem, path: str | Path, *, note: str = ""
+) -> Path:
     """Draw how what stays in the array is cut into folds, and in which order they run.
 
     Parameters
     ----------
     array : SystolicArray
         Its buffers, where it has some, may fix the order.
-    problem : GemmSizes
+    problem : ArrayProblem
         What is computed.
     path : str or Path
         Picture file, ``.png`` or ``.svg``.
+    note : str
+        Said of the problem in the small print.
     """
     plan = FoldPlan.of(array, problem, array.buffers.inner if array.buffers else None)
-    counts = array_cycles(array, *problem)
+    counts = array_cycles(array, *problem.sizes)
     deep, wide = plan.row_folds * plan.high, plan.col_folds * plan.wide
     figure = style.new_figure(*_map_size_in(deep, wide))
-    style.headline(figure, *_map_words(array, problem, plan, counts))
+    style.headline(figure, *_map_words(problem_words(array, problem, note), plan, counts))
     axes = figure.add_subplot()
     image = axes.imshow(
         _sampled_order(plan), extent=(0, wide, deep, 0), cmap=_ORDER_COLOURS,
@@ -65,22 +70,34 @@ def fold_map_figure(array: SystolicArray, problem: GemmSizes, path: str | Path) 
         bar.set_label("order of execution", fontsize=9)
         bar.ax.yaxis.set_major_formatter(_whole)
         bar.outline.set_visible(False)
-    if counts.mapping_efficiency < 1:
-        handle = Patch(
-            facecolor="white", edgecolor="#9a9a9a", hatch="////", linewidth=0.5,
-            label=f"PEs without work: {percent(1 - counts.mapping_efficiency)}",
-        )  # fmt: skip
-        figure.legend(handles=[handle], loc="outside lower right", frameon=False, fontsize=9)
-    axes.set_xlabel(
-        f"{plan.flow.cols} = {plan.on_cols:,}, {plan.wide:,} per fold along the columns"
-    )
-    axes.set_ylabel(f"{plan.flow.rows} = {plan.on_rows:,}, {plan.high:,} per fold along the rows")
+    _legend(figure, counts)
+    _name_axes(axes, plan, f" kept of {problem.k:,}" if array.features.sparsity else "")
     _tick_folds(axes.xaxis, plan.on_cols, plan.wide, plan.col_folds)
     _tick_folds(axes.yaxis, plan.on_rows, plan.high, plan.row_folds)
     axes.tick_params(colors=style.INK, labelsize=9)
     for side in axes.spines.values():
         side.set_visible(False)
     return style.save(figure, path)
+
+
+def _legend(figure: Figure, counts: SystolicCycles) -> None:
+    """Explain shades where no colour bar does, and the hatched rim."""
+    handles = []
+    if 1 < counts.folds <= _NUMBERED_FOLDS:
+        handles = [
+            Patch(facecolor=_ORDER_COLOURS(at), edgecolor="#9a9a9a", linewidth=0.5, label=label)
+            for at, label in ((0.0, "runs first"), (1.0, "runs last"))
+        ]
+    if counts.mapping_efficiency < 1:
+        share = share_words(1 - counts.mapping_efficiency)
+        handles.append(Patch(
+            facecolor="white", edgecolor="#9a9a9a", hatch="////", linewidth=0.5,
+            label=f"array beyond the matrix: PEs without work, {share}",
+        ))  # fmt: skip
+    if handles:
+        figure.legend(
+            handles=handles, loc="outside lower right", ncols=3, frameon=False, fontsize=9
+        )
 
 
 def _map_size_in(deep: int, wide: int) -> tuple[float, float]:
@@ -96,9 +113,7 @@ def _even(deep: int, wide: int) -> bool:
     return 0.2 <= deep / wide <= 2.0
 
 
-def _map_words(
-    array: SystolicArray, problem: GemmSizes, plan: FoldPlan, counts: SystolicCycles
-) -> tuple[str, str]:
+def _map_words(words: str, plan: FoldPlan, counts: SystolicCycles) -> tuple[str, str]:
     stays = {"A": "inputs A", "B": "weights B", "C": "outputs C"}[plan.flow.stays]
     if counts.folds == 1:
         message = f"The {stays} fit the array in one fold, which covers"
@@ -107,10 +122,10 @@ def _map_words(
             f"The {stays} are cut into {plan.row_folds:,} × {plan.col_folds:,} folds, which cover"
         )
     detail = (
-        f"{problem_words(array, problem)}; every fold streams {plan.flow.stream} = "
+        f"{words}; every fold streams {plan.flow.stream} = "
         f"{plan.streamed:,} and takes {counts.fold_cycles:,} cycles, however small"
     )
-    return f"{message} {percent(counts.mapping_efficiency)} of the PEs", detail
+    return f"{message} {share_words(counts.mapping_efficiency)} of the PEs", detail
 
 
 def _sampled_order(plan: FoldPlan) -> NDArray[np.int64]:
@@ -125,6 +140,16 @@ def _sampled_order(plan: FoldPlan) -> NDArray[np.int64]:
 
 def _whole(value: float, _: object = None) -> str:
     return f"{value:,.0f}"
+
+
+def _name_axes(axes: Axes, plan: FoldPlan, of_k: str) -> None:
+    """Say what lies along both sides; `of_k` is said of k alone."""
+    for axis, name, size, step, along in (
+        (axes.xaxis, plan.flow.cols, plan.on_cols, plan.wide, "columns"),
+        (axes.yaxis, plan.flow.rows, plan.on_rows, plan.high, "rows"),
+    ):
+        more = of_k if name == "k" else ""
+        axis.set_label_text(f"{name} = {size:,}{more}, {step:,} per fold along the {along}")
 
 
 def _tick_folds(axis: Axis, size: int, step: int, folds: int) -> None:

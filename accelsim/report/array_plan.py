@@ -4,20 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim.arch.array import DATAFLOW_TITLES, ArrayDataflow, FoldOrder, SystolicArray
-
-
-class GemmSizes(NamedTuple):
-    """``C[m, n] = A[m, k] B[k, n]``."""
-
-    m: int
-    n: int
-    k: int
+from accelsim.arch.array import AXES, ArrayDataflow, FoldOrder, SystolicArray
+from accelsim.scenarios.array_problem import ArrayProblem
 
 
 @dataclass(frozen=True)
@@ -43,9 +35,9 @@ class Flow:
 
 
 FLOWS: dict[ArrayDataflow, Flow] = {
-    "ws": Flow("k", "n", "m", stays="B", enters_left="A", enters_top="B"),
-    "os": Flow("m", "n", "k", stays="C", enters_left="A", enters_top="B"),
-    "is": Flow("k", "m", "n", stays="A", enters_left="B", enters_top="A"),
+    "ws": Flow(*AXES["ws"], stays="B", enters_left="A", enters_top="B"),
+    "os": Flow(*AXES["os"], stays="C", enters_left="A", enters_top="B"),
+    "is": Flow(*AXES["is"], stays="A", enters_left="B", enters_top="A"),
 }
 
 
@@ -75,18 +67,13 @@ class FoldPlan:
 
     @classmethod
     def of(
-        cls, array: SystolicArray, problem: GemmSizes, inner: FoldOrder | None = None
+        cls, array: SystolicArray, problem: ArrayProblem, inner: FoldOrder | None = None
     ) -> FoldPlan:
         """Cut a problem for an array; `inner` None is the order of a dataflow without buffers."""
-        flow, extra = FLOWS[array.dataflow], array.features
-        sizes = dict(zip("mnk", problem, strict=True))
-        if extra.sparsity is not None:
-            sizes["k"] = extra.sparsity.kept(sizes["k"])
         usual: FoldOrder = "cols" if array.dataflow == "os" else "rows"
+        on_rows, on_cols, streamed = array.axes(*problem.sizes)
         return cls(
-            flow, sizes[flow.rows], sizes[flow.cols], sizes[flow.stream],
-            array.rows * (extra.packing if extra.packed == "rows" else 1),
-            array.cols * (extra.packing if extra.packed == "cols" else 1),
+            FLOWS[array.dataflow], on_rows, on_cols, streamed, array.fold_rows, array.fold_cols,
             inner or usual,
         )  # fmt: skip
 
@@ -106,6 +93,20 @@ class FoldPlan:
             return col_fold * self.row_folds + row_fold
         return row_fold * self.col_folds + col_fold
 
+    def turn_origin(self, turn: int, row: int, col: int) -> tuple[int, int]:
+        """Return the origin of the fold that is the `turn`-th to use a PE, both from 0.
+
+        Folds at the end of an axis may not reach every PE. Rows and columns are counted in sizes
+        of the problem; of packed PEs this is the first.
+        """
+        row_folds = math.ceil((self.on_rows - row) / self.high)
+        col_folds = math.ceil((self.on_cols - col) / self.wide)
+        if self.inner == "rows":
+            col_fold, row_fold = divmod(turn, row_folds)
+        else:
+            row_fold, col_fold = divmod(turn, col_folds)
+        return row_fold * self.high, col_fold * self.wide
+
     def origin(self, fold: int) -> tuple[int, int]:
         """Return the first index along rows and along columns of a fold."""
         if self.inner == "rows":
@@ -122,8 +123,16 @@ class FoldPlan:
         return f"{self.flow.rows} {row}-{last_row}, {self.flow.cols} {col}-{last_col}"
 
 
-def problem_words(array: SystolicArray, problem: GemmSizes) -> str:
-    """Say what runs where: ``weight stationary 4x4, C[5, 7] = A[5, 6] B[6, 7]``."""
-    m, n, k = problem
-    title = DATAFLOW_TITLES[array.dataflow]
-    return f"{title} {array.rows}x{array.cols}, C[{m}, {n}] = A[{m}, {k}] B[{k}, {n}]"
+def problem_words(array: SystolicArray, problem: ArrayProblem, note: str = "") -> str:
+    """Say what runs where: ``4x4 weight stationary, 2 arrays, C[5, 7] = A[5, 6] B[6, 7]``.
+
+    A `note` such as ``1 of 4 groups`` stands behind in brackets.
+    """
+    m, n, k = problem.sizes
+    words = f"{array}, C[{m}, {n}] = A[{m}, {k}] B[{k}, {n}]"
+    return f"{words} ({note})" if note else words
+
+
+def share_words(fraction: float) -> str:
+    """Write a ratio with one decimal, as the tables do, so that products of shares add up."""
+    return f"{100 * fraction:.1f} %"

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import math
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.arch.array import SystolicArray
 from accelsim.errors import SimulationError
-from accelsim.report.array_plan import FoldPlan, GemmSizes
+from accelsim.report.array_plan import FLOWS, FoldPlan
+from accelsim.scenarios.array_problem import ArrayProblem
 from accelsim.timing.pe_level import ArrayRun, ArrayTrace
 
 
@@ -68,7 +69,7 @@ def state_words(array: SystolicArray) -> dict[PeState, str]:
         kind = "weights" if array.dataflow == "ws" else "inputs"
         words |= {
             PeState.HOLDING: f"holds its {kind[:-1]}",
-            PeState.LOADING: f"{kind} moving in",
+            PeState.LOADING: f"{kind} moving in, ahead of the wavefront",
             PeState.IDLE: f"waits for its {kind[:-1]}",
             PeState.PASSING: _PASSES,
         }
@@ -97,13 +98,25 @@ def _delayed(top: NDArray[np.bool_], array: SystolicArray, lag: int) -> NDArray[
     return below
 
 
-def pe_states(trace: ArrayTrace, array: SystolicArray) -> NDArray[np.uint8]:
+def used_pes(
+    array: SystolicArray, plan: FoldPlan, folds: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return how many rows and how many columns of PEs each fold covers: (folds,) twice."""
+    row, col = np.array([plan.origin(fold) for fold in folds.tolist()]).T
+    deep = np.minimum(plan.high, plan.on_rows - row)
+    wide = np.minimum(plan.wide, plan.on_cols - col)
+    return -(-deep * array.rows // plan.high), -(-wide * array.cols // plan.wide)
+
+
+def pe_states(trace: ArrayTrace, array: SystolicArray, plan: FoldPlan) -> NDArray[np.uint8]:
     """Classify every PE in every cycle.
 
     Parameters
     ----------
     trace : ArrayTrace
-        Of `array`.
+        Of `array`; it may end before the run does.
+    plan : FoldPlan
+        Of what it computed.
 
     Returns
     -------
@@ -113,46 +126,50 @@ def pe_states(trace: ArrayTrace, array: SystolicArray) -> NDArray[np.uint8]:
     """
     states = np.full(trace.active.shape, PeState.IDLE, dtype=np.uint8)
     if not array.features.double_buffer:
-        _mark_folds(states, trace, array)
+        _mark_folds(states, trace, array, plan)
     if array.dataflow != "os":
         states[_delayed(trace.active[:, 0], array, 0)] = PeState.PASSING
     states[trace.active] = PeState.MULTIPLYING
     return states
 
 
-def _mark_folds(out_states: NDArray[np.uint8], trace: ArrayTrace, array: SystolicArray) -> None:
+def _mark_folds(
+    out_states: NDArray[np.uint8], trace: ArrayTrace, array: SystolicArray, plan: FoldPlan
+) -> None:
     """Mark what follows from the fold alone: padding, operands that load or stay."""
     starts = fold_starts(trace.fold)
     turns = np.searchsorted(starts, np.arange(len(trace.fold)), side="right") - 1
-    mapped = np.logical_or.reduceat(trace.active, starts, axis=0)
+    used_rows, used_cols = (
+        used[:, None, None] for used in used_pes(array, plan, trace.fold[starts])
+    )
+    own_row, own_col = np.arange(array.rows)[:, None], np.arange(array.cols)
+    mapped = (own_row < used_rows) & (own_col < used_cols)
     if array.dataflow == "os":
         count = np.cumsum(trace.active, axis=0, dtype=np.int32)
         before = count[starts] - trace.active[starts]
         out_states[count > before[turns]] = PeState.HOLDING
     else:
-        used_rows = mapped.any(axis=2).sum(axis=1)[turns][:, None, None]
         arriving = loading_row(array, np.arange(len(turns)) - starts[turns])
-        own_row = np.arange(array.rows)[:, None]
-        out_states[(own_row <= arriving) & (arriving < used_rows)] = PeState.LOADING
-        out_states[arriving >= used_rows] = PeState.HOLDING
+        rows = used_rows[turns]
+        out_states[(own_row <= arriving) & (arriving < rows)] = PeState.LOADING
+        out_states[arriving >= rows] = PeState.HOLDING
     out_states[~mapped[turns]] = PeState.PADDING
 
 
-def filled_at(trace: ArrayTrace) -> NDArray[np.int64]:
+def filled_at(trace: ArrayTrace, array: SystolicArray, plan: FoldPlan) -> NDArray[np.int64]:
     """Return for each fold the cycle in which its last PE begins to multiply; (folds,).
 
-    Meaningless with double buffers, where folds share cycles.
+    The end of the trace if it ends before. Meaningless with double buffers, where folds share
+    cycles.
     """
     starts = fold_starts(trace.fold)
-    mapped = np.logical_or.reduceat(trace.active, starts, axis=0)
-    row = mapped.any(axis=2).sum(axis=1) - 1
-    col = mapped.any(axis=1).sum(axis=1) - 1
+    rows, cols = used_pes(array, plan, trace.fold[starts])
     ends = np.append(starts[1:], len(trace.fold))
-    begun = [
-        np.argmax(trace.active[start:end, r, c])
-        for start, end, r, c in zip(starts, ends, row, col, strict=True)
-    ]
-    return starts + np.array(begun)
+    begun = []
+    for start, end, row, col in zip(starts, ends, rows - 1, cols - 1, strict=True):
+        works = trace.active[start:end, row, col]
+        begun.append(start + np.argmax(works) if works.any() else end)
+    return np.array(begun)
 
 
 def loading_row(array: SystolicArray, age: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -178,7 +195,48 @@ def can_follow(array: SystolicArray) -> bool:
     return array.features.arrays == 1 and array.features.packing == 1
 
 
-def arrivals(trace: ArrayTrace, array: SystolicArray, problem: GemmSizes) -> Arrivals:
+def shown_words(array: SystolicArray) -> str:
+    """Say what a trace shows of an array that is more than it can hold; else nothing."""
+    extra, parts = array.features, []
+    if extra.arrays > 1:
+        parts.append(f"the first of {extra.arrays} arrays")
+    if extra.packing > 1:
+        lanes = f"the operands of the first of {extra.packing} lanes of each PE"
+        parts.append(f"{lanes}, but the sum of all" if _packs_sums(array) else lanes)
+    if extra.sparsity is not None:
+        parts.append("kept weights, which k counts, and the inputs that they pick")
+    return f"Shown: {'; '.join(parts)}" if parts else ""
+
+
+def _packs_sums(array: SystolicArray) -> bool:
+    """Whether several products of a PE enter one sum: those packed along k."""
+    extra, flow = array.features, FLOWS[array.dataflow]
+    axes = {"rows": flow.rows, "cols": flow.cols, "stream": flow.stream}
+    return extra.packing > 1 and axes[extra.packed] == "k"
+
+
+def adds_up(array: SystolicArray) -> bool:
+    """Whether in each PE the sum before, plus the product shown, is the sum after the cycle."""
+    return array.features.mac_latency_cycles == 1 and not _packs_sums(array)
+
+
+def sums_before(trace: ArrayTrace, array: SystolicArray, at: int) -> NDArray[Any]:
+    """Return the sum to which each PE adds in cycle `at`, of an array that `adds_up`.
+
+    ws, is: what the PE above handed down; os: what the PE holds. Where nothing is, 0.
+    """
+    earlier: NDArray[Any] = trace.sums[max(at - 1, 0)]
+    before: NDArray[Any] = np.zeros_like(earlier)
+    if array.dataflow != "os":
+        before[1:] = earlier[:-1]
+        return before
+    row, col = np.indices(earlier.shape)
+    begins = np.isin(at - row - col, fold_starts(trace.fold))  # its first product of a fold
+    before[~begins] = earlier[~begins]
+    return before
+
+
+def arrivals(trace: ArrayTrace, array: SystolicArray, problem: ArrayProblem) -> Arrivals:
     """Return when each element of C, or partial sum of it, has its value.
 
     Parameters
@@ -202,7 +260,7 @@ def arrivals(trace: ArrayTrace, array: SystolicArray, problem: GemmSizes) -> Arr
     if array.dataflow == "os":
         count = np.cumsum(trace.active, axis=0, dtype=np.int32)
         last = trace.active & (count % plan.streamed == 0)
-        cycle, pe_row, pe_col = np.nonzero(last)
+        cycle, pe_row, pe_col = np.nonzero(last[: len(last) - lag])  # what is done in the trace
         turn = count[cycle, pe_row, pe_col] // plan.streamed - 1
         cycle = cycle + lag
     else:

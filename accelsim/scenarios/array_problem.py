@@ -51,6 +51,11 @@ class ArrayProblem:
         return cls(m, n, k, conv)
 
     @property
+    def sizes(self) -> tuple[int, int, int]:
+        """m, n, k."""
+        return self.m, self.n, self.k
+
+    @property
     def repeat(self) -> int:
         """Matmuls of these sizes."""
         return self.conv.gemm.repeat if self.conv else 1
@@ -246,7 +251,7 @@ def pictured_problem(array: SystolicArray, problem: ArrayProblem) -> Pictured:
     problem : ArrayProblem
     """
     m, n, k = problem.m, problem.n, problem.k
-    group = f" (1 of {problem.repeat} groups)" if problem.repeat > 1 else ""
+    group = f"1 of {problem.repeat} groups" if problem.repeat > 1 else ""
     if float(array_cycles(array, m, n, k).cycles) * array.pes <= _PICTURED_PE_CYCLES:
         return Pictured(ArrayProblem(m, n, k), group)
     fill = array_cycles(array, 1, 1, 1).fold_cycles
@@ -254,9 +259,8 @@ def pictured_problem(array: SystolicArray, problem: ArrayProblem) -> Pictured:
     stream = max(1, int(_PICTURED_PE_CYCLES / array.pes) - fill)
     limits = {rows: array.fold_rows, cols: array.fold_cols, time: stream}
     m, n, k = min(m, limits["m"]), min(n, limits["n"]), min(k, limits["k"])
-    return Pictured(
-        ArrayProblem(m, n, k), f" (too long to trace: m {m}, n {n}, k {k} of it{group})"
-    )
+    part = f"a part that can be traced: m {m}, n {n}, k {k}"
+    return Pictured(ArrayProblem(m, n, k), f"{group}, {part}" if group else part)
 
 
 def traced_run(array: SystolicArray, problem: ArrayProblem, *, seed: int = 0) -> ArrayRun:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
+
 import numpy as np
 
 from accelsim.arch.array import ArrayFeatures, Sparsity, SystolicArray
-from accelsim.report.array_plan import GemmSizes
-from accelsim.timing.pe_level import ArrayRun, simulate_array
+from accelsim.scenarios.array_problem import ArrayProblem
+from accelsim.timing.pe_level import ArrayRun, ArrayTrace, simulate_array
 
-SIZES = GemmSizes(m=5, n=7, k=6)
+SIZES = ArrayProblem(m=5, n=7, k=6)
 """Leaves a partial fold along every axis of a 4 x 4 array."""
 
 FEATURES = (
@@ -29,8 +31,16 @@ PARTIAL = (
 """A trace shows a part of these."""
 
 
+def cut(run: ArrayRun, cycles: int) -> ArrayRun:
+    """Forget what a run traced after its first cycles."""
+    assert run.trace is not None
+    whole = run.trace
+    first = {field.name: getattr(whole, field.name)[:cycles] for field in fields(whole)}
+    return replace(run, trace=ArrayTrace(**first))
+
+
 def traced(
-    array: SystolicArray, sizes: GemmSizes = SIZES, scale: float = 1
+    array: SystolicArray, sizes: ArrayProblem = SIZES, scale: float = 1
 ) -> tuple[ArrayRun, np.ndarray, np.ndarray]:
     """Run random operands; a `scale` other than 1 makes them floats."""
     rng = np.random.default_rng(7)

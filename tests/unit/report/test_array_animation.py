@@ -14,9 +14,10 @@ from accelsim.arch.array import DATAFLOWS, SystolicArray
 from accelsim.errors import CapacityError
 from accelsim.report import array_animation
 from accelsim.report.array_animation import VALUES_PE_CYCLES, pack, write_animation
-from accelsim.report.array_plan import GemmSizes
+from accelsim.report.array_plan import FoldPlan
 from accelsim.report.array_states import fold_starts, pe_states
-from tests.unit.report.array_runs import FEATURES, PARTIAL, SIZES, traced
+from accelsim.scenarios.array_problem import ArrayProblem
+from tests.unit.report.array_runs import FEATURES, PARTIAL, SIZES, cut, traced
 
 VOID = {"meta", "input", "br"}
 
@@ -68,7 +69,7 @@ def test_the_page_holds_the_trace(dataflow, features, tmp_path):
         wanted = getattr(run.trace, name)
         assert (document["packed"][name].reshape(wanted.shape) == wanted).all(), name
     states = document["packed"]["states"].reshape(run.trace.active.shape)
-    assert (states == pe_states(run.trace, array)).all()
+    assert (states == pe_states(run.trace, array, FoldPlan.of(array, SIZES))).all()
     assert (document["packed"]["active"] == run.active_per_cycle).all()
     assert document["cycles"] == run.cycles
 
@@ -121,7 +122,7 @@ def test_a_long_run_shows_its_first_whole_folds(tmp_path, monkeypatch):
 
 
 def test_a_large_array_is_shown_in_colours(tmp_path):
-    array, sizes = SystolicArray("os", 40, 40), GemmSizes(40, 40, 3)
+    array, sizes = SystolicArray("os", 40, 40), ArrayProblem(40, 40, 3)
     run, page, document = written(array, tmp_path, sizes)
     assert document["values"] is False
     assert "sums" not in document["packed"]
@@ -131,7 +132,7 @@ def test_a_large_array_is_shown_in_colours(tmp_path):
 
 def test_a_fold_too_large_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(array_animation, "STATES_PE_CYCLES", 10_000)
-    array, sizes = SystolicArray("os", 40, 40), GemmSizes(40, 40, 3)
+    array, sizes = SystolicArray("os", 40, 40), ArrayProblem(40, 40, 3)
     run, _, _ = traced(array, sizes)
     with pytest.raises(CapacityError, match=r"129,600 PE-cycles.*holds 10,000.*6 cycles per fold"):
         write_animation(run, array, sizes, tmp_path / "a.html")
@@ -142,6 +143,26 @@ def test_several_arrays_say_which_one_is_shown(tmp_path):
     _, page, document = written(SystolicArray("ws", 4, 4, PARTIAL[0]), tmp_path)
     assert "first of 3 arrays" in page.text["note"]
     assert document["result"] is False
+
+
+@pytest.mark.parametrize("dataflow", DATAFLOWS)
+@pytest.mark.parametrize("features", [*FEATURES[:4], PARTIAL[0]])
+def test_a_trace_may_end_before_the_run(dataflow, features, tmp_path):
+    array = SystolicArray(dataflow, 4, 4, features)
+    run = cut(traced(array)[0], 6)
+    path = write_animation(run, array, SIZES, tmp_path / "a.html", note="1 of 4 groups")
+    page = Page(path.read_text("utf-8"))
+    assert f"the first 6 of {run.cycles} cycles, as far as they were traced" in page.text["note"]
+    assert page.text["h1"].endswith("(1 of 4 groups)")
+    document = json.loads(page.text["data"])
+    assert document["cycles"] == 6
+    assert max(document["filled"]) <= 6
+
+
+def test_damaged_data_are_told():
+    page = array_animation._TEMPLATE.read_text("utf-8")
+    assert ".catch(" in page
+    assert "damaged" in page
 
 
 def test_floats_are_kept_to_single_precision(tmp_path):

@@ -13,14 +13,21 @@ from hypothesis import strategies as st
 from accelsim.arch.array import DATAFLOWS, ArrayBuffers, SystolicArray
 from accelsim.errors import SimulationError
 from accelsim.report import style
+from accelsim.report.array_cells import OPERAND_COLOURS
 from accelsim.report.array_figures import array_figures, utilisation_figure
 from accelsim.report.array_folds import fold_map_figure
-from accelsim.report.array_plan import FLOWS, FoldPlan, GemmSizes
+from accelsim.report.array_plan import FLOWS, FoldPlan
 from accelsim.report.array_scene import Scene
-from accelsim.report.array_states import PeState, arrivals, compact, pe_states
-from accelsim.report.array_wavefront import OPERAND_COLOURS, wavefront_figure
+from accelsim.report.array_states import (
+    PeState,
+    arrivals,
+    compact,
+    pe_states,
+)
+from accelsim.report.array_wavefront import wavefront_figure
+from accelsim.scenarios.array_problem import ArrayProblem
 from accelsim.timing.systolic import array_cycles
-from tests.unit.report.array_runs import FEATURES, PARTIAL, SIZES, traced
+from tests.unit.report.array_runs import FEATURES, PARTIAL, SIZES, cut, traced
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -41,6 +48,10 @@ def drawn(monkeypatch):
 
 def headline(axes):
     return axes.figure.texts[0].get_text().replace("\N{NO-BREAK SPACE}", " ").replace("\n", " ")
+
+
+def detail(axes):
+    return axes.figure.texts[1].get_text().replace("\N{NO-BREAK SPACE}", " ").replace("\n", " ")
 
 
 def followed(dataflow):
@@ -80,9 +91,9 @@ def test_same_run_gives_the_same_bytes(suffix, tmp_path):
 def test_states_agree_with_the_trace(dataflow):
     for array in followed(dataflow):
         run, _, _ = traced(array)
-        states = pe_states(run.trace, array)
+        states = pe_states(run.trace, array, FoldPlan.of(array, SIZES))
         assert ((states == PeState.MULTIPLYING) == run.trace.active).all()
-        assert (states == PeState.MULTIPLYING).sum() == array_cycles(array, *SIZES).macs
+        assert (states == PeState.MULTIPLYING).sum() == array_cycles(array, *SIZES.sizes).macs
 
 
 @pytest.mark.parametrize("dataflow", ["ws", "is"])
@@ -90,9 +101,9 @@ def test_states_agree_with_the_trace(dataflow):
 def test_a_pe_holds_its_operand_once_it_has_loaded(dataflow, features):
     array = SystolicArray(dataflow, 4, 4, features)
     run, a, b = traced(array)
-    trace, states = run.trace, pe_states(run.trace, array)
-    register, stays = (trace.b, b) if dataflow == "ws" else (trace.a, a.T)
     plan = FoldPlan.of(array, SIZES)
+    trace, states = run.trace, pe_states(run.trace, array, plan)
+    register, stays = (trace.b, b) if dataflow == "ws" else (trace.a, a.T)
     for state, later in ((PeState.LOADING, 1), (PeState.HOLDING, 0), (PeState.MULTIPLYING, 0)):
         places = np.argwhere(states == state)
         assert len(places)
@@ -115,7 +126,7 @@ def test_arrivals_add_up_to_the_result(dataflow):
 @pytest.mark.parametrize("inner", [None, "rows", "cols"])
 def test_the_plan_runs_every_fold_once(dataflow, inner):
     array = SystolicArray(dataflow, 4, 3)
-    plan, counts = FoldPlan.of(array, SIZES, inner), array_cycles(array, *SIZES)
+    plan, counts = FoldPlan.of(array, SIZES, inner), array_cycles(array, *SIZES.sizes)
     assert (plan.row_folds, plan.col_folds) == (counts.row_folds, counts.col_folds)
     rows, cols = np.arange(plan.row_folds)[:, None], np.arange(plan.col_folds)[None, :]
     order = plan.order(rows, cols)
@@ -125,25 +136,31 @@ def test_the_plan_runs_every_fold_once(dataflow, inner):
 
 
 def test_wavefront_writes_what_the_simulator_computed(drawn):
-    array, sizes = SystolicArray("os", 2, 2), GemmSizes(2, 2, 2)
+    array, sizes = SystolicArray("os", 2, 2), ArrayProblem(2, 2, 2)
     run, a, b = traced(array, sizes)
     wavefront_figure(run, array, sizes, 2, "w.png")
     inside = {
         (int(text.get_position()[1]), int(text.get_position()[0]), text.get_text())
         for text in drawn[0].texts
-        if text.get_color() == OPERAND_COLOURS["C"]
+        if text.get_color() == OPERAND_COLOURS["C"] and text.get_fontweight() == "bold"
+    }
+    before = {
+        (int(text.get_position()[1]), int(text.get_position()[0]), text.get_text())
+        for text in drawn[0].texts
+        if text.get_color() == OPERAND_COLOURS["C"] and text.get_fontweight() == "normal"
     }
     # The wave is on the second anti-diagonal; PE (0, 0) has finished.
     assert inside == {
         (0, 0, str(a[0] @ b[:, 0])), (0, 1, str(a[0, 0] * b[0, 1])), (1, 0, str(a[1, 0] * b[0, 0])),
     }  # fmt: skip
+    assert before == {(0, 0, str(a[0, 0] * b[0, 0])), (0, 1, "0"), (1, 0, "0")}
     assert headline(drawn[0]).startswith("Cycle 2 of 4: 3 of 4 PEs multiply")
 
 
 @pytest.mark.parametrize("dataflow", DATAFLOWS)
 @pytest.mark.parametrize("scale", [1, 1234.567, -9.87e-9, 3.21e17])
 def test_values_stay_inside_their_pe(dataflow, scale, drawn):
-    array, sizes = SystolicArray(dataflow, 12, 12), GemmSizes(14, 13, 12)
+    array, sizes = SystolicArray(dataflow, 12, 12), ArrayProblem(14, 13, 12)
     run, _, _ = traced(array, sizes, scale)
     wavefront_figure(run, array, sizes, int(np.argmax(run.active_per_cycle)) + 1, "w.png")
     (axes,) = drawn
@@ -158,7 +175,26 @@ def test_values_stay_inside_their_pe(dataflow, scale, drawn):
         assert int(x) - 0.03 <= box[:, 0].min(), text
         assert box[:, 0].max() <= int(x) + 1.03, text
         checked += 1
-    assert checked > 300
+    assert checked > 500
+
+
+@pytest.mark.parametrize("dataflow", DATAFLOWS)
+@pytest.mark.parametrize("features", [*FEATURES[:4], *PARTIAL])
+def test_pictures_of_a_cut_trace_say_so(dataflow, features, drawn):
+    array = SystolicArray(dataflow, 4, 4, features)
+    run = cut(traced(array)[0], 7)
+    array_figures(run, array, SIZES, "new", note="1 of 4 groups")
+    assert "Traced: the first 7 cycles" in detail(drawn[0])
+    assert all("(1 of 4 groups)" in detail(axes) for axes in drawn)
+
+
+def test_a_picture_says_that_weights_arrive_ahead_of_the_wavefront(drawn):
+    array = SystolicArray("ws", 4, 4)
+    run, _, _ = traced(array)
+    for cycle in (3, 9):
+        wavefront_figure(run, array, SIZES, cycle, "w.png")
+    assert "wavefront" not in detail(drawn[0])
+    assert "Weights arrive skewed, just ahead of the wavefront" in detail(drawn[1])
 
 
 def test_a_wavefront_needs_a_trace_and_a_cycle_of_the_run(tmp_path):
@@ -173,14 +209,14 @@ def test_a_wavefront_needs_a_trace_and_a_cycle_of_the_run(tmp_path):
 
 
 @pytest.mark.parametrize("dataflow", DATAFLOWS)
-@pytest.mark.parametrize("sizes", [SIZES, GemmSizes(64, 90, 60)])
+@pytest.mark.parametrize("sizes", [SIZES, ArrayProblem(64, 90, 60)])
 def test_utilisation_bars_have_the_mean_of_the_run(dataflow, sizes, drawn):
     array = SystolicArray(dataflow, 8, 8)
     run, _, _ = traced(array, sizes)
     utilisation_figure(run, array, sizes, "u.png")
     bars = drawn[-1].patches[-1].get_data()
     mean = np.average(bars.values, weights=np.diff(bars.edges))
-    assert mean == pytest.approx(100 * array_cycles(array, *sizes).utilization)
+    assert mean == pytest.approx(100 * array_cycles(array, *sizes.sizes).utilization)
     assert len(drawn) == (1 if sizes == SIZES else 2)
 
 
@@ -191,11 +227,14 @@ def test_fold_map_follows_the_buffers_and_marks_idle_pes(drawn):
     assert axes.images[0].get_array().tolist() == [[0, 1], [2, 3]]
     assert axes.get_xlim() == (0, 8)
     assert {"0", "4", "7"} <= {tick.get_text() for tick in axes.get_xticklabels()}
-    assert "66 % of the PEs" in headline(axes)
+    assert "65.6 % of the PEs" in headline(axes)
+    (legend,) = axes.figure.legends
+    words = [text.get_text() for text in legend.get_texts()]
+    assert words == ["runs first", "runs last", "array beyond the matrix: PEs without work, 34.4 %"]
 
 
 @pytest.mark.parametrize(
-    "sizes", [GemmSizes(10, 400_000, 30_000), GemmSizes(1, 1, 1), GemmSizes(9, 12, 3000)]
+    "sizes", [ArrayProblem(10, 400_000, 30_000), ArrayProblem(1, 1, 1), ArrayProblem(9, 12, 3000)]
 )
 def test_fold_maps_of_any_shape_are_drawn(sizes, tmp_path):
     for dataflow in DATAFLOWS:
@@ -233,8 +272,9 @@ def test_flows_name_each_size_once():
     ],
 )
 def test_a_fold_goes_through_its_stages(m, stages):
-    array = SystolicArray("ws", 4, 4)
-    run, _, _ = traced(array, GemmSizes(m, 4, 4))
-    seen = [Scene.of(run.trace, array, at).stage for at in range(run.cycles)]
+    array, sizes = SystolicArray("ws", 4, 4), ArrayProblem(m, 4, 4)
+    run, _, _ = traced(array, sizes)
+    plan = FoldPlan.of(array, sizes)
+    seen = [Scene.of(run.trace, array, plan, at).stage for at in range(run.cycles)]
     assert list(dict.fromkeys(seen)) == stages
     assert seen == sorted(seen, key=stages.index)
