@@ -128,18 +128,17 @@ def systolic_cycles(  # noqa: PLR0917  (the order of the published contract)
         return array_cycles(_array(str(dataflow), rows, cols, features), m, n, k)
     shape = _shape(SystolicArray(known_dataflow(dataflow), 1, 1, features))
     named = {"rows": rows, "cols": cols, "m": m, "n": n, "k": k}
-    columns = _broadcast(named)
-    sizes = np.empty((*columns[0].shape, len(named)), dtype=np.int64)
-    for place, column in enumerate(columns):
-        sizes[..., place] = column
+    sizes = np.stack(np.broadcast_arrays(*_checked(named)), axis=-1)
+    problems = sizes.reshape(-1, len(named))
     counts = np.empty((len(FoldCounts._fields), *sizes.shape[:-1]), dtype=np.int64)
-    fold_many(shape, sizes.reshape(-1, len(named)), counts.reshape(len(counts), -1))
+    fold_many(shape, problems, counts.reshape(len(counts), -1))
     if counts[0].any():
-        first = np.argmax(counts[0].ravel())
-        _refuse_overflow(*sizes.reshape(-1, len(named))[first, 2:].tolist())
-    if sizes.ndim == 1:
-        return _explained(FoldCounts._make(counts.tolist()), features, int(sizes[0] * sizes[1]))
-    return _explained(FoldCounts._make(counts), features, sizes[..., 0] * sizes[..., 1])
+        _refuse_overflow(*problems[np.argmax(counts[0].ravel()), 2:].tolist())
+    pes, scalar = sizes[..., 0] * sizes[..., 1], sizes.ndim == 1
+    del sizes, problems  # a million problems are 40 MB
+    if scalar:
+        return _explained(FoldCounts._make(counts.tolist()), features, int(pes))
+    return _explained(FoldCounts._make(counts), features, pes)
 
 
 def array_cycles(array: SystolicArray, m: int, n: int, k: int, repeat: int = 1) -> SystolicCycles:
@@ -213,29 +212,27 @@ def _explained(found: FoldCounts, extra: ArrayFeatures, pes: Any) -> SystolicCyc
     )
 
 
-def _broadcast(named: dict[str, ArrayLike]) -> tuple[NDArray[Any], ...]:
-    """Check sizes and bring them to one shape."""
-    columns = []
-    for name, value in named.items():
-        column = np.asarray(value)
+def _checked(named: dict[str, ArrayLike]) -> list[NDArray[np.int64]]:
+    """Return sizes as arrays that are positive and broadcast."""
+    columns = {name: np.asarray(value) for name, value in named.items()}
+    for name, column in columns.items():
         if not np.issubdtype(column.dtype, np.integer) and column.size:
             raise WorkloadError(
                 f"{name} is of type {column.dtype}, expected whole numbers: one, or an array"
             )
         limit = MAX_SIDE if name in ("rows", "cols") else _MAX_SIZE
-        wrong = (column < 1) | (column > limit)
-        if wrong.any():
-            worst = column[wrong].flat[0]
+        if column.size and not (column.min() >= 1 and column.max() <= limit):
+            worst = column.min() if column.min() < 1 else column.max()
             raise WorkloadError(f"{name} has {worst}, expected whole numbers from 1 to {limit}")
-        columns.append(column)
     try:
-        return np.broadcast_arrays(*columns)
+        np.broadcast_shapes(*(column.shape for column in columns.values()))
     except ValueError:
-        shapes = ", ".join(f"{n} {c.shape}" for n, c in zip(named, columns, strict=True))
+        shapes = ", ".join(f"{name} {column.shape}" for name, column in columns.items())
         raise WorkloadError(
             f"sizes of shapes {shapes} do not broadcast: give one shape, scalars, or axes as in "
             "rows[:, None] and cols[None, :]"
         ) from None
+    return [column.astype(np.int64, copy=False) for column in columns.values()]
 
 
 def _refuse_overflow(m: int, n: int, k: int) -> None:
