@@ -10,6 +10,7 @@ import typer
 
 from accelsim.cli.console import (
     emit,
+    interruptibly,
     note,
     print_panel,
     print_tables,
@@ -83,7 +84,7 @@ def run_topology(context: typer.Context, model: str, on: str, files: LayerFiles)
     refuse_targets((files.csv, files.json_file, *reports), (folder,), inputs=(model, on))
     from accelsim.scenarios.layers import run_layers
 
-    report = run_layers(model, on)
+    report = interruptibly(lambda: run_layers(model, on))
     _write(report, files)
     emit(report.as_dict(), files.json_file, lambda: _show(report))
 

@@ -137,7 +137,8 @@ def run_buffered(
     if ideal.cycles > _MAX_CYCLES or ideal.folds > _MAX_FOLDS:
         raise CapacityError(
             f"{ideal.cycles:,} cycles in {ideal.folds:,} folds are too many to step one by one (at "
-            f"most {_MAX_CYCLES:,} and {_MAX_FOLDS:,}): use systolic_cycles, or run a part of it"
+            f"most {_MAX_CYCLES:,} and {_MAX_FOLDS:,}): count it without limits, or run "
+            "a part of it"
         )
     fill = fold_fill(
         CODES[array.dataflow], array.rows, array.cols, array.features.mac_latency_cycles
