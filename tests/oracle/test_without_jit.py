@@ -10,10 +10,12 @@ import sys
 _SCRIPT = """
 import json
 import numpy as np
-from accelsim.arch.array import TEXTBOOK, ArrayFeatures, Sparsity, SystolicArray
+from accelsim.arch.array import TEXTBOOK, ArrayBuffers, ArrayFeatures, Sparsity, SystolicArray
 from accelsim.kernels.attention import search_attention_many
 from accelsim.kernels.matmul import search_many
 from accelsim.timing.pe_level import simulate_array
+from accelsim.timing.systolic import systolic_cycles
+from accelsim.timing.systolic_buffers import buffered_cycles
 from tests.oracle.machines import systolic_machine, tensor_core_machine
 
 answers = []
@@ -37,6 +39,11 @@ for dataflow, features in (("ws", TEXTBOOK), ("os", TEXTBOOK), ("ws", sparse), (
     run = simulate_array(a, b, SystolicArray(dataflow, 3, 2, features), trace=features == sparse)
     reads = [run.sram_reads_a, run.sram_reads_b, run.sram_writes_c]
     answers += [run.result.tolist(), [run.active_per_cycle.tolist(), reads]]
+    counted = systolic_cycles(dataflow, 3, 2, np.array([5, 40]), 4, 7, features)
+    answers += [[np.asarray(values).tolist() for values in counted]]
+    array = SystolicArray(dataflow, 3, 2, features, ArrayBuffers(60, 60, 60, 1, "2/3", 2))
+    fed = buffered_cycles(array, 5, 4, 7, repeat=2)
+    answers += [[int(fed.total_cycles), int(fed.dram_reads_a), fed.turn_stall_cycles.tolist()]]
 print(json.dumps(answers))
 """
 
