@@ -130,6 +130,18 @@ def setting_of(
     return Setting(array, found.name, dtype or "", found.spec.clock_hz, tuple(changed))
 
 
+def dataflows_of(text: str | None) -> list[str | None]:
+    """Read one dataflow, or several to compare; None leaves the choice to the array."""
+    if text is None:
+        return [None]
+    names = [name.strip() for name in text.split(",")]
+    if not all(names) or len(set(names)) < len(names):
+        raise SpecError(
+            f"--dataflow '{text}': expected ws, os or is, or different ones as ws,os,is"
+        )
+    return list(names)
+
+
 def buffers_of(
     sram: str | None, words_per_cycle: str | None, inner: str | None
 ) -> ArrayBuffers | None:

@@ -14,6 +14,7 @@ from accelsim.cli.array_options import (
     Setting,
     buffers_of,
     conv_of,
+    dataflows_of,
     matmul_of,
     refuse_idle,
     setting_of,
@@ -140,7 +141,9 @@ def systolic(  # noqa: PLR0917  (typer calls it by keyword: one parameter per op
     check: Annotated[
         bool, typer.Option("--check", help="Also simulate PE by PE with real numbers; compare.")
     ] = False,
-    seed: Annotated[int, typer.Option(help="Of the random numbers.")] = 0,
+    seed: Annotated[
+        int | None, typer.Option(help="Of the random numbers.", show_default="0")
+    ] = None,
     animate: Annotated[
         Path | None, typer.Option(metavar="F.html", help="Write an animation, one file.")
     ] = None,
@@ -165,6 +168,7 @@ def systolic(  # noqa: PLR0917  (typer calls it by keyword: one parameter per op
     of_buffers = {"--bandwidth": words_per_cycle, "--inner": inner, "--word-bits": word_bits}
     named = {option: value is not None for option, value in of_buffers.items()}
     refuse_idle({**named, "--prefilled": prefilled}, "--sram", sram is not None)
+    refuse_idle({"--seed": seed is not None}, "--check or pictures", check or pictures.wanted)
     features = {
         "arrays": arrays, "double_buffer": double_buffer, "mac_latency_cycles": mac_latency_cycles,
         "packing": packing, "packed": packed, "sparsity": sparsity,
@@ -176,16 +180,16 @@ def systolic(  # noqa: PLR0917  (typer calls it by keyword: one parameter per op
             {"rows": rows, "cols": cols, "dataflow": flow}, on, dtype, features=features,
             buffers=buffers_of(sram, words_per_cycle, inner), word_bits=word_bits,
         )
-        for flow in (dataflow.split(",") if dataflow else [None])
+        for flow in dataflows_of(dataflow)
     ]  # fmt: skip
-    run = _Run(prefilled, check, seed)
+    run = _Run(prefilled, check, seed or 0)
     answers = [_answer(setting, problem, run) for setting in settings]
     if pictures.wanted:
         if len(answers) > 1:
             raise WorkloadError("pictures show one dataflow: give --dataflow ws, os or is")
-        interruptibly(lambda: _draw(answers[0], pictures, seed))
+        interruptibly(lambda: _draw(answers[0], pictures, run.seed))
     found = [
-        {**answer.as_dict(), **setting.as_dict(), "prefilled": prefilled, "seed": seed}
+        {**answer.as_dict(), **setting.as_dict(), "prefilled": prefilled, "seed": run.seed}
         for setting, answer in zip(settings, answers, strict=True)
     ]
     data = found[0] if len(found) == 1 else {"compared": found}
@@ -216,7 +220,7 @@ def _answer(setting: Setting, problem: ArrayProblem, run: _Run) -> ArrayAnswer:
     if not run.check:
         return answer
     seconds = checking_s(array, problem)
-    if seconds > 2:
+    if seconds > 0.5:
         note(
             f"simulating PE by PE: about {seconds:.0f} s, and up to 15 s to compile the first time"
         )
@@ -242,8 +246,9 @@ def _draw(answer: ArrayAnswer, pictures: _Pictures, seed: int) -> None:
         note(f"animation: {page}{remark}")
     if pictures.plots is not None:
         made = array_figures(
-            run, array, shown.problem, pictures.plots, cycle=pictures.cycle, note=shown.remark
-        )
+            run, array, shown.problem, pictures.plots, whole=answer.problem, cycle=pictures.cycle,
+            note=shown.remark,
+        )  # fmt: skip
         note(f"pictures in {pictures.plots}: {', '.join(path.name for path in made)}{remark}")
 
 
@@ -263,5 +268,5 @@ def _show(settings: list[Setting], answers: list[ArrayAnswer]) -> None:
     print_text("")
     tables = [traffic_table(answer.ideal, answer.buffered)]
     if answer.check is not None:
-        tables.append(check_table(answer.check))
+        tables.append(check_table(answer.check, answer.problem.repeat))
     print_tables(tables)

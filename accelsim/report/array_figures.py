@@ -33,6 +33,7 @@ def array_figures(
     directory: str | Path,
     cycle: int | None = None,
     *,
+    whole: ArrayProblem | None = None,
     note: str = "",
 ) -> tuple[Path, ...]:
     """Write ``wavefront.png``, ``utilisation.png`` and ``folds.png`` of a run.
@@ -49,6 +50,8 @@ def array_figures(
         Made if absent.
     cycle : int, optional
         Of the wavefront, from 1; default: see `telling_cycle` [cycle].
+    whole : ArrayProblem, optional
+        What the map of folds shows, where the run is only a part of it.
     note : str
         Said of the problem in the small print, such as ``1 of 4 groups``.
 
@@ -67,7 +70,7 @@ def array_figures(
     return (
         wavefront_figure(run, array, problem, shown, root / "wavefront.png", note=note),
         utilisation_figure(run, array, problem, root / "utilisation.png", note=note),
-        fold_map_figure(array, problem, root / "folds.png", note=note),
+        fold_map_figure(array, whole or problem, root / "folds.png", note="" if whole else note),
     )
 
 

@@ -102,8 +102,8 @@ def traffic_table(ideal: SystolicCycles, buffered: BufferedRun | None) -> Table:
     return Table("Traffic", tuple(columns), tuple(map(tuple, rows)))
 
 
-def check_table(check: ArrayCheck) -> Table:
-    """The simulation beside the closed form; of one group of a convolution."""
+def check_table(check: ArrayCheck, groups: int = 1) -> Table:
+    """The simulation beside the closed form; of the first of a convolution's groups."""
     run, ideal = check.run, check.ideal
     columns = (Column("check"), Column("closed form", right=True), Column("PE by PE", right=True))
     rows = [
@@ -116,7 +116,8 @@ def check_table(check: ArrayCheck) -> Table:
     ]
     verdict = "all results equal A @ B" if check.holds else "; ".join(check.differences)
     drawn = "integers from -8 to 8, 29 % of them zero"
-    return Table(f"PE by PE, {drawn}: {verdict}", columns, tuple(rows))
+    part = f", 1 of {groups} groups on its own" if groups > 1 else ""
+    return Table(f"PE by PE{part}, {drawn}: {verdict}", columns, tuple(rows))
 
 
 def comparison_table(answers: list[ArrayAnswer]) -> Table:
@@ -149,6 +150,10 @@ def comparison_table(answers: list[ArrayAnswer]) -> Table:
             assert run is not None
             moved = run.dram_reads_a + run.dram_reads_b + run.dram_reads_c + run.dram_writes_c
             row += [f"{moved:,}", f"{run.stall_cycles:,}", f"{run.total_cycles:,}"]
+    if answers[0].check is not None:
+        columns.append(Column("PE by PE"))
+        for row, answer in zip(rows, answers, strict=True):
+            row.append("agrees" if answer.check is not None and answer.check.holds else "DIFFERS")
     problem = answers[0].problem
     title = f"m {problem.m:,}  n {problem.n:,}  k {problem.k:,} on {answers[0].array.rows}x"
     return Table(title + f"{answers[0].array.cols} PEs", tuple(columns), tuple(map(tuple, rows)))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from accelsim.arch.array import MAX_SIDE, TEXTBOOK, ArrayFeatures, SystolicArray, known_dataflow
-from accelsim.errors import MappingError, WorkloadError
+from accelsim.errors import MappingError, SpecError, WorkloadError
 from accelsim.kernels.folds import (
     COLS_PACKED,
     INPUT_STATIONARY,
@@ -124,6 +124,8 @@ def systolic_cycles(  # noqa: PLR0917  (the order of the published contract)
     >>> systolic_cycles("ws", 32, 32, 512, 3072, 768).cycles
     1396224
     """
+    if not isinstance(features, ArrayFeatures):
+        raise SpecError(f"features is {features!r}, expected ArrayFeatures(...)")
     if type(rows) is type(cols) is type(m) is type(n) is type(k) is int:
         return array_cycles(_array(str(dataflow), rows, cols, features), m, n, k)
     shape = _shape(SystolicArray(known_dataflow(dataflow), 1, 1, features))

@@ -43,6 +43,7 @@ def test_a_depthwise_convolution_repeats_its_groups(cli: Cli) -> None:
     assert data["problem"]["repeat"] == 8
     assert data["macs"] == 8 * 14 * 14 * 9
     assert data["cycles"] == 8 * data["check"]["cycles"]
+    assert data["check"]["groups"] == [1, 8]
     assert data["check"]["holds"]
 
 
@@ -91,6 +92,9 @@ def test_pictures_and_animation_are_written(cli: Cli, tmp_path: Path) -> None:
         (("--cycle", 3), "--cycle without --plots"),
         (("--animate", "page.txt"), "a name like array.html"),
         (("--dataflow", "ws,os", "--plots", "p"), "pictures show one dataflow"),
+        (("--dataflow", "ws,ws"), "different ones as ws,os,is"),
+        (("--dataflow", "ws,"), "different ones as ws,os,is"),
+        (("--seed", 3), "--seed without --check or pictures"),
         (("--on", "my.cfg"), "accelsim run NET.csv --on my.cfg"),
         (("--on", "tpu_v4", "--dtype", "fp4"), "it has one for bf16"),
         (("--n", 10**6, "--k", 10**6, "--sram", "64"), "too many to step"),
@@ -135,7 +139,8 @@ def test_a_convolution_needs_seven_sizes(cli: Cli) -> None:
 
 
 def test_dataflows_are_compared(cli: Cli) -> None:
-    outcome = cli(*SMALL, "--dataflow", "ws,os,is", "--sram", "64", "--bandwidth", 2)
+    outcome = cli(*SMALL, "--dataflow", "ws,os,is", "--sram", "64", "--bandwidth", 2, "--check")
+    assert outcome.out.count("agrees") == 3
     assert outcome.status == 0
     rows = [line.split()[0] for line in outcome.out.splitlines()[2:5]]
     assert rows == ["ws", "os", "is"]
