@@ -21,6 +21,7 @@ DATAFLOWS: tuple[str, ...] = get_args(ArrayDataflow)
 AXES = {"ws": ("k", "n", "m"), "os": ("m", "n", "k"), "is": ("k", "m", "n")}
 """Axes of a matmul ``C[m, n] = A[m, k] B[k, n]`` along rows, along columns, and in time."""
 DATAFLOW_TITLES = {"ws": "weight stationary", "os": "output stationary", "is": "input stationary"}
+_SLOWEST, _PLAIN_TERM = Fraction(1, 10**6), 10**6
 MAX_SIDE = 2**16
 """Most rows or columns of an array: larger ones are a typing error, not a chip."""
 
@@ -45,10 +46,11 @@ def _rate(name: str, value: Any) -> Fraction:
         rate = Fraction(value)
     except (TypeError, ValueError, OverflowError) as error:
         raise SpecError(f"{name} is {value!r}, expected words per cycle") from error
-    if not 0 < rate <= 2**31:
-        raise SpecError(f"{name} is {value}, expected a positive number of words per cycle")
-    small = rate.limit_denominator(1000)
-    return small if small > 0 else Fraction(1, max(1, int(1 / rate)))
+    if not _SLOWEST <= rate <= 2**31:
+        raise SpecError(f"{name} is {value}, expected from 1e-6 to {2**31} words per cycle")
+    if max(rate.numerator, rate.denominator) <= _PLAIN_TERM:
+        return rate
+    return rate.limit_denominator(1000) if rate > 1 else 1 / (1 / rate).limit_denominator(1000)
 
 
 def known_dataflow(name: object) -> ArrayDataflow:
@@ -81,6 +83,8 @@ class Sparsity:
     m: int
 
     def __post_init__(self) -> None:
+        require_count("N of sparsity N:M", self.n, MAX_SIDE)
+        require_count("M of sparsity N:M", self.m, MAX_SIDE)
         if not 1 <= self.n <= self.m:
             raise SpecError(
                 f"sparsity {self.n}:{self.m} keeps {self.n} of {self.m} weights: expected "

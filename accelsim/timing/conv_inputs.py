@@ -30,16 +30,19 @@ class FetchedInputs:
     shape : ConvShape
     array : SystolicArray
         With buffers.
+    order : FoldOrder
+        Of the folds of all groups.
     meetings : (windows, taps) array of int
         Input position that each tap of each window meets, -1 in the padding; channels apart.
     """
 
     shape: ConvShape
     array: SystolicArray
+    order: FoldOrder = field(repr=False)
     meetings: Ints = field(repr=False)
 
     @classmethod
-    def of(cls, shape: ConvShape, array: SystolicArray) -> FetchedInputs:
+    def of(cls, shape: ConvShape, array: SystolicArray, order: FoldOrder) -> FetchedInputs:
         """Find out which input meets which tap.
 
         Raises
@@ -62,7 +65,7 @@ class FetchedInputs:
         first = np.arange(shape.batch)[:, None, None] * (shape.height * shape.width)
         all_images = np.where(image[None] < 0, -1, image[None] + first)
         assert depth % taps == 0
-        return cls(shape, array, all_images.reshape(windows, taps))
+        return cls(shape, array, order, all_images.reshape(windows, taps))
 
     @property
     def channels(self) -> int:
@@ -75,22 +78,34 @@ class FetchedInputs:
         return self._touched((0, len(self.meetings)), (0, self.meetings.shape[1])) * self.channels
 
     @property
-    def stays(self) -> bool:
-        """Whether the buffer holds all of them at once."""
+    def capacity_words(self) -> int:
+        """Of the buffer of A [word]."""
         assert self.array.buffers is not None
-        return self.whole_words <= self.array.buffers.a_words
+        return self.array.buffers.a_words
 
-    def resident_lines(self, order: FoldOrder) -> int | None:
+    @property
+    def stays(self) -> bool:
+        """Whether the buffer holds all inputs of the groups that a turn of folds works on."""
+        grid, folds = self.order.row_folds * self.order.col_folds, len(self.order.row)
+        at_once = 1 if folds == grid else 1 + -(-(self.order.arrays - 1) // grid)
+        return at_once * self.whole_words <= self.capacity_words
+
+    @property
+    def block_words(self) -> int:
+        """Room for what one fold touches: arrays that work in step share the buffer [word]."""
+        return self.capacity_words // min(self.order.arrays, len(self.order.row))
+
+    def resident_lines(self) -> int | None:
         """Lines that the buffer holds if all inputs of a group stay; None if they do not."""
         if not self.stays:
             return None
-        assert self.array.buffers is not None
-        groups = self.array.buffers.a_words // max(1, self.whole_words)
-        return groups * order.row_folds * order.col_folds * order.beats * order.arrays
+        order = self.order
+        of_group = order.row_folds * order.col_folds * max(order.beats, self.array.rows)
+        return self.capacity_words // max(1, self.whole_words) * of_group * order.arrays
 
-    def of_folds(self, order: FoldOrder) -> Ints:
+    def of_folds(self) -> Ints:
         """Words that each fold fetches when its block enters: new ones only if inputs stay."""
-        grid = order.row_folds * order.col_folds
+        order = self.order
         words = np.zeros((order.row_folds, order.col_folds), dtype=np.int64)
         for i in range(order.row_folds):
             for j in range(order.col_folds if self.array.dataflow == "is" else 1):
@@ -98,7 +113,6 @@ class FetchedInputs:
                 words[i, j] = self._new(windows, depth) if self.stays else self._all(windows, depth)
         if self.array.dataflow != "is":
             words[:, 1:] = words[:, :1]
-        assert len(order.row) % grid == 0
         return words[order.row, order.col]
 
     def _covered(self, i: int, j: int) -> tuple[_Range, _Range]:
@@ -110,15 +124,16 @@ class FetchedInputs:
             return (i * high, min(m, (i + 1) * high)), (0, k)
         begin, end = i * high, (i + 1) * high
         if extra.sparsity is not None:
-            begin = begin // extra.sparsity.n * extra.sparsity.m
+            # A group cut by a border enters both folds; what stays is fetched for the first.
+            begin = (begin + (extra.sparsity.n - 1) * self.stays) // extra.sparsity.n
+            begin *= extra.sparsity.m
             end = -(-end // extra.sparsity.n) * extra.sparsity.m
         windows = (j * wide, min(m, (j + 1) * wide)) if array.dataflow == "is" else (0, m)
         return windows, (begin, min(k, end))
 
     def _all(self, windows: _Range, depth: _Range) -> int:
         """Words of a block on its own: each input once if what windows share stays that long."""
-        assert self.array.buffers is not None
-        capacity = self.array.buffers.a_words
+        capacity = self.block_words
         distinct = sum(n * self._touched(windows, taps) for n, taps in self._channels(depth))
         met = sum(n * self._met(windows, taps) for n, taps in self._channels(depth))
         if self.array.dataflow == "ws":  # windows pass row by row: the rows under them are enough
@@ -129,8 +144,7 @@ class FetchedInputs:
 
     def _all_taps(self, windows: _Range, distinct: int, met: int) -> int:
         """Words of windows that stay while all taps pass (os), tap by tap and row by row."""
-        assert self.array.buffers is not None
-        capacity, taps = self.array.buffers.a_words, self.meetings.shape[1]
+        capacity, taps = self.block_words, self.meetings.shape[1]
         if distinct <= capacity:  # then what the windows before share with these is still there
             both = self._touched((max(0, windows[0] - self.array.fold_rows), windows[1]), (0, taps))
             before = self._touched(
@@ -142,27 +156,22 @@ class FetchedInputs:
         return sum(by_row) * self.channels if max(by_row) * self.channels <= capacity else met
 
     def _new(self, windows: _Range, depth: _Range) -> int:
-        """Words of a block that no fold before it has fetched (k innermost, windows in order)."""
-        seen = (0, windows[0])
+        """Words of a block that no fold before it has fetched, in the order of execution."""
+        if depth[0] >= depth[1]:
+            return 0
         new = 0
         for n, (first, last) in self._channels(depth):
-            if self.array.dataflow == "os":
-                both = (0, windows[1])
-                new += n * (self._touched(both, (first, last)) - self._touched(seen, (first, last)))
-            elif windows[0] == 0:
-                new += n * (self._touched(windows, (0, last)) - self._touched(windows, (0, first)))
-            else:
-                new += n * self._beyond(windows, first, last)
+            seen = np.zeros(self._all_positions(), dtype=np.bool_)
+            if self.array.dataflow == "is" and not self.order.rows_inner:
+                _mark(seen, self.meetings[:, :first])
+                _mark(seen, self.meetings[: windows[0], first:last])
+            else:  # all taps of the windows before, and earlier taps of these
+                _mark(seen, self.meetings[: windows[0]])
+                _mark(seen, self.meetings[windows[0] : windows[1], :first])
+            before = int(np.count_nonzero(seen))
+            _mark(seen, self.meetings[windows[0] : windows[1], first:last])
+            new += n * (int(np.count_nonzero(seen)) - before)
         return new
-
-    def _beyond(self, windows: _Range, first: int, last: int) -> int:
-        """Positions that taps `first` to `last` add to windows before and to earlier taps."""
-        before = np.zeros(self._all_positions(), dtype=np.bool_)
-        _mark(before, self.meetings[: windows[0]])
-        _mark(before, self.meetings[windows[0] : windows[1], :first])
-        after = before.copy()
-        _mark(after, self.meetings[windows[0] : windows[1], first:last])
-        return int(np.count_nonzero(after) - np.count_nonzero(before))
 
     def _touched(self, windows: _Range, taps: _Range) -> int:
         """Distinct positions that taps of windows meet."""

@@ -99,8 +99,8 @@ def line_streams(
     row_name, col_name = ("b", "a") if array.dataflow == "is" else ("a", "b")
     slots: dict[str, int | None] = {"a": None, "b": None, "c": None}
     if inputs is not None:
-        kept = inputs.of_folds(order)
-        slots["a"] = inputs.resident_lines(order)
+        kept = inputs.of_folds()
+        slots["a"] = inputs.resident_lines()
         x, y = (Blocks(kept, x.lines), y) if row_name == "a" else (x, Blocks(kept, y.lines))
     lag = array.rows * extra.mac_latency_cycles + array.cols - 2
     y_lines, z_lines = order.most_per_turn(y.lines), order.most_per_turn(z.lines)

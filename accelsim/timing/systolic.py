@@ -26,6 +26,7 @@ from accelsim.kernels.folds import (
 CODES = {"ws": WEIGHT_STATIONARY, "os": OUTPUT_STATIONARY, "is": INPUT_STATIONARY}
 _PACKED = {"stream": STREAM_PACKED, "rows": ROWS_PACKED, "cols": COLS_PACKED}
 _MAX_SIZE = 2**40
+_MOST_BITS = 9.0e18
 
 
 class SystolicCycles(NamedTuple):
@@ -197,6 +198,8 @@ def _explained(found: FoldCounts, extra: ArrayFeatures, pes: Any) -> SystolicCyc
     slots = pes * (1 if extra.packed == "stream" else extra.packing)
     can_do = 1.0 * found.cycles * (extra.arrays * extra.packing) * pes
     bits = extra.sparsity.index_bits if extra.sparsity else 0
+    if bits and 1.0 * np.max(found.sram_reads_b, initial=0) * bits > _MOST_BITS:
+        raise MappingError("the indices of sparse weights are too many to count in 64 bits")
     return SystolicCycles(
         cycles=found.cycles,
         folds=found.folds,
@@ -216,7 +219,10 @@ def _explained(found: FoldCounts, extra: ArrayFeatures, pes: Any) -> SystolicCyc
 
 def _checked(named: dict[str, ArrayLike]) -> list[NDArray[np.int64]]:
     """Return sizes as arrays that are positive and broadcast."""
-    columns = {name: np.asarray(value) for name, value in named.items()}
+    try:
+        columns = {name: np.asarray(value) for name, value in named.items()}
+    except ValueError as error:
+        raise WorkloadError(f"sizes must be whole numbers or arrays of them: {error}") from None
     for name, column in columns.items():
         if not np.issubdtype(column.dtype, np.integer) and column.size:
             raise WorkloadError(

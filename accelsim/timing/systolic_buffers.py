@@ -144,7 +144,7 @@ def run_buffered(
         CODES[array.dataflow], array.rows, array.cols, array.features.mac_latency_cycles
     )
     order = FoldOrder.of(array, ideal, ideal.fold_cycles - fill)
-    inputs = FetchedInputs.of(conv, array) if conv else None
+    inputs = FetchedInputs.of(conv, array, order) if conv else None
     y, x, z = streams = line_streams(array, problem[:3], order, inputs)
     waits, turn_stalls = _step(buffers, ideal, streams, prefilled)
     stalls = {y.operand: waits.y_cycles, x.operand: waits.x_cycles, "c": waits.z_cycles}
@@ -181,6 +181,19 @@ def _step(
         return Waits(0, 0, 0, 0, 0), stalls
     # A word takes a fraction of a cycle: count in parts of its denominator.
     times = [1 / rate if rate else Fraction(0) for rate in rates]
+    longest = ideal.cycles + sum(
+        float(np.sum(1.0 * s.lines * s.words)) * float(time)
+        for s, time in zip(streams, times, strict=True)
+    )
+    finest = max(time.denominator for time in times)
+    most = max(
+        float(s.words.max()) * time.numerator for s, time in zip(streams, times, strict=True)
+    )
+    if max(longest * finest, most) > _LATEST_TICK:
+        raise CapacityError(
+            f"{longest:.3g} cycles with ports of {', '.join(str(r) for r in rates)} words per "
+            "cycle do not fit 64-bit time: give bandwidths as round numbers, or run a part of it"
+        )
     table = LineTable(
         begin=np.array([s.begin for s in streams]),
         end=np.array([s.begin + s.lines for s in streams]),
@@ -190,14 +203,5 @@ def _step(
         cycle_ticks=np.array([time.denominator for time in times]),
         slots=np.array([min(s.slots, int((s.lines * s.takes).sum()) + 1) for s in streams]),
     )
-    longest = ideal.cycles + sum(
-        float(np.sum(1.0 * s.lines * ticks)) / per_cycle
-        for s, ticks, per_cycle in zip(streams, table.ticks, table.cycle_ticks, strict=True)
-    )
-    if longest * float(table.cycle_ticks.max()) > _LATEST_TICK:
-        raise CapacityError(
-            f"{longest:.3g} cycles with ports of {', '.join(str(r) for r in rates)} words per "
-            "cycle do not fit 64-bit time: give bandwidths as round numbers, or run a part of it"
-        )
     waits = step_turns(LinePlan(turns, period, ideal.cycles, int(prefilled)), table, stalls)
     return waits, stalls

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accelsim.arch.array import ArrayBuffers, SystolicArray
+from accelsim.arch.array import ArrayBuffers, ArrayFeatures, Sparsity, SystolicArray
+from accelsim.errors import CapacityError
 from accelsim.timing.systolic_buffers import BufferedRun
 from accelsim.timing.systolic_conv import buffered_conv, conv_cycles
 from accelsim.workload.conv import ConvShape
@@ -146,6 +147,64 @@ def test_padding_is_not_fetched() -> None:
     meetings = sum(x is not None for row in im2col_addresses(shape) for x in row)
     assert run(shape, "ws", 64, 8, 8).dram_reads_a <= meetings
     assert run(shape, "ws", 128, 8, 8).dram_reads_a == 4 * 4 * 8
+
+
+@given(
+    shapes(), st.sampled_from(("ws", "os", "is")), st.integers(40, 400), st.integers(1, 200),
+    st.integers(1, 3), st.sampled_from((None, "rows", "cols")),
+)  # fmt: skip
+@settings(max_examples=200)
+def test_a_larger_buffer_of_inputs_is_never_slower(
+    shape: ConvShape, dataflow: str, words: int, more: int, arrays: int, inner: str | None
+) -> None:
+    runs = [
+        buffered_conv(
+            SystolicArray(
+                dataflow, 6, 4, ArrayFeatures(arrays=arrays),
+                ArrayBuffers(size, 10**6, 10**6, 2, 3, 3, inner=inner),
+            ),
+            shape,
+        )
+        for size in (words, words + more)
+    ]  # fmt: skip
+    assert runs[1].total_cycles <= runs[0].total_cycles
+    assert touched(shape) <= runs[1].dram_reads_a <= runs[0].dram_reads_a
+
+
+def test_folds_deeper_than_the_stream_fit_where_all_inputs_do() -> None:
+    shape = ConvShape(1, 64, 1, 8, 8, 1, 1)
+    assert run(shape, "is", 64 * 64, 64, 64).dram_reads_a == 64 * 64
+
+
+def test_groups_that_run_at_once_share_the_buffer() -> None:
+    """A group has 196 inputs: one array needs room for one group, four arrays for four."""
+    shape = ConvShape(1, 8, 8, 14, 14, 3, 3, padding=(1, 1, 1, 1), groups=8)
+    buffers = ArrayBuffers(196, 10**6, 10**6)
+    alone = buffered_conv(SystolicArray("os", 256, 16, buffers=buffers), shape)
+    assert alone.dram_reads_a == 8 * 196
+    four = SystolicArray("os", 256, 16, ArrayFeatures(arrays=4), buffers)
+    with pytest.raises(CapacityError, match="4 line"):
+        buffered_conv(four, shape)
+    roomy = SystolicArray("os", 256, 16, ArrayFeatures(arrays=4), ArrayBuffers(1500, 10**6, 10**6))
+    assert buffered_conv(roomy, shape).dram_reads_a == 8 * 196
+
+
+def test_inputs_come_in_the_order_in_which_folds_need_them() -> None:
+    """is, columns innermost: 15 folds need 3600 inputs, at one word a cycle."""
+    shape = ConvShape(1, 16, 64, 16, 16, 3, 3, padding=(1, 1, 1, 1))
+    buffers = ArrayBuffers(10**6, 10**6, 10**6, 1, inner="cols")
+    found = buffered_conv(SystolicArray("is", 16, 16, buffers=buffers), shape)
+    assert found.dram_reads_a == 16 * 16 * 16
+    loaded = found.turn_stall_cycles[:16].sum() + 15 * (2 * 16 + 16 + 64 - 2) + 16
+    assert loaded >= 3600
+
+
+@pytest.mark.parametrize("sparsity", ["3:8", "2:4", "5:8"])
+def test_bundles_that_a_border_cuts_are_fetched_once_where_inputs_stay(sparsity: str) -> None:
+    shape = ConvShape(1, 64, 64, 14, 14, 3, 3, padding=(1, 1, 1, 1))
+    features = ArrayFeatures(sparsity=Sparsity.parse(sparsity))
+    array = SystolicArray("ws", 33, 16, features, ArrayBuffers(2**20, 2**20, 2**20))
+    assert buffered_conv(array, shape).dram_reads_a == 64 * 14 * 14
 
 
 def test_groups_are_folds_of_one_run() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
 import accelsim
-from accelsim.arch.array import ArrayFeatures, Sparsity, SystolicArray
+from accelsim.arch.array import ArrayBuffers, ArrayFeatures, Sparsity, SystolicArray
 from accelsim.errors import AccelsimError, MappingError, SpecError, WorkloadError
 from accelsim.timing.systolic import array_cycles, systolic_cycles
 from accelsim.timing.systolic_conv import buffered_conv, conv_cycles
@@ -89,6 +91,27 @@ def test_hidden_loads_leave_the_longer_of_stream_and_load() -> None:
 def test_bad_input(arguments: tuple[object, ...], error: type[AccelsimError], message: str) -> None:
     with pytest.raises(error, match=message):
         systolic_cycles(*arguments)  # type: ignore[arg-type]
+
+
+def test_indices_and_sparsity_beyond_64_bits_are_refused() -> None:
+    sparse = ArrayFeatures(sparsity=Sparsity(128, 256))
+    for rows in (1, np.array([1])):
+        with pytest.raises(MappingError, match="64 bits"):
+            systolic_cycles("os", rows, 1, 2**23, 1, 2**38, sparse)
+    with pytest.raises(SpecError, match="from 1 to 65536"):
+        Sparsity(2**70, 2**70)
+    with pytest.raises(WorkloadError, match="whole numbers"):
+        systolic_cycles("os", [[1, 2], [3]], 1, 1, 1, 1)
+    with pytest.raises(SpecError, match="expected ArrayFeatures"):
+        systolic_cycles("os", 1, 1, 1, 1, 1, 3)  # type: ignore[arg-type]
+
+
+def test_ports_keep_their_rates_exactly() -> None:
+    for rate in ("1/1999", "340/7", "999999/1000000"):
+        assert ArrayBuffers(8, 8, 8, Fraction(rate)).a_words_per_cycle == Fraction(rate)
+    for rate in (1e-7, 1e-30, 0, -1, "fast", float("nan"), 1e12):
+        with pytest.raises(SpecError, match="words per cycle"):
+            ArrayBuffers(8, 8, 8, rate)  # type: ignore[arg-type]
 
 
 def test_no_problems_are_no_counts() -> None:
