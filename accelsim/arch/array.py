@@ -16,10 +16,12 @@ from accelsim.errors import SpecError, suggest
 
 ArrayDataflow = Literal["ws", "os", "is"]
 PackedAxis = Literal["stream", "rows", "cols"]
-FoldOrder = Literal["rows", "cols"]
+InnerFolds = Literal["rows", "cols"]
 DATAFLOWS: tuple[str, ...] = get_args(ArrayDataflow)
 AXES = {"ws": ("k", "n", "m"), "os": ("m", "n", "k"), "is": ("k", "m", "n")}
 """Axes of a matmul ``C[m, n] = A[m, k] B[k, n]`` along rows, along columns, and in time."""
+INNER: dict[str, InnerFolds] = {"ws": "rows", "os": "cols", "is": "rows"}
+"""Folds that follow each other unless buffers say otherwise: k, or n where outputs stay."""
 DATAFLOW_TITLES = {"ws": "weight stationary", "os": "output stationary", "is": "input stationary"}
 _SLOWEST, _PLAIN_TERM = Fraction(1, 10**6), 10**6
 MAX_SIDE = 2**16
@@ -184,7 +186,7 @@ class ArrayBuffers:
     b_words_per_cycle: Fraction | None = None
     c_words_per_cycle: Fraction | None = None
     word_bits: int = 8
-    inner: FoldOrder | None = None
+    inner: InnerFolds | None = None
 
     def __post_init__(self) -> None:
         for name in ("a_words", "b_words", "c_words"):
@@ -195,7 +197,7 @@ class ArrayBuffers:
             if rate is None:
                 continue
             object.__setattr__(self, name, _rate(name, rate))
-        if self.inner not in (None, *get_args(FoldOrder)):
+        if self.inner not in (None, *get_args(InnerFolds)):
             raise SpecError(f"inner folds '{self.inner}': expected rows or cols")
 
 
@@ -252,8 +254,8 @@ class SystolicArray:
     @property
     def rows_inner(self) -> bool:
         """Whether folds along the rows follow each other."""
-        usual = "cols" if self.dataflow == "os" else "rows"
-        return ((self.buffers.inner if self.buffers else None) or usual) == "rows"
+        inner = self.buffers.inner if self.buffers else None
+        return (inner or INNER[self.dataflow]) == "rows"
 
     def axes(self, m: int, n: int, k: int) -> tuple[int, int, int]:
         """Sizes of a matmul along rows, along columns and in time; of sparse weights the kept."""

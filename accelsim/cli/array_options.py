@@ -76,9 +76,8 @@ def refuse_idle(given: dict[str, bool], needs: str, present: bool) -> None:
     """
     idle = [option for option, is_given in given.items() if is_given]
     if idle and not present:
-        raise SpecError(
-            f"{', '.join(idle)} without {needs} would mean nothing: add it or drop them"
-        )
+        out = "leave it out" if len(idle) == 1 else "leave them out"
+        raise SpecError(f"{', '.join(idle)} without {needs} would mean nothing: add that, or {out}")
 
 
 def setting_of(

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from accelsim.kernels.jit import kernel
 
 WEIGHT_STATIONARY, OUTPUT_STATIONARY, INPUT_STATIONARY = 1, 2, 3
+DATAFLOW_CODES = {"ws": WEIGHT_STATIONARY, "os": OUTPUT_STATIONARY, "is": INPUT_STATIONARY}
 STREAM_PACKED, ROWS_PACKED, COLS_PACKED = 0, 1, 2
 _EXACT_LIMIT = 4.0e18
 """Above this a count might not fit 64 bits."""
@@ -41,7 +42,7 @@ class ArrayShape(NamedTuple):
 class FoldCounts(NamedTuple):
     """What matmuls cost on an array; `status` is 1 when a count does not fit 64 bits.
 
-    `copies` arrays share the stream of a fold, `used` is what folds hold in all, `results` the
+    A fold takes in its stream in `beats` cycles; `used` is what folds hold in all, `results` the
     elements of C.
     """
 
@@ -51,7 +52,7 @@ class FoldCounts(NamedTuple):
     row_folds: int
     col_folds: int
     fold_cycles: int
-    copies: int
+    beats: int
     sram_reads_a: int
     sram_reads_b: int
     sram_writes_c: int
@@ -154,7 +155,7 @@ def fold_counts(array: ArrayShape, m: int, n: int, k: int, repeat: int) -> FoldC
     else:
         read_a, read_b, write_c = read_a * col_folds, read_b * copies, write_c * row_folds
     return FoldCounts(
-        0, (turns - 1) * period + alone, folds, row_folds, col_folds, alone, copies,
+        0, (turns - 1) * period + alone, folds, row_folds, col_folds, alone, beats,
         read_a, read_b, write_c, on_rows * on_cols * repeat, m * n * repeat, m * n * depth * repeat,
     )  # fmt: skip
 

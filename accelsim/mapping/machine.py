@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from accelsim.arch.array import known_dataflow
 from accelsim.arch.chip import Chip
 from accelsim.arch.schema import SystolicUnit, TensorCoreUnit
 from accelsim.dtypes import dtype as find_dtype
-from accelsim.kernels.folds import INPUT_STATIONARY, OUTPUT_STATIONARY, WEIGHT_STATIONARY
+from accelsim.kernels.folds import DATAFLOW_CODES
 from accelsim.kernels.machine import TENSOR_CORE, Machine
 
-_DATAFLOWS = {
-    "weight_stationary": WEIGHT_STATIONARY,
-    "output_stationary": OUTPUT_STATIONARY,
-    "input_stationary": INPUT_STATIONARY,
-}
 # Lanes multiply outer products of register blocks; 8 x 8 per thread group is customary.
 _LANE_TILE = (16, 16, 8)
 _STREAM_QUANTUM = 8  # rows streamed through a systolic array are cut in multiples of 8
@@ -43,7 +39,7 @@ def machine_for(chip: Chip, dtype: str) -> Machine:
     style, rows, cols, count, hides, macs = TENSOR_CORE, 1, 1, 1, 1, 1.0
     ahead = 0.0
     if isinstance(unit, SystolicUnit):
-        style = _DATAFLOWS[unit.dataflow]
+        style = DATAFLOW_CODES[known_dataflow(unit.dataflow)]
         rows, cols, count = unit.rows, unit.cols, unit.count
         hides = int(unit.weight_double_buffer)
         ahead = unit.weight_fifo_bytes or 0.0

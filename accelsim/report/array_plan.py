@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim.arch.array import AXES, ArrayDataflow, FoldOrder, SystolicArray
+from accelsim.arch.array import AXES, INNER, ArrayDataflow, InnerFolds, SystolicArray
 from accelsim.scenarios.array_problem import ArrayProblem
 
 
@@ -63,18 +63,17 @@ class FoldPlan:
     streamed: int
     high: int
     wide: int
-    inner: FoldOrder
+    inner: InnerFolds
 
     @classmethod
     def of(
-        cls, array: SystolicArray, problem: ArrayProblem, inner: FoldOrder | None = None
+        cls, array: SystolicArray, problem: ArrayProblem, inner: InnerFolds | None = None
     ) -> FoldPlan:
         """Cut a problem for an array; `inner` None is the order of a dataflow without buffers."""
-        usual: FoldOrder = "cols" if array.dataflow == "os" else "rows"
         on_rows, on_cols, streamed = array.axes(*problem.sizes)
         return cls(
             FLOWS[array.dataflow], on_rows, on_cols, streamed, array.fold_rows, array.fold_cols,
-            inner or usual,
+            inner or INNER[array.dataflow],
         )  # fmt: skip
 
     @property

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -72,7 +73,7 @@ class FetchedInputs:
         """Input channels of the group."""
         return self.shape.in_channels // self.shape.groups
 
-    @property
+    @cached_property
     def whole_words(self) -> int:
         """Inputs that some window touches [word]."""
         return self._touched((0, len(self.meetings)), (0, self.meetings.shape[1])) * self.channels
@@ -83,7 +84,7 @@ class FetchedInputs:
         assert self.array.buffers is not None
         return self.array.buffers.a_words
 
-    @property
+    @cached_property
     def stays(self) -> bool:
         """Whether the buffer holds all inputs of the groups that a turn of folds works on."""
         grid, folds = self.order.row_folds * self.order.col_folds, len(self.order.row)
@@ -133,27 +134,27 @@ class FetchedInputs:
 
     def _all(self, windows: _Range, depth: _Range) -> int:
         """Words of a block on its own: each input once if what windows share stays that long."""
-        capacity = self.block_words
+        if self.array.dataflow == "os":
+            return self._all_taps(windows)
         distinct = sum(n * self._touched(windows, taps) for n, taps in self._channels(depth))
-        met = sum(n * self._met(windows, taps) for n, taps in self._channels(depth))
-        if self.array.dataflow == "ws":  # windows pass row by row: the rows under them are enough
-            return distinct if self._rows_under_windows(depth) <= capacity else met
-        if self.array.dataflow == "is":  # the block is one tile, loaded at once
-            return distinct if distinct <= capacity else met
-        return self._all_taps(windows, distinct, met)
+        # is: the block is one tile, loaded at once; ws: windows pass row by row.
+        needed = distinct if self.array.dataflow == "is" else self._rows_under_windows(depth)
+        if needed <= self.block_words:
+            return distinct
+        return sum(n * self._met(windows, taps) for n, taps in self._channels(depth))
 
-    def _all_taps(self, windows: _Range, distinct: int, met: int) -> int:
+    def _all_taps(self, windows: _Range) -> int:
         """Words of windows that stay while all taps pass (os), tap by tap and row by row."""
-        capacity, taps = self.block_words, self.meetings.shape[1]
-        if distinct <= capacity:  # then what the windows before share with these is still there
-            both = self._touched((max(0, windows[0] - self.array.fold_rows), windows[1]), (0, taps))
-            before = self._touched(
-                (max(0, windows[0] - self.array.fold_rows), windows[0]), (0, taps)
-            )
+        room, taps = self.block_words // self.channels, self.meetings.shape[1]
+        if self._touched(windows, (0, taps)) <= room:
+            # What these windows share with those before them is still there.
+            start = max(0, windows[0] - self.array.fold_rows)
+            both, before = (self._touched((start, end), (0, taps)) for end in windows[::-1])
             return (both - before) * self.channels
         wide = self.shape.filter_width
         by_row = [self._touched(windows, (t, t + wide)) for t in range(0, taps, wide)]
-        return sum(by_row) * self.channels if max(by_row) * self.channels <= capacity else met
+        positions = sum(by_row) if max(by_row) <= room else self._met(windows, (0, taps))
+        return positions * self.channels
 
     def _new(self, windows: _Range, depth: _Range) -> int:
         """Words of a block that no fold before it has fetched, in the order of execution."""

@@ -61,7 +61,7 @@ class FoldOrder:
     arrays: int
 
     @classmethod
-    def of(cls, array: SystolicArray, counts: FoldCounts, beats: int) -> FoldOrder:
+    def of(cls, array: SystolicArray, counts: FoldCounts) -> FoldOrder:
         """Put the folds of a counted problem in order; several matmuls follow each other."""
         rows_inner = array.rows_inner
         place = np.arange(counts.folds)
@@ -71,8 +71,9 @@ class FoldOrder:
         row, col = (inside, outer) if rows_inner else (outer, inside)
         arrays = array.features.arrays
         return cls(
-            row, col, place // arrays, counts.row_folds, counts.col_folds, rows_inner, beats, arrays
-        )
+            row, col, place // arrays, counts.row_folds, counts.col_folds, rows_inner,
+            counts.beats, arrays,
+        )  # fmt: skip
 
     @property
     def turns(self) -> int:
@@ -103,18 +104,19 @@ class FoldOrder:
         slots : int
             Lines that the buffer holds; a block has `beats`.
         """
-        blocks, uses = self.row_folds, self.col_folds
-        own, other = self.row, self.col
+        blocks, uses, other = self.row_folds, self.col_folds, self.col
         if not along_rows:
-            blocks, uses, own, other = uses, blocks, other, own
-        place = np.arange(len(own))
+            blocks, uses, other = uses, blocks, self.row
+        place = np.arange(len(other))
         within, lane = place % (blocks * uses), place % self.arrays
         swept = self.rows_inner == along_rows
         # Of folds of a turn that share a block, the first stands for all.
         stands = (lane < blocks) | (within < blocks) if swept else (lane == 0) | (other == 0)
         open_at_once = int(self.per_turn(stands).max())
         if swept:
-            needed = blocks + (open_at_once if len(own) > blocks * uses and self.arrays > 1 else 0)
+            needed = blocks + (
+                open_at_once if len(other) > blocks * uses and self.arrays > 1 else 0
+            )
             first, last = within < blocks, within >= blocks * (uses - 1)
         else:
             needed = open_at_once

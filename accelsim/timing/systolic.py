@@ -12,18 +12,15 @@ from accelsim.arch.array import MAX_SIDE, TEXTBOOK, ArrayFeatures, SystolicArray
 from accelsim.errors import MappingError, SpecError, WorkloadError
 from accelsim.kernels.folds import (
     COLS_PACKED,
-    INPUT_STATIONARY,
-    OUTPUT_STATIONARY,
+    DATAFLOW_CODES,
     ROWS_PACKED,
     STREAM_PACKED,
-    WEIGHT_STATIONARY,
     ArrayShape,
     FoldCounts,
     fold_counts,
     fold_many,
 )
 
-CODES = {"ws": WEIGHT_STATIONARY, "os": OUTPUT_STATIONARY, "is": INPUT_STATIONARY}
 _PACKED = {"stream": STREAM_PACKED, "rows": ROWS_PACKED, "cols": COLS_PACKED}
 _MAX_SIZE = 2**40
 _MOST_BITS = 9.0e18
@@ -180,7 +177,7 @@ def _shape(array: SystolicArray) -> ArrayShape:
     extra = array.features
     sparsity = extra.sparsity
     return ArrayShape(
-        dataflow=CODES[array.dataflow],
+        dataflow=DATAFLOW_CODES[array.dataflow],
         rows=array.rows,
         cols=array.cols,
         arrays=extra.arrays,

@@ -9,12 +9,12 @@ import numpy as np
 
 from accelsim.arch.array import ArrayBuffers, SystolicArray
 from accelsim.errors import CapacityError, MappingError
-from accelsim.kernels.folds import FoldCounts, fold_fill
+from accelsim.kernels.folds import FoldCounts
 from accelsim.kernels.line_buffers import LinePlan, LineTable, Waits, step_turns
 from accelsim.timing.conv_inputs import FetchedInputs
 from accelsim.timing.fold_order import FoldOrder, Ints
 from accelsim.timing.line_streams import Stream, line_streams
-from accelsim.timing.systolic import CODES, counted
+from accelsim.timing.systolic import counted
 from accelsim.workload.conv import ConvShape
 
 _MAX_CYCLES = 2 * 10**9
@@ -140,10 +140,7 @@ def run_buffered(
             f"most {_MAX_CYCLES:,} and {_MAX_FOLDS:,}): count it without limits, or run "
             "a part of it"
         )
-    fill = fold_fill(
-        CODES[array.dataflow], array.rows, array.cols, array.features.mac_latency_cycles
-    )
-    order = FoldOrder.of(array, ideal, ideal.fold_cycles - fill)
+    order = FoldOrder.of(array, ideal)
     inputs = FetchedInputs.of(conv, array, order) if conv else None
     y, x, z = streams = line_streams(array, problem[:3], order, inputs)
     waits, turn_stalls = _step(buffers, ideal, streams, prefilled)
