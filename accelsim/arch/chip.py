@@ -5,12 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+from accelsim.arch.arithmetic import CoreArithmetic
 from accelsim.arch.array import ArrayFeatures, SystolicArray, known_dataflow
 from accelsim.arch.memory import MemorySpec
 from accelsim.arch.provenance import Provenance
 from accelsim.arch.schema import ChipSpec, MatrixUnit, SystolicUnit, TensorCoreUnit
+from accelsim.arithmetic import Arithmetic, MatrixArithmetic
 from accelsim.dtypes import dtype as find_dtype
 from accelsim.errors import MappingError
+from accelsim.formats import find_format
+
+_16_BIT_FLOATS = ("bf16", "fp16")
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,8 @@ class Chip:
         The DRAM standard; None where the main memory is on-chip SRAM or the host's.
     calibration : CalibrationValues
         Resolved scalars.
+    units : CoreArithmetic
+        How its units multiply and add.
     provenance : tuple of Provenance
         One row per value.
     path : str
@@ -62,6 +69,7 @@ class Chip:
     spec: ChipSpec
     memory: MemorySpec | None
     calibration: CalibrationValues
+    units: CoreArithmetic
     provenance: tuple[Provenance, ...]
     path: str
 
@@ -203,6 +211,73 @@ class Chip:
         if stand_in is None or not emulate:
             raise MappingError(self._unsupported(wanted.name))
         return stand_in
+
+    def matrix_arithmetic(self, dtype: str) -> MatrixArithmetic:
+        """Return what a matmul of `dtype` does to its operands and sums here.
+
+        Raises
+        ------
+        MappingError
+            If the chip does not run matmuls of this dtype, or its spec does not say how it
+            sums them.
+        """
+        name = self.compute_dtype(dtype)
+        unit = self.matrix_unit(name)
+        place, stated = "core.vector", self.units.lanes
+        if unit is not None:
+            index = self.spec.core.matrix.index(unit)
+            place, stated = f"core.matrix.{index}", self.units.matrix[index]
+        if name not in stated:
+            raise MappingError(
+                f"{self.name} does not say how it sums {name}: {place}.arithmetic covers "
+                f"{', '.join(stated) or 'none'}; choose one of them, or give it a table with {name}"
+            )
+        return stated[name]
+
+    def arithmetic(self, dtype: str, *, kv_dtype: str | None = None) -> Arithmetic:
+        """Return the arithmetic in which a model runs whose weights are of `dtype`.
+
+        Parameters
+        ----------
+        dtype : str
+            Of matmuls with weights.
+        kv_dtype : str, optional
+            Of cached keys and values, any name of `accelsim.formats`; by default as activations
+            are stored.
+
+        Raises
+        ------
+        MappingError
+            If the chip does not run matmuls of this dtype.
+        WorkloadError
+            If one of the dtypes is unknown.
+
+        Notes
+        -----
+        Matmuls of attention run in the same dtype where it is a float of 16 bits or more, else
+        in the first of bf16, fp16 and fp32 that the chip multiplies (in the same integers where
+        it multiplies no float). Norms, softmax and activations run in fp32, or in bf16 where the
+        vector unit has no fp32. Activations are stored in 16 bits, or in fp32 for wider dtypes.
+        """
+        wanted = find_dtype(self.compute_dtype(dtype))
+        wide = wanted.kind == "float" and wanted.bits >= 16
+        lanes = self.spec.core.vector.flop_per_cycle
+        attention = stored = wanted.name
+        if not wide:
+            floats = (f for f in (*_16_BIT_FLOATS, "fp32") if f in self.dtypes)
+            attention = next(floats, wanted.name)
+            held = (f for f in _16_BIT_FLOATS if f in self.dtypes or f in lanes)
+            stored = next(held, "bf16")
+        elif wanted.bits > 16:
+            stored = "fp32"
+        return Arithmetic(
+            name=f"{self.name} {wanted.name}",
+            linear=self.matrix_arithmetic(wanted.name),
+            attention=self.matrix_arithmetic(attention),
+            vector="fp32" if "fp32" in lanes else "bf16",
+            stored=stored,
+            kv=find_format(kv_dtype).name if kv_dtype else stored,
+        )
 
     def _unsupported(self, name: str) -> str:
         native = ", ".join(self.dtypes)

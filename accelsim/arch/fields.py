@@ -153,6 +153,28 @@ class Number:
 
 
 @dataclass(frozen=True)
+class Word:
+    """Pydantic marker: a name, plain or annotated."""
+
+    def read(self, raw: Any) -> str:
+        """Validate one raw YAML value."""
+        value = unwrap(raw)
+        if not isinstance(value, str):
+            raise ValueError(f"{value!r} is not a name")
+        return value
+
+    def __get_pydantic_core_schema__(self, _: Any, __: GetCoreSchemaHandler) -> CoreSchema:
+        """Validate with `read`."""
+        return core_schema.no_info_plain_validator_function(self.read)
+
+    def __get_pydantic_json_schema__(
+        self, _: CoreSchema, __: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """Describe the plain and the annotated form to editors."""
+        return {"anyOf": [{"type": "string"}, _annotation_schema({"type": "string"})]}
+
+
+@dataclass(frozen=True)
 class DTypeKeys:
     """Pydantic marker: a mapping from dtype names to values read by `item`."""
 
@@ -207,6 +229,7 @@ JoulesPerByteMetre = Annotated[float, Quantity(units.WIRE_ENERGY)]
 SquareMetres = Annotated[float, Quantity(units.AREA)]
 Metres = Annotated[float, Quantity(units.LENGTH)]
 Dollars = Annotated[float, Quantity(units.CURRENCY)]
+Text = Annotated[str, Word()]
 Count = Annotated[int, Number()]
 Ratio = Annotated[float, Number(integer=False, minimum=0)]
 Fraction = Annotated[float, Number(integer=False, minimum=1e-3, maximum=1)]

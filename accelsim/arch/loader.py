@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import Field
 
+from accelsim.arch.arithmetic import CoreArithmetic, unit_arithmetic
 from accelsim.arch.chip import CalibrationValues, Chip
 from accelsim.arch.fields import Fraction, Seconds, Section
 from accelsim.arch.memory import MemorySpec
@@ -21,10 +22,10 @@ from accelsim.arch.raw import (
     shared_stamp,
     spec_files,
 )
-from accelsim.arch.schema import Calibration, ChipSpec
+from accelsim.arch.schema import Calibration, ChipSpec, Core, SystolicUnit
 from accelsim.arch.system import System, SystemSpec
 from accelsim.arch.validation import validate
-from accelsim.documents import read_yaml
+from accelsim.documents import Document, Path_, dotted, read_yaml
 from accelsim.errors import SpecError, suggest
 from accelsim.files import find_data
 
@@ -84,6 +85,24 @@ def _calibrate(own: Calibration, families: Mapping[str, Family], where: str) -> 
     values = {name: getattr(own, name) for name in names}
     inherited = {n: getattr(family, n) if v is None else v for n, v in values.items()}
     return CalibrationValues(own.inherits, **inherited)
+
+
+def _core_arithmetic(core: Core, document: Document) -> CoreArithmetic:
+    def where(keys: Path_) -> str:
+        place = (*keys, "arithmetic")
+        return f"{document.where(place)} {dotted(place)}"
+
+    units = []
+    for index, unit in enumerate(core.matrix):
+        place = where(("core", "matrix", index))
+        if isinstance(unit, SystolicUnit):
+            fold, dtypes = unit.fold, unit.macs_per_pe
+        else:
+            fold, dtypes = None, unit.flop_per_cycle
+        units.append(unit_arithmetic(unit.arithmetic, dtypes, place, fold=fold))
+    lanes = core.vector.flop_per_cycle if core.vector.runs_matmul else ()
+    place = where(("core", "vector"))
+    return CoreArithmetic(tuple(units), unit_arithmetic(core.vector.arithmetic, lanes, place))
 
 
 def load_memory(name: str) -> MemorySpec:
@@ -160,7 +179,8 @@ def _resolve(raw: RawSpec, stamp: _Stamp) -> Chip:
         memory = load_memory(spec.memory.type)
     where = document.where(("calibration", "inherits"))
     calibration = _calibrate(spec.calibration, _families(stamp), where)
-    chip = Chip(spec, memory, calibration, raw.provenance, document.path)
+    units = _core_arithmetic(spec.core, document)
+    chip = Chip(spec, memory, calibration, units, raw.provenance, document.path)
     if not chip.dtypes:
         raise SpecError(
             f"{document.where(('core',))} core: no matmul can run: give core.matrix a unit, or "

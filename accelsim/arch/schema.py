@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from accelsim.arch.arithmetic import ArithmeticChoice
 from accelsim.arch.fields import (
     Bytes,
     BytesPerCycle,
@@ -70,6 +71,11 @@ class TensorCoreUnit(Section):
         description="Dense FLOP per cycle of ONE unit by input dtype; a multiply-add is 2."
     )
     tile: InstructionTile = Field(description="Native tile of the core at 2-byte inputs.")
+    arithmetic: ArithmeticChoice | None = Field(
+        default=None,
+        description="How it sums products: an architecture of arch_specs/arithmetic.yaml, or a "
+        "table of sums. Without: fp32 chains.",
+    )
 
 
 class SystolicUnit(Section):
@@ -96,6 +102,15 @@ class SystolicUnit(Section):
         alias="weight_fifo",
         description="Weights that are fetched ahead of the op that needs them.",
     )
+    arithmetic: ArithmeticChoice | None = Field(
+        default=None,
+        description="As for tensor_core. Chains fold at `rows` where weights or inputs stay.",
+    )
+
+    @property
+    def fold(self) -> int:
+        """Products that a column sums from zero; 0 where sums stay in their cell."""
+        return 0 if self.dataflow == "output_stationary" else self.rows
 
 
 MatrixUnit = Annotated[TensorCoreUnit | SystolicUnit, Field(discriminator="style")]
@@ -111,6 +126,9 @@ class VectorUnit(Section):
     runs_matmul: bool = Field(
         default=False,
         description="Matmuls of dtypes without a matrix unit run here (GPU and CPU lanes).",
+    )
+    arithmetic: ArithmeticChoice | None = Field(
+        default=None, description="How lanes sum products of matmuls. Without: fp32 chains."
     )
 
 

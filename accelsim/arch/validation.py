@@ -11,6 +11,12 @@ from accelsim.documents import Document, Path_, dotted
 from accelsim.errors import SpecError, suggest
 
 _Model = TypeVar("_Model", bound=BaseModel)
+# What pydantic adds to the place of an error and the file does not hold: the member of a union,
+# and the remark that a key is wrong.
+_NOT_IN_THE_FILE = frozenset({
+    "systolic", "tensor_core", "by_name", "by_table", "chain", "fused_sum", "pairwise_sum",
+    "two_stage_sum", "integer", "[key]",
+})  # fmt: skip
 
 
 def validate(model: type[_Model], document: Document) -> _Model:
@@ -21,7 +27,7 @@ def validate(model: type[_Model], document: Document) -> _Model:
         # A wrong value says more than what is still missing around it.
         rank = {"value_error": 0, "extra_forbidden": 1, "missing": 3}
         errors = sorted(problem.errors(include_url=False), key=lambda e: rank.get(e["type"], 2))
-        keys = tuple(k for k in errors[0]["loc"] if k not in ("systolic", "tensor_core"))
+        keys = tuple(k for k in errors[0]["loc"] if k not in _NOT_IN_THE_FILE)
         more = f" ({len(errors) - 1} more problems in this file)" if len(errors) > 1 else ""
         raise SpecError(_explain(model, document, keys, errors[0]) + more) from None
 
@@ -34,6 +40,12 @@ def _explain(model: type[BaseModel], document: Document, keys: Path_, error: Any
         return f"{place}: unknown key '{keys[-1]}', {suggest(str(keys[-1]), known)}"
     if kind == "missing":
         return f"{place}: the required key '{keys[-1]}' is missing"
+    if kind == "union_tag_not_found":
+        return f"{place}: the required key {error['ctx']['discriminator']} is missing"
+    if kind == "union_tag_invalid":
+        tag, word = error["ctx"]["tag"], error["ctx"]["discriminator"].strip("'")
+        known = str(error["ctx"]["expected_tags"]).replace("'", "").split(", ")
+        return f"{place}: unknown {word} '{tag}', {suggest(tag, known)}"
     message = str(error["msg"]).removeprefix("Value error, ")
     got = error.get("input")
     shown = f" (got {got!r})" if kind != "value_error" and isinstance(got, str | int) else ""
@@ -51,7 +63,8 @@ def _known_keys(model: type[BaseModel], keys: Path_) -> list[str]:
             for part in _resolve(found, definitions):
                 inner = part.get("items") if isinstance(key, int) else None
                 inner = inner or part.get("properties", {}).get(key)
-                if inner is not None:
+                inner = inner or part.get("additionalProperties")
+                if isinstance(inner, dict):
                     following.append(inner)
         nodes = following
     parts = [part for node in nodes for part in _resolve(node, definitions)]

@@ -11,6 +11,9 @@ from typing import Any, TypeVar, cast
 
 import numba
 
+prange = numba.prange
+COMPILED = not numba.config.DISABLE_JIT
+"""Whether kernels are compiled in this process: not under ``NUMBA_DISABLE_JIT=1``."""
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
@@ -23,3 +26,8 @@ def parallel_kernel(function: _F) -> _F:
     """Compile a kernel whose `numba.prange` loop runs on all threads."""
     compiled = numba.njit(cache=True, nogil=True, error_model="numpy", parallel=True)(function)
     return cast(_F, compiled)
+
+
+def threads() -> int:
+    """Threads that parallel kernels run on."""
+    return int(numba.get_num_threads())

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import asdict
 from typing import Any
 
+from accelsim.arch.arithmetic import family_name
 from accelsim.arch.chip import Chip
 from accelsim.arch.memory import MemorySpec
 from accelsim.arch.provenance import Provenance
 from accelsim.arch.system import System
+from accelsim.arithmetic import (
+    FP32_FRACTION_BITS,
+    Chain,
+    FusedSum,
+    IntegerSum,
+    MatrixArithmetic,
+    PairwiseSum,
+    SumFamily,
+    TwoStageSum,
+)
+from accelsim.errors import MappingError
 from accelsim.report.tables import Column, Table, pairs_table
 from accelsim.report.words import percent, rate
 from accelsim.units import format_si
@@ -20,7 +33,7 @@ def chip_data(chip: Chip) -> dict[str, Any]:
     return {
         "kind": "chip", "name": chip.name, "title": spec.title, "vendor": spec.vendor,
         "chip_kind": spec.kind, "year": spec.year, "path": chip.path, "derived": derived(chip),
-        "calibration": asdict(chip.calibration),
+        "calibration": asdict(chip.calibration), "arithmetic": _arithmetic_data(chip),
         "values": [asdict(row) for row in chip.provenance], "sources": dict(spec.sources),
     }  # fmt: skip
 
@@ -44,6 +57,7 @@ def chip_tables(chip: Chip) -> tuple[Table, ...]:
     return (
         _overview(chip),
         _peaks(chip),
+        _arithmetic(chip),
         _calibration(chip),
         provenance_table(chip.provenance),
         sources_table(chip.source_texts),
@@ -105,6 +119,58 @@ def _calibration(chip: Chip) -> Table:
     )
     columns = (Column("scalar"), Column("value", right=True), Column("set by"))
     return Table("Calibration in force", columns, rows)
+
+
+def _matrix_arithmetic(chip: Chip) -> dict[str, MatrixArithmetic]:
+    """Arithmetic by dtype; without the dtypes of which the spec does not say it."""
+    stated: dict[str, MatrixArithmetic] = {}
+    for name in chip.dtypes:
+        with contextlib.suppress(MappingError):
+            stated[name] = chip.matrix_arithmetic(name)
+    return stated
+
+
+def _arithmetic_data(chip: Chip) -> dict[str, Any]:
+    return {
+        name: {"operand": a.operand, "family": family_name(a.sums), **asdict(a.sums),
+               "output": a.output}
+        for name, a in _matrix_arithmetic(chip).items()
+    }  # fmt: skip
+
+
+def _arithmetic(chip: Chip) -> Table:
+    rows = tuple(
+        (name, a.operand, family_name(a.sums).replace("_", " "), sum_words(a.sums), a.output)
+        for name, a in _matrix_arithmetic(chip).items()
+    )
+    columns = (
+        Column("dtype"), Column("operands"), Column("family"), Column("sums", rank=1),
+        Column("accumulator"),
+    )  # fmt: skip
+    return Table("Matrix-unit arithmetic", columns, rows)
+
+
+def sum_words(sums: SumFamily) -> str:
+    """Describe how products are added, in one clause."""
+    match sums:
+        case Chain(fused=fused, fold=fold):
+            words = "k ascending" + ("" if fused else ", products rounded")
+            words += f", {fold} from zero and then to the accumulator" if fold else ""
+        case FusedSum(block=block, alignment_bits=bits, group=group):
+            words = f"{block} aligned to {bits} bits"
+            words += f", {group} of each scale exact" if group > 1 else ""
+            kept = sums.output_fraction_bits
+            words += "" if kept == FP32_FRACTION_BITS else f", {kept} bits kept"
+        case PairwiseSum(group=group):
+            words = f"trees of {group}"
+        case TwoStageSum(group=group, product_bits=bits):
+            words = f"{group} aligned to {bits} bits, then the accumulator"
+            words += ", even and odd k apart" if sums.interleaved else ""
+        case IntegerSum(saturate=saturate):
+            words = "exact, saturating" if saturate else "exact, wrapping"
+    if isinstance(sums, Chain | PairwiseSum) and sums.flush_subnormals:
+        words += ", subnormals flushed"
+    return words
 
 
 def provenance_table(rows: tuple[Provenance, ...]) -> Table:

@@ -23,7 +23,7 @@ LAYERS = (
     ("explore", "validate", "report"),
     ("cli",),
 )
-FOUNDATION = ("errors", "units", "dtypes", "documents", "files")
+FOUNDATION = ("errors", "units", "dtypes", "formats", "arithmetic", "documents", "files")
 LAYER_OF = {name: level for level, names in enumerate(LAYERS) for name in names}
 
 # accelsim/__init__.py re-exports the public names lazily, __main__.py starts the command line.

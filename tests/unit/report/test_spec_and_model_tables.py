@@ -24,7 +24,7 @@ def test_chip_data_are_json_with_derived_values():
 @pytest.mark.parametrize("name", sorted(spec_files("chip")))
 def test_every_chip_can_be_shown(name):
     tables = chip_tables(load_chip(name))
-    assert len(tables) == 5
+    assert len(tables) == 6
     assert all(table.rows for table in tables)
 
 

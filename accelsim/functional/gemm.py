@@ -1,0 +1,388 @@
+"""Matmuls in the arithmetic of a matrix unit: which products, in which order, rounded how."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from accelsim.arithmetic import (
+    IN_ORDER,
+    Chain,
+    FusedSum,
+    IntegerSum,
+    MatrixArithmetic,
+    PairwiseSum,
+    SumOrder,
+    TwoStageSum,
+)
+from accelsim.errors import WorkloadError
+from accelsim.functional.operands import Operand, as_operand
+from accelsim.kernels import gemm_aligned, gemm_chain, gemm_plain
+from accelsim.kernels.jit import threads
+from accelsim.kernels.lanes import PANEL
+from accelsim.kernels.sums import (
+    CHAIN,
+    FUSED,
+    OUT_FP16,
+    OUT_FP32,
+    OUT_FP64,
+    PAIRWISE,
+    TWO_STAGE,
+    SumRule,
+    exact_matmuls,
+)
+
+_OUTPUTS = {"fp32": OUT_FP32, "fp16": OUT_FP16, "fp64": OUT_FP64}
+_FEW_ROWS = 3
+Floats = NDArray[np.float32]
+Run = Callable[[tuple[int, int]], NDArray[Any]]
+
+
+def sum_rule(arithmetic: MatrixArithmetic) -> SumRule:
+    """Write a family as the plain numbers that kernels take.
+
+    Raises
+    ------
+    WorkloadError
+        For integer sums, which have no rounding to describe, and for an unknown output.
+    """
+    sums, output = arithmetic.sums, _OUTPUTS.get(arithmetic.output)
+    if output is None or isinstance(sums, IntegerSum):
+        raise WorkloadError(
+            f"sums of {arithmetic.operand} into {arithmetic.output} have no rule of rounding"
+        )
+    rule = SumRule(
+        family=CHAIN, output=output, block=0, group=1, bits=0, sum_bits=0, accumulator_bits=0,
+        out_bits=23, separate=0, flush=0,
+    )  # fmt: skip
+    if isinstance(sums, Chain):
+        return rule._replace(
+            block=sums.fold, separate=int(not sums.fused), flush=int(sums.flush_subnormals)
+        )
+    if isinstance(sums, FusedSum):
+        return rule._replace(
+            family=FUSED, block=sums.block, group=sums.group, bits=sums.alignment_bits,
+            out_bits=sums.output_fraction_bits,
+        )  # fmt: skip
+    if isinstance(sums, PairwiseSum):
+        return rule._replace(family=PAIRWISE, block=sums.group, flush=int(sums.flush_subnormals))
+    return rule._replace(
+        family=TWO_STAGE, block=sums.group, bits=sums.product_bits, sum_bits=sums.sum_bits,
+        accumulator_bits=sums.accumulator_bits, separate=int(sums.interleaved),
+    )  # fmt: skip
+
+
+def _taken_in(x: Floats, arithmetic: MatrixArithmetic, *, axis: int) -> Operand:
+    """Convert values to what the unit multiplies; `axis` is that of k."""
+    sums = arithmetic.sums
+    return as_operand(
+        x, arithmetic.operand, axis=axis, aligned=isinstance(sums, FusedSum | TwoStageSum),
+        group=sums.group if isinstance(sums, FusedSum) else 1,
+        flush=isinstance(sums, Chain | PairwiseSum) and sums.flush_subnormals,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class PackedMatrix:
+    """A right operand in the layout of a matmul kernel: pack weights once, multiply often.
+
+    Attributes
+    ----------
+    arithmetic : MatrixArithmetic
+        What it was packed for.
+    shape : tuple of int
+        [t, k, n].
+    values : array
+        float32 panels [t, ceil(n / PANEL), k, PANEL]; int8 [t, k, n] for integer sums; float64
+        [t, n, k] for fp64.
+    exponents : array of int16 or None
+        As `values`, where terms are aligned.
+    scale : float
+        Multiplies every result (the tensor's scale of a block format).
+    finite : bool
+        Whether no value is NaN or infinite.
+    """
+
+    arithmetic: MatrixArithmetic
+    shape: tuple[int, int, int]
+    values: NDArray[Any] = field(repr=False)
+    exponents: NDArray[np.int16] | None = field(default=None, repr=False)
+    scale: float = 1.0
+    finite: bool = True
+
+    @property
+    def stored_bytes(self) -> int:
+        """Bytes held in this process."""
+        return self.values.nbytes + (0 if self.exponents is None else self.exponents.nbytes)
+
+
+def pack_matrix(
+    b: ArrayLike, arithmetic: MatrixArithmetic, *, transposed: bool = False
+) -> PackedMatrix:
+    """Round a right operand to the unit's format and lay it out for `matmul`.
+
+    Parameters
+    ----------
+    b : array, [k, n] or [t, k, n]
+        float; or, for integer sums, integers within int8.
+    arithmetic : MatrixArithmetic
+    transposed : bool
+        `b` is [n, k] (or [t, n, k]), as weights are stored.
+
+    Raises
+    ------
+    WorkloadError
+        If `b` is no matrix, or holds what the format of integers cannot.
+    """
+    matrix = np.asarray(b)
+    if matrix.ndim not in (2, 3):
+        raise WorkloadError(
+            f"a right operand has shape {matrix.shape}: expected [k, n] or [t, k, n]"
+        )
+    matrix = matrix.reshape((-1, *matrix.shape[-2:]))
+    t, k, n = matrix.shape
+    if transposed:
+        k, n = n, k
+    if isinstance(arithmetic.sums, IntegerSum):
+        whole = _as_integers(matrix, arithmetic.operand)
+        if transposed:
+            whole = np.ascontiguousarray(whole.swapaxes(1, 2))
+        return PackedMatrix(arithmetic, (t, k, n), whole)
+    if arithmetic.output == "fp64":
+        rows = matrix if transposed else matrix.swapaxes(1, 2)
+        return PackedMatrix(arithmetic, (t, k, n), np.ascontiguousarray(rows, dtype=np.float64))
+    operand = _taken_in(
+        np.ascontiguousarray(matrix, dtype=np.float32), arithmetic, axis=2 if transposed else 1
+    )
+    return _packed(operand, arithmetic, (t, k, n), transposed)
+
+
+def _packed(
+    operand: Operand, arithmetic: MatrixArithmetic, shape: tuple[int, int, int], transposed: bool
+) -> PackedMatrix:
+    t, k, n = shape
+    panels = (t, -(-n // PANEL), k, PANEL)
+    values = np.zeros(panels, dtype=np.float32)
+    gemm_chain.pack_right(operand.values, transposed, values)
+    exponents = None
+    if operand.exponents is not None:
+        exponents = np.zeros(panels, dtype=np.int16)
+        gemm_chain.pack_right(operand.exponents, transposed, exponents)
+    finite = bool(np.isfinite(operand.values).all())
+    return PackedMatrix(arithmetic, shape, values, exponents, operand.scale, finite)
+
+
+def _as_integers(matrix: NDArray[Any], operand: str) -> NDArray[np.int8]:
+    bits = {"int4": 4, "int8": 8}.get(operand)
+    if bits is None:
+        raise WorkloadError(f"integer matmuls take int8 or int4 operands, not {operand}")
+    limit = 2 ** (bits - 1)
+    whole = np.ascontiguousarray(matrix).astype(np.int8, casting="unsafe")
+    if matrix.size and not (np.abs(matrix.astype(np.float64)) <= limit).all():
+        raise WorkloadError(
+            f"operands reach {np.abs(matrix).max():g}, beyond {operand}: quantise them first"
+        )
+    if not np.array_equal(whole, matrix):
+        raise WorkloadError(
+            f"operands of an {operand} matmul are no whole numbers within {operand}"
+        )
+    return whole
+
+
+def matmul(
+    a: ArrayLike,
+    b: ArrayLike | PackedMatrix,
+    arithmetic: MatrixArithmetic,
+    *,
+    order: SumOrder = IN_ORDER,
+) -> NDArray[Any]:
+    """Multiply in the arithmetic of a matrix unit, every sum in the unit's own order.
+
+    Parameters
+    ----------
+    a : array, [m, k] or [t, m, k]
+        Rounded to the unit's format here (integers are taken as they are).
+    b : array, [k, n] or [t, k, n], or PackedMatrix
+        Right operand; packed once by `pack_matrix` when it is used often.
+    arithmetic : MatrixArithmetic
+    order : SumOrder
+        How a mapping cuts k.
+
+    Returns
+    -------
+    array, [m, n] or [t, m, n]
+        float32 (int32 for integer sums, float64 for fp64 ones).
+
+    Raises
+    ------
+    WorkloadError
+        If shapes do not match, or `b` was packed for another arithmetic.
+
+    Notes
+    -----
+    With ``order.split_k`` = s, parts of ceil(k / s) products are summed from zero each, and the
+    sums are added in fp32, first to last. Otherwise the one sum starts from zero.
+
+    References
+    ----------
+    See `accelsim.arithmetic` for the families.
+    """
+    left = np.asarray(a)
+    packed = b if isinstance(b, PackedMatrix) else pack_matrix(b, arithmetic)
+    if packed.arithmetic != arithmetic:
+        raise WorkloadError(
+            f"the right operand was packed for {packed.arithmetic}, not for {arithmetic}"
+        )
+    t, k, n = packed.shape
+    if left.ndim not in (2, 3) or left.shape[-1] != k or left.shape[:-2] not in ((), (t,)):
+        raise WorkloadError(
+            f"shapes {left.shape} and {packed.shape} do not multiply: expected [{t}, m, {k}]"
+        )
+    stacked = left.reshape((-1, *left.shape[-2:]))
+    if len(stacked) != t:
+        raise WorkloadError(f"a left operand of shape {left.shape} meets {t} right operands")
+    total = _sum_parts(stacked, packed, order)
+    return total if left.ndim == 3 else total[0]
+
+
+def _sum_parts(a: NDArray[Any], b: PackedMatrix, order: SumOrder) -> NDArray[Any]:
+    """Run each part of k and add the parts, first to last."""
+    if order.split_k < 1:
+        raise WorkloadError(f"split_k is {order.split_k}, expected at least 1")
+    k = b.shape[1]
+    step = max(1, -(-k // order.split_k))
+    if isinstance(b.arithmetic.sums, IntegerSum):
+        run, scale = _integers(a, b), 1.0
+    elif b.arithmetic.output == "fp64":
+        run, scale = _one_by_one(np.ascontiguousarray(a, dtype=np.float64), None, b), 1.0
+    else:
+        run, scale = _floats(np.ascontiguousarray(a, dtype=np.float32), b)
+    total = run((0, min(step, k)))
+    for start in range(step, k, step):
+        total += run((start, min(start + step, k)))
+    return total * np.float32(scale) if scale != 1.0 else total
+
+
+def _integers(a: NDArray[Any], b: PackedMatrix) -> Run:
+    whole = _as_integers(a, b.arithmetic.operand)
+    saturate = isinstance(b.arithmetic.sums, IntegerSum) and b.arithmetic.sums.saturate
+
+    def run(ks: tuple[int, int]) -> NDArray[np.int32]:
+        out = np.zeros((len(whole), whole.shape[1], b.shape[2]), dtype=np.int32)
+        gemm_plain.integer_matmul(whole, b.values, ks, saturate, out)
+        return out
+
+    return run
+
+
+def _floats(a: Floats, b: PackedMatrix) -> tuple[Run, float]:
+    """Choose the kernel of a family; also the scale of the result."""
+    left = _taken_in(a, b.arithmetic, axis=2)
+    scale = float(np.float32(left.scale) * np.float32(b.scale))
+    rule = sum_rule(b.arithmetic)
+    if _needs_each_sum(left, b, rule):
+        return _one_by_one(left.values.astype(np.float64), left.exponents, b), scale
+    if rule.family == CHAIN:
+        return (_flushed_chain if rule.flush else _chain)(left.values, b, rule), scale
+    if rule.family == PAIRWISE:
+        return _pairwise(left.values, b, rule), scale
+    return _in_lanes(left, b, rule), scale
+
+
+def _needs_each_sum(left: Operand, b: PackedMatrix, rule: SumRule) -> bool:
+    """Tell whether only the exact form of a family covers these operands."""
+    if rule.family in (FUSED, TWO_STAGE):
+        pairs = rule.separate and b.shape[1] % 2
+        finite = b.finite and bool(np.isfinite(left.values).all())
+        return rule.output != OUT_FP32 or bool(pairs) or not finite
+    return rule.output != OUT_FP32 or (
+        rule.family == CHAIN and bool(rule.flush) and b.arithmetic.operand in ("fp32", "tf32")
+    )
+
+
+def _one_by_one(a: NDArray[np.float64], ea: NDArray[np.int16] | None, b: PackedMatrix) -> Run:
+    """Every sum on its own, by its definition: slow, and right for all operands."""
+    rule = sum_rule(b.arithmetic)
+    columns, eb = b.values, b.exponents
+    if columns.dtype != np.float64:
+        columns = _columns(columns, b.shape).astype(np.float64)
+        eb = None if eb is None else _columns(eb, b.shape)
+    ea = np.zeros(a.shape, dtype=np.int16) if ea is None else ea
+    eb = np.zeros(columns.shape, dtype=np.int16) if eb is None else eb
+
+    def run(ks: tuple[int, int]) -> NDArray[Any]:
+        at = slice(*ks)
+        out = np.zeros((len(a), a.shape[1], b.shape[2]))
+        exact_matmuls(
+            rule, np.ascontiguousarray(a[..., at]), np.ascontiguousarray(ea[..., at]),
+            np.ascontiguousarray(columns[..., at]), np.ascontiguousarray(eb[..., at]), out,
+        )  # fmt: skip
+        return out if rule.output == OUT_FP64 else out.astype(np.float32)
+
+    return run
+
+
+def _columns(panels: NDArray[Any], shape: tuple[int, int, int]) -> NDArray[Any]:
+    """Return packed panels as [t, n, k]."""
+    t, k, n = shape
+    return np.ascontiguousarray(panels.swapaxes(2, 3).reshape(t, -1, k)[:, :n])
+
+
+def _zeros(a: Floats, b: PackedMatrix) -> Floats:
+    return np.zeros((len(a), a.shape[1], b.shape[2]), dtype=np.float32)
+
+
+def _chain(a: Floats, b: PackedMatrix, rule: SumRule) -> Run:
+    jobs = max(1, threads() // len(a))
+    few = a.shape[1] <= _FEW_ROWS
+    left = a
+    if not few:
+        rows = gemm_chain.ROWS
+        left = np.zeros((len(a), -(-a.shape[1] // rows), a.shape[2], rows), dtype=np.float32)
+        gemm_chain.pack_left(a, left)
+    multiply = gemm_chain.chain_matvec if few else gemm_chain.chain_matmul
+
+    def run(ks: tuple[int, int]) -> Floats:
+        out = _zeros(a, b)
+        multiply(left, b.values, ks, rule.block, rule.separate == 0, jobs, out)
+        return out
+
+    return run
+
+
+def _flushed_chain(a: Floats, b: PackedMatrix, rule: SumRule) -> Run:
+    def run(ks: tuple[int, int]) -> Floats:
+        out = _zeros(a, b)
+        gemm_plain.flushed_chain_matmul(rule, a, b.values, ks, out)
+        return out
+
+    return run
+
+
+def _pairwise(a: Floats, b: PackedMatrix, rule: SumRule) -> Run:
+    def run(ks: tuple[int, int]) -> Floats:
+        out = _zeros(a, b)
+        gemm_plain.pairwise_matmul(rule, a, b.values, ks, out)
+        return out
+
+    return run
+
+
+def _in_lanes(left: Operand, b: PackedMatrix, rule: SumRule) -> Run:
+    a, ea, eb = left.values, left.exponents, b.exponents
+    assert ea is not None and eb is not None
+    rows = 1 if a.shape[1] == 1 else gemm_aligned.ROWS
+    panels = (len(a), -(-a.shape[1] // rows), a.shape[2], rows)
+    packed, packed_e = np.zeros(panels), np.zeros(panels, dtype=np.int32)
+    gemm_aligned.pack_aligned(a, ea, packed, packed_e)
+
+    def run(ks: tuple[int, int]) -> Floats:
+        out = _zeros(a, b)
+        gemm_aligned.aligned_matmul(rule, packed, packed_e, b.values, eb, ks, out)
+        return out
+
+    return run

@@ -1,0 +1,112 @@
+"""Operands of a matrix unit: values rounded to its format, and the exponents they align by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accelsim.formats import BlockFormat, Format, find_format
+from accelsim.functional.block_formats import quantize_blocks
+from accelsim.functional.formats import decode, round_to
+from accelsim.kernels.gemm_aligned import alignment_exponents
+from accelsim.kernels.sums import ZERO_EXPONENT
+
+_SATURATING_BITS = 8
+
+
+@dataclass(frozen=True)
+class Operand:
+    """Values as a matrix unit takes them in.
+
+    Attributes
+    ----------
+    values : array of float32
+        Rounded to the format; block scales are multiplied in, the scale of a tensor is not.
+    exponents : array of int16 or None
+        What each value is aligned by (see `accelsim.kernels.sums`); None where nothing aligns.
+    scale : float
+        Scale of the whole tensor.
+    """
+
+    values: NDArray[np.float32]
+    exponents: NDArray[np.int16] | None = None
+    scale: float = 1.0
+
+
+def as_operand(
+    x: NDArray[np.float32],
+    fmt: str,
+    *,
+    axis: int,
+    aligned: bool,
+    group: int = 1,
+    flush: bool = False,
+) -> Operand:
+    """Round an array to the operand format of a matrix unit.
+
+    Parameters
+    ----------
+    x : array of float32
+        Any shape.
+    fmt : str
+        Name of a scalar or block format. tf32 drops the low bits of fp32 words, as the
+        instructions do; formats of 8 bits and fewer saturate, as conversions to them do.
+    axis : int
+        The axis of k, along which blocks of a block format lie.
+    aligned : bool
+        Whether exponents are needed.
+    group : int
+        Products per term of the sum; where it is more than 1, terms align by their scales alone.
+    flush : bool
+        Values below the smallest normal one of the format become +0.
+    """
+    found = find_format(fmt)
+    if isinstance(found, BlockFormat):
+        return _block_operand(x, found, axis, aligned=aligned, group=group)
+    values = rounded_operand(x, found)
+    if flush:
+        values = np.where(np.abs(values) < found.smallest_normal, np.float32(0.0), values)
+    return Operand(values, _exponents(values, found.min_exponent) if aligned else None)
+
+
+def rounded_operand(x: NDArray[np.float32], fmt: Format) -> NDArray[np.float32]:
+    """Round to a scalar format the way that operands are converted to it."""
+    if fmt.name == "fp32":
+        return x
+    rounding = "toward_zero" if fmt.name == "tf32" else "nearest_even"
+    narrow = fmt.bits <= _SATURATING_BITS
+    return round_to(x, fmt, rounding=rounding, saturate=narrow)
+
+
+def _exponents(values: NDArray[np.float32], smallest: int) -> NDArray[np.int16]:
+    out = np.empty(values.shape, dtype=np.int16)
+    alignment_exponents(np.ascontiguousarray(values).reshape(-1), smallest, out.reshape(-1))
+    return out
+
+
+def _block_operand(
+    x: NDArray[np.float32], fmt: BlockFormat, axis: int, *, aligned: bool, group: int
+) -> Operand:
+    blocks = quantize_blocks(x, fmt, axis=axis)
+    elements = decode(blocks.codes, fmt.element).astype(np.float32, copy=False)
+    scales = blocks.scales().astype(np.float32, copy=False)
+    size = x.shape[axis]
+
+    def spread(per_block: NDArray[Any]) -> NDArray[Any]:
+        return np.repeat(per_block, fmt.block, axis=axis).take(np.arange(size), axis=axis)
+
+    with np.errstate(over="ignore", invalid="ignore"):
+        values = np.ascontiguousarray(elements * spread(scales), dtype=np.float32)
+    if not aligned:
+        return Operand(values, None, float(blocks.tensor_scale))
+    of_scales = spread(_exponents(scales, fmt.scale.min_exponent)).astype(np.int16)
+    if group > 1:
+        exponents = of_scales
+    else:
+        exponents = _exponents(elements, fmt.element.min_exponent) + of_scales
+    floor = np.int16(2 * ZERO_EXPONENT)
+    exponents = np.maximum(exponents, floor)
+    return Operand(values, np.ascontiguousarray(exponents), float(blocks.tensor_scale))

@@ -1,0 +1,1 @@
+"""Files of real weights: GGUF and safetensors, read without trust and without copying."""

@@ -1,0 +1,163 @@
+"""Matmuls whose sums are aligned (`FusedSum`, `TwoStageSum`): packed, parallel, in lanes."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accelsim.kernels.aligned_tile import (
+    ROWS,
+    apart_row,
+    apart_tile,
+    fused_row,
+    fused_tile,
+    grouped_row,
+    grouped_tile,
+    two_stage_row,
+    two_stage_tile,
+)
+from accelsim.kernels.jit import kernel, parallel_kernel, prange
+from accelsim.kernels.lanes import PANEL, TILE
+from accelsim.kernels.sums import FUSED, ZERO_EXPONENT, SumRule, dot
+
+LANES = TILE.lanes
+
+
+@kernel
+def _run_tile(
+    rule: SumRule, a: NDArray[np.float64], ea: NDArray[np.int32], a_at: int,
+    b: NDArray[np.float32], eb: NDArray[np.int16], b_at: int, depth: int,
+    sums: NDArray[np.float32],
+) -> bool:  # fmt: skip
+    """Run the micro-kernel of a rule on ROWS x LANES sums."""
+    if rule.family == FUSED:
+        if rule.group > 1:
+            return grouped_tile(rule, a, ea, a_at, b, eb, b_at, sums, 0, LANES, depth)
+        return fused_tile(rule, a, ea, a_at, b, eb, b_at, sums, 0, LANES, depth)
+    if rule.separate:
+        return apart_tile(rule, a, ea, a_at, b, eb, b_at, sums, 0, LANES, depth)
+    return two_stage_tile(rule, a, ea, a_at, b, eb, b_at, sums, 0, LANES, depth)
+
+
+@kernel
+def _run_row(
+    rule: SumRule, a: NDArray[np.float64], ea: NDArray[np.int32], a_at: int,
+    b: NDArray[np.float32], eb: NDArray[np.int16], b_at: int, depth: int,
+    sums: NDArray[np.float32],
+) -> bool:  # fmt: skip
+    """Run the micro-kernel of a rule on one row of LANES sums."""
+    if rule.family == FUSED:
+        if rule.group > 1:
+            return grouped_row(rule, a, ea, a_at, b, eb, b_at, sums, 0, LANES, depth)
+        return fused_row(rule, a, ea, a_at, b, eb, b_at, sums, 0, LANES, depth)
+    if rule.separate:
+        return apart_row(rule, a, ea, a_at, b, eb, b_at, sums, 0, LANES, depth)
+    return two_stage_row(rule, a, ea, a_at, b, eb, b_at, sums, 0, LANES, depth)
+
+
+@kernel
+def _exact_tile(
+    rule: SumRule, a: NDArray[np.float64], ea: NDArray[np.int32], rows: tuple[int, int],
+    b: NDArray[np.float32], eb: NDArray[np.int16], place: tuple[int, int, int],
+    ks: tuple[int, int], out: NDArray[np.float32],
+) -> None:  # fmt: skip
+    """Work out sums one by one: what lanes reported. `a` is [k, rows of a panel]."""
+    panel, col, wide = place
+    k0, k1 = ks
+    first, high = rows
+    for i in range(high):
+        left = a[k0:k1, i].copy()
+        left_e = ea[k0:k1, i].astype(np.int16)
+        for j in range(wide):
+            lane = col - panel * PANEL + j
+            right = b[panel, k0:k1, lane].astype(np.float64)
+            right_e = eb[panel, k0:k1, lane].copy()
+            start = float(out[first + i, col + j])
+            out[first + i, col + j] = dot(rule, left, left_e, right, right_e, start)
+
+
+@kernel
+def _strip(
+    rule: SumRule, a: NDArray[np.float64], ea: NDArray[np.int32], b: NDArray[np.float32],
+    eb: NDArray[np.int16], place: tuple[int, int], ks: tuple[int, int],
+    out: NDArray[np.float32],
+) -> None:  # fmt: skip
+    """All rows of one vector of columns: `place` is the panel and the lane it starts at."""
+    panel, lane = place
+    panels, depth, rows = a.shape
+    m, n = out.shape
+    col = panel * PANEL + lane
+    wide = min(LANES, n - col)
+    sums = np.zeros((rows, LANES), dtype=np.float32)
+    b_at = (panel * depth + ks[0]) * PANEL + lane
+    for q in range(panels):
+        high = min(rows, m - q * rows)
+        for i in range(high):
+            for j in range(wide):
+                sums[i, j] = out[q * rows + i, col + j]
+        a_at = (q * depth + ks[0]) * rows
+        if rows == 1:
+            odd = _run_row(rule, a, ea, a_at, b, eb, b_at, ks[1] - ks[0], sums)
+        else:
+            odd = _run_tile(rule, a, ea, a_at, b, eb, b_at, ks[1] - ks[0], sums)
+        if odd:
+            _exact_tile(rule, a[q], ea[q], (q * rows, high), b, eb, (panel, col, wide), ks, out)
+            continue
+        for i in range(high):
+            for j in range(wide):
+                out[q * rows + i, col + j] = sums[i, j]
+
+
+@parallel_kernel
+def aligned_matmul(
+    rule: SumRule,
+    a: NDArray[np.float64],
+    ea: NDArray[np.int32],
+    b: NDArray[np.float32],
+    eb: NDArray[np.int16],
+    ks: tuple[int, int],
+    out: NDArray[np.float32],
+) -> None:
+    """Add ``a b`` to `out` ([t, m, n]) in the arithmetic of a rule; all operands finite.
+
+    Only products ``ks[0] <= k < ks[1]`` are added.
+    `a` and its exponents are packed [t, panels, k, rows] with ROWS rows or one (for few rows),
+    `b` and its exponents by `pack_right`. Sums that leave fp32 are worked out one by one.
+    """
+    tiles, panels = b.shape[0], b.shape[1]
+    parts = PANEL // LANES
+    for job in prange(tiles * panels * parts):
+        t, place = job // (panels * parts), job % (panels * parts)
+        panel, lane = place // parts, place % parts * LANES
+        if panel * PANEL + lane < out.shape[2]:
+            _strip(rule, a[t], ea[t], b[t], eb[t], (panel, lane), ks, out[t])
+
+
+@parallel_kernel
+def pack_aligned(
+    a: NDArray[np.float32],
+    ea: NDArray[np.int16],
+    out_a: NDArray[np.float64],
+    out_ea: NDArray[np.int32],
+) -> None:
+    """Lay [t, m, k] values and exponents out as [t, panels, k, rows]; outputs start as zeros."""
+    tiles, panels, depth, rows = out_a.shape
+    m = a.shape[1]
+    for job in prange(tiles * panels):
+        t, p = job // panels, job % panels
+        for i in range(min(rows, m - p * rows)):
+            for k in range(depth):
+                out_a[t, p, k, i] = a[t, p * rows + i, k]
+                out_ea[t, p, k, i] = ea[t, p * rows + i, k]
+
+
+@parallel_kernel
+def alignment_exponents(values: NDArray[np.float32], smallest: int, out: NDArray[np.int16]) -> None:
+    """Fill `out` with the exponents that flat finite fp32 values are aligned by."""
+    bits = values.view(np.uint32)
+    chunk = 4096
+    for job in prange((values.size + chunk - 1) // chunk):
+        for i in range(job * chunk, min(values.size, (job + 1) * chunk)):
+            field = np.int32((bits[i] >> np.uint32(23)) & np.uint32(255)) - np.int32(127)
+            own = max(field, np.int32(smallest))
+            out[i] = np.int32(ZERO_EXPONENT) if values[i] == np.float32(0.0) else own

@@ -1,0 +1,157 @@
+"""Matmuls of the remaining families, as loops over panels that the compiler turns into lanes."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accelsim.kernels.jit import kernel, parallel_kernel, prange
+from accelsim.kernels.lanes import PANEL
+from accelsim.kernels.sums import SumRule
+
+_SMALLEST_NORMAL = np.float32(2.0**-126)
+
+
+@kernel
+def _flush(values: NDArray[np.float32]) -> None:
+    """Make subnormals zeros of their sign."""
+    for j in range(values.size):
+        x = values[j]
+        values[j] = x * np.float32(0.0) if abs(x) < _SMALLEST_NORMAL else x
+
+
+@kernel
+def _pairwise_row(
+    rule: SumRule, a: NDArray[np.float32], b: NDArray[np.float32], ks: tuple[int, int],
+    leaves: NDArray[np.float32], sums: NDArray[np.float32],
+) -> None:  # fmt: skip
+    """Add trees of `rule.block` products to the sums of one row and panel (`pairwise_block`)."""
+    for start in range(ks[0], ks[1], rule.block):
+        size = min(rule.block, ks[1] - start)
+        for q in range(4):
+            if q < size:
+                x = a[start + q]
+                for j in range(PANEL):
+                    leaves[q, j] = x * b[start + q, j]
+            else:
+                leaves[q, :] = np.float32(0.0)
+            if rule.flush:
+                _flush(leaves[q])
+        for half in range(2):
+            for j in range(PANEL):
+                leaves[half, j] = leaves[2 * half, j] + leaves[2 * half + 1, j]
+            if rule.flush:
+                _flush(leaves[half])
+        if size > 2:
+            for j in range(PANEL):
+                leaves[0, j] += leaves[1, j]
+            if rule.flush:
+                _flush(leaves[0])
+        for j in range(PANEL):
+            sums[j] += leaves[0, j]
+        if rule.flush:
+            _flush(sums)
+
+
+@parallel_kernel
+def pairwise_matmul(
+    rule: SumRule,
+    a: NDArray[np.float32],
+    b: NDArray[np.float32],
+    ks: tuple[int, int],
+    out: NDArray[np.float32],
+) -> None:
+    """Add ``a b`` to `out` ([t, m, n]); `a` [t, m, k] as it is, `b` packed by `pack_right`."""
+    tiles, panels = b.shape[0], b.shape[1]
+    m, n = out.shape[1], out.shape[2]
+    for job in prange(tiles * panels):
+        t, panel = job // panels, job % panels
+        leaves = np.zeros((4, PANEL), dtype=np.float32)
+        sums = np.zeros(PANEL, dtype=np.float32)
+        col = panel * PANEL
+        wide = min(PANEL, n - col)
+        for i in range(m):
+            for j in range(wide):
+                sums[j] = out[t, i, col + j]
+            if rule.flush:
+                for j in range(wide):
+                    if abs(sums[j]) < _SMALLEST_NORMAL:
+                        sums[j] = np.float32(0.0)
+            _pairwise_row(rule, a[t, i], b[t, panel], ks, leaves, sums)
+            for j in range(wide):
+                out[t, i, col + j] = sums[j]
+
+
+@parallel_kernel
+def flushed_chain_matmul(
+    rule: SumRule,
+    a: NDArray[np.float32],
+    b: NDArray[np.float32],
+    ks: tuple[int, int],
+    out: NDArray[np.float32],
+) -> None:
+    """Add ``a b`` to `out` in chains whose subnormal sums are zeros; products must be exact."""
+    tiles, panels = b.shape[0], b.shape[1]
+    m, n = out.shape[1], out.shape[2]
+    step = rule.block if rule.block > 0 else max(ks[1] - ks[0], 1)
+    for job in prange(tiles * panels):
+        t, panel = job // panels, job % panels
+        sums = np.zeros(PANEL, dtype=np.float32)
+        fold = np.zeros(PANEL, dtype=np.float32)
+        col = panel * PANEL
+        wide = min(PANEL, n - col)
+        for i in range(m):
+            for j in range(wide):
+                sums[j] = out[t, i, col + j]
+            for k0 in range(ks[0], ks[1], step):
+                for j in range(PANEL):
+                    fold[j] = sums[j] if rule.block == 0 else np.float32(0.0)
+                for k in range(k0, min(k0 + step, ks[1])):
+                    x = a[t, i, k]
+                    for j in range(PANEL):
+                        total = x * b[t, panel, k, j] + fold[j]
+                        small = abs(total) < _SMALLEST_NORMAL
+                        fold[j] = total * np.float32(0.0) if small else total
+                for j in range(PANEL):
+                    sums[j] = fold[j] if rule.block == 0 else sums[j] + fold[j]
+            for j in range(wide):
+                out[t, i, col + j] = sums[j]
+
+
+@parallel_kernel
+def integer_matmul(
+    a: NDArray[np.int8],
+    b: NDArray[np.int8],
+    ks: tuple[int, int],
+    saturate: bool,
+    out: NDArray[np.int32],
+) -> None:
+    """Add ``a b`` to `out` ([t, m, n] int32); `a` [t, m, k], `b` [t, k, n].
+
+    Sums wrap around like the registers of most units; `saturate` clamps each total instead.
+    """
+    tiles, m, n = out.shape
+    block = 128
+    blocks = (n + block - 1) // block
+    for job in prange(tiles * blocks):
+        t, first = job // blocks, job % blocks * block
+        wide = min(block, n - first)
+        wrapped = np.zeros(block, dtype=np.int32)
+        whole = np.zeros(block, dtype=np.int64)
+        for i in range(m):
+            wrapped[:] = 0
+            whole[:] = 0
+            for k in range(ks[0], ks[1]):
+                x = np.int32(a[t, i, k])
+                if saturate:
+                    for j in range(wide):
+                        whole[j] += x * np.int32(b[t, k, first + j])
+                else:
+                    for j in range(wide):
+                        wrapped[j] += x * np.int32(b[t, k, first + j])
+            for j in range(wide):
+                if saturate:
+                    total = whole[j] + out[t, i, first + j]
+                    out[t, i, first + j] = min(max(total, -(2**31)), 2**31 - 1)
+                else:
+                    out[t, i, first + j] += wrapped[j]

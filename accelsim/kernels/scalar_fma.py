@@ -1,0 +1,73 @@
+"""IEEE fused multiply-add of scalars: one rounding, for compiled and for plain Python kernels.
+
+The compiled form is the processor's own instruction (or the C library's function where there is
+none); both are exact by definition, so results do not depend on the machine.
+"""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from accelsim.kernels.jit import COMPILED, kernel
+
+
+def _rounded64(x: float, y: float, z: float) -> float:
+    """Round x y + z once, by exact fractions."""
+    if not (math.isfinite(x) and math.isfinite(y) and math.isfinite(z)):
+        # An overflowing product of finite factors is no infinity here.
+        with np.errstate(all="ignore"):
+            product = np.float64(x) * y if not (math.isfinite(x) and math.isfinite(y)) else 0.0
+            return float(product + z)
+    exact = Fraction(x) * Fraction(y) + Fraction(z)
+    if exact == 0:
+        with np.errstate(all="ignore"):
+            return float(np.float64(x) * y + z)
+    try:
+        return float(exact)
+    except OverflowError:
+        return math.copysign(math.inf, exact)
+
+
+if COMPILED:
+
+    @intrinsic
+    def fma64(typing_context: Any, x: Any, y: Any, z: Any) -> Any:
+        """x y + z, rounded once to fp64."""
+        signature = types.float64(types.float64, types.float64, types.float64)
+
+        def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
+            return builder.fma(*arguments)
+
+        return signature, generate
+
+else:
+    fma64 = _rounded64
+
+
+@kernel
+def fma32(x: float, y: float, z: float) -> float:
+    """x y + z for fp32 values, rounded once to fp32.
+
+    The product is exact in fp64; of their sum the rounding error is kept as an odd last bit, so
+    that the second rounding, to fewer than half the bits, decides as if there was none before.
+    """
+    product = x * y
+    total = product + z
+    if not math.isfinite(total):
+        return float(np.float32(total))
+    back = total - product
+    error = (product - (total - back)) + (z - back)
+    if error != 0.0:
+        half, exponent = math.frexp(total)
+        units = np.int64(math.ldexp(half, 53))
+        if units % 2 == 0:  # toward the error: the odd neighbour on its side
+            units += 1 if error > 0.0 else -1
+        total = math.ldexp(float(units), exponent - 53)
+    return float(np.float32(total))
