@@ -1,0 +1,237 @@
+"""Attention in a chip's arithmetic: whole rows of scores, or online softmax tile by tile.
+
+The order of tiles is the mapping's and changes the last bits of results, as on the chip.
+
+References
+----------
+Dao, FlashAttention-2: Faster Attention with Better Parallelism and Work Partitioning, 2023,
+arXiv 2307.08691, algorithm 1, for the online softmax; Ainslie et al., GQA, 2023, arXiv 2305.13245.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import ceil, prod
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from accelsim.arithmetic import UNFUSED, Arithmetic, AttentionOrder, MatrixArithmetic
+from accelsim.errors import MappingError, WorkloadError
+from accelsim.functional.gemm import matmul
+from accelsim.functional.vector import (
+    Float32,
+    float32,
+    format_code,
+    piece_of,
+    softmax_rows,
+    visibility,
+)
+from accelsim.kernels.softmax import (
+    accumulate,
+    divide,
+    merge,
+    online_softmax,
+    online_softmax_many,
+)
+
+_PARALLEL_FROM = 65536
+
+
+def attention(
+    q: ArrayLike,
+    k: ArrayLike,
+    v: ArrayLike,
+    arithmetic: Arithmetic,
+    *,
+    order: AttentionOrder = UNFUSED,
+    scale: float | None = None,
+    causal: bool = True,
+    window: int | None = None,
+    past: int = 0,
+) -> Float32:
+    """Return ``softmax(scale q k^T) v`` of every head.
+
+    Parameters
+    ----------
+    q : array of float32, shape (..., heads, q_len, head_dim)
+    k : array of float32, shape (..., kv_heads, kv_len, head_dim)
+    v : array of float32, shape (..., kv_heads, kv_len, value_dim)
+        `heads` is a multiple of `kv_heads`: query heads share keys and values in groups.
+    arithmetic : Arithmetic
+        Its `attention` for both matmuls, its `vector` for scores and softmax.
+    order : AttentionOrder, optional
+        Tiles of the mapping; default: unfused.
+    scale : float, optional
+        Default ``1 / sqrt(head_dim)``.
+    causal : bool, optional
+        Query i sees no key behind ``past + i``.
+    window : int, optional
+        A query sees keys at most ``window - 1`` positions away.
+    past : int, optional
+        Position of the first query among the keys.
+
+    Returns
+    -------
+    array of float32, shape (..., heads, q_len, value_dim)
+        A query that sees no key gets zeros.
+
+    Raises
+    ------
+    WorkloadError
+        If shapes, mask or scale are not possible.
+    MappingError
+        If a tile or the number of parts is negative.
+
+    Notes
+    -----
+    Unfused: scores by matmul, rounded to the vector format and scaled, softmax of whole rows in
+    the vector format; probabilities are rounded to the matmul's operand format as its left
+    operand. Unseen keys enter that matmul with probability zero.
+
+    Fused: per tile of `tile_q` queries, tiles of `tile_kv` keys in ascending order. Scores and
+    their exponentials are of the vector format; largest score m, sum l and output o are fp32:
+    ``l = l exp(m_old - m) + sum(p)``, ``o = o exp(m_old - m) + p v``, at the end ``o / l``. With
+    `split_kv` parts, each has its own m, l and o; parts are merged in ascending order. Tiles that
+    no query of the tile sees are skipped. A tile of which a row sees -inf scores alone, before any
+    finite one, makes that row NaN. `tile_q` 0 is all queries; parts without `tile_kv` are one tile.
+    """
+    held = _Operands.of(q, k, v)
+    if min(order.tile_q, order.tile_kv) < 0 or order.split_kv < 1:
+        raise MappingError(f"{order}: expected tiles from 0 and parts from 1")
+    task = _Task(
+        matrix=arithmetic.attention,
+        vector=format_code(arithmetic.vector),
+        mask=visibility(causal, past, window),
+        scale=held.q.shape[-1] ** -0.5 if scale is None else float(scale),
+    )
+    if 0 in held.shape:
+        return np.empty(held.shape, np.float32)
+    if order.tile_kv == 0 and order.split_kv == 1:
+        return _unfused(held, task).reshape(held.shape)
+    queries = held.q.shape[-2]
+    tile_q = order.tile_q or max(1, queries)
+    out = np.empty((*held.q.shape[:-1], held.v.shape[-1]), np.float32)
+    for first in range(0, queries, tile_q):
+        tile = replace(held, q=held.q[:, :, first : first + tile_q])
+        moved = replace(task, mask=(task.mask[0] + first, *task.mask[1:]))
+        result = _split(tile, moved, order)
+        out[:, :, first : first + tile_q] = result.reshape(out[:, :, first : first + tile_q].shape)
+    return out.reshape(held.shape)
+
+
+@dataclass(frozen=True)
+class _Operands:
+    """Operands with one leading axis for all heads of keys, and one for queries of a group."""
+
+    q: Float32  # kv_heads, group, q_len, head_dim
+    k: Float32  # kv_heads, kv_len, head_dim
+    v: Float32  # kv_heads, kv_len, value_dim
+    shape: tuple[int, ...]  # of the result
+
+    @staticmethod
+    def of(q: ArrayLike, k: ArrayLike, v: ArrayLike) -> _Operands:
+        queries, keys, values = float32("q", q), float32("k", k), float32("v", v)
+        shapes = f"q {queries.shape}, k {keys.shape}, v {values.shape}"
+        if not 3 <= queries.ndim == keys.ndim == values.ndim:
+            raise WorkloadError(f"{shapes}: expected (..., heads, length, head_dim) each")
+        heads, kv_heads = queries.shape[-3], keys.shape[-3]
+        if (
+            queries.shape[:-3] != keys.shape[:-3]
+            or keys.shape[:-1] != values.shape[:-1]
+            or queries.shape[-1] != keys.shape[-1]
+            or 0 in (kv_heads, keys.shape[-2], keys.shape[-1], values.shape[-1])
+            or heads % kv_heads
+        ):
+            raise WorkloadError(
+                f"{shapes}: expected equal leading axes and lengths of k and v, head_dim of q as "
+                "of k, heads of q a multiple of those of k, and none empty"
+            )
+        blocks = prod(keys.shape[:-2])
+        return _Operands(
+            q=queries.reshape(blocks, heads // kv_heads, *queries.shape[-2:]),
+            k=keys.reshape(blocks, *keys.shape[-2:]),
+            v=values.reshape(blocks, *values.shape[-2:]),
+            shape=(*queries.shape[:-1], values.shape[-1]),
+        )
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What happens to scores: formats, mask (first position, first key, causal, window), scale."""
+
+    matrix: MatrixArithmetic
+    vector: tuple[int, ...]
+    mask: tuple[int, int, int, int]
+    scale: float
+
+
+def _matmul(a: Float32, b: Float32, task: _Task) -> Float32:
+    """Multiply; sums of fp64 units are rounded to what the vector unit reads."""
+    return np.ascontiguousarray(matmul(a, b, task.matrix), np.float32)
+
+
+def _unfused(held: _Operands, task: _Task) -> Float32:
+    blocks, group, queries, size = held.q.shape
+    rows = held.q.reshape(blocks, group * queries, size)
+    scores = _matmul(rows, held.k.swapaxes(-1, -2), task)  # blocks, rows, keys
+    flat = scores.reshape(-1, scores.shape[-1])
+    weights = softmax_rows(task.vector, flat, (queries, *task.mask), task.scale)
+    return _matmul(weights.reshape(scores.shape), held.v, task)
+
+
+def _split(held: _Operands, task: _Task, order: AttentionOrder) -> Float32:
+    """Attend one tile of queries to all keys, part by part."""
+    keys = held.k.shape[-2]
+    part = ceil(keys / order.split_kv)
+    state, out = _part(held, task, range(min(part, keys)), order.tile_kv)
+    for first in range(part, keys, part):
+        merge(state, *_part(held, task, range(first, min(first + part, keys)), order.tile_kv), out)
+    divide(state, out)
+    return out
+
+
+def _part(held: _Operands, task: _Task, keys: range, tile_kv: int) -> tuple[Float32, Float32]:
+    """Return (largest score, sum) and unscaled output of every row after these keys."""
+    blocks, group, queries, size = held.q.shape
+    rows = np.ascontiguousarray(held.q).reshape(blocks, group * queries, size)
+    state = np.zeros((blocks * group * queries, 2), np.float32)
+    state[:, 0] = -np.inf
+    out = np.zeros((blocks * group * queries, held.v.shape[-1]), np.float32)
+    rescale = np.empty(len(out), np.float32)
+    seen = _seen(task, queries, keys)
+    for first in range(keys.start, keys.stop, tile_kv or len(keys)):
+        last = min(first + (tile_kv or len(keys)), keys.stop)
+        if last <= seen.start or first >= seen.stop:
+            continue
+        scores = _matmul(rows, held.k[:, first:last].swapaxes(-1, -2), task)
+        where = (queries, task.mask[0], first, *task.mask[2:])
+        weights = _online(scores.reshape(-1, last - first), task, where, state, rescale)
+        added = _matmul(weights.reshape(scores.shape), held.v[:, first:last], task)
+        accumulate(rescale, added.reshape(out.shape), out)
+    return state, out
+
+
+def _online(
+    scores: Float32, task: _Task, where: tuple[int, ...], state: Float32, rescale: Float32
+) -> Float32:
+    out = np.empty_like(scores)
+    given = (task.scale, state, out, rescale)
+    if scores.size < _PARALLEL_FROM:
+        online_softmax(task.vector, scores, 0, where, *given)
+    else:
+        online_softmax_many(task.vector, scores, where, *given, piece_of(scores))
+    return out
+
+
+def _seen(task: _Task, queries: int, keys: range) -> range:
+    """Return the keys that some query of the tile sees."""
+    first_position, _, causal, window = task.mask
+    last_position = first_position + queries - 1
+    start, stop = keys.start, keys.stop
+    if causal:
+        stop = min(stop, last_position + 1)
+    if window:
+        start = max(start, first_position - window + 1)
+        stop = min(stop, last_position + window)
+    return range(start, stop)

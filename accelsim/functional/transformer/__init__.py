@@ -1,0 +1,1 @@
+"""Transformers that execute: weights by canonical names, layers, caches, decoders and encoders."""

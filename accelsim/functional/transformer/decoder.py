@@ -1,0 +1,247 @@
+"""Decoders: logits of a text, and text from logits, in any arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accelsim.arithmetic import FP32, Arithmetic
+from accelsim.errors import WorkloadError
+from accelsim.functional.arithmetics import resolve_arithmetic
+from accelsim.functional.attention import attention
+from accelsim.functional.sampler import GREEDY, Sampler
+from accelsim.functional.tokenizer import Tokenizer
+from accelsim.functional.transformer.cache import KvCache
+from accelsim.functional.transformer.layers import Ops, Setting, run_layer
+from accelsim.functional.transformer.sources import WeightSource
+from accelsim.functional.transformer.spec import Spec
+
+Floats = NDArray[np.float32]
+_WORD = 2**31
+
+
+class Session:
+    """One sequence in one setting: weights prepared, a KV cache that grows.
+
+    Parameters
+    ----------
+    ops : Ops
+        Prepared ops; sessions of one setting share them.
+    """
+
+    def __init__(self, ops: Ops) -> None:
+        self.ops = ops
+        config, setting = ops.spec.config, ops.setting
+        heads = config.attention
+        self.cache = KvCache(
+            (config.n_layers, heads.n_kv_heads, heads.head_dim),
+            config.position.max_positions,
+            setting.arithmetic.kv,
+            setting.faults.kv if setting.faults is not None else None,
+        )
+        self._local = [kind.local for kind in config.layer_kinds]
+
+    def hidden(self, tokens: Sequence[int] | NDArray[np.int64]) -> Floats:
+        """Run all layers on the next tokens; return the last norm's rows [tokens, d_model]."""
+        ops, past = self.ops, self.cache.length
+        ids = checked_tokens(tokens, ops.spec.config.vocab_size)
+        positions = np.arange(past, past + len(ids))
+        ops.step = past
+        x = embed(ops, ids, positions)
+        for layer in range(ops.spec.config.n_layers):
+            x = run_layer(ops, layer, x, positions, self._attend)
+        self.cache.advance(len(ids))
+        return ops.norm("output_norm", x) if ops.spec.config.norm.final else x
+
+    def logits(self, tokens: Sequence[int] | NDArray[np.int64], last: bool = False) -> Floats:
+        """Return float32 logits [tokens, vocab] of the next tokens; `last`: of the last only."""
+        x = self.hidden(tokens)
+        return self.ops.linear_of("output")(x[-1:] if last else x)
+
+    def _attend(self, layer: int, q: Floats, k: Floats, v: Floats) -> Floats:
+        ops, setting = self.ops, self.ops.setting
+        past = self.cache.length
+        keys, values = self.cache.append(layer, k, v)
+        window = ops.spec.config.attention.window
+        size = window.size if window is not None and self._local[layer] else None
+        order = setting.orders.attention(q.shape[1], keys.shape[1])
+        return attention(q, keys, values, setting.arithmetic, order=order, window=size, past=past)
+
+
+def embed(ops: Ops, ids: NDArray[np.int64], positions: NDArray[np.int64]) -> Floats:
+    """Look tokens up, add positions and types, and store."""
+    config = ops.spec.config
+    x = ops.source.rows("token_embd.weight", ids)
+    if config.position.kind == "learned":
+        rows = positions + config.position.table_offset
+        x = x + ops.parameter("position_embd.weight")[rows]
+    if config.embedding.token_types:
+        x = x + ops.parameter("token_types.weight")[0]
+    x = ops.store("token_embd", np.ascontiguousarray(x, dtype=np.float32))
+    return ops.norm("token_embd_norm", x) if config.embedding.norm else x
+
+
+def checked_tokens(
+    tokens: Sequence[int] | NDArray[np.int64], vocab_size: int
+) -> NDArray[np.int64]:
+    """Return token ids as an array.
+
+    Raises
+    ------
+    WorkloadError
+        If there is none, or one is no id of the vocabulary.
+    """
+    ids = np.asarray(tokens)
+    if ids.ndim != 1 or ids.size == 0 or ids.dtype.kind not in "iu":
+        raise WorkloadError(
+            f"tokens are {ids.dtype} of shape {ids.shape}: expected at least one whole number"
+        )
+    outside = ids[(ids < 0) | (ids >= vocab_size)]
+    if outside.size:
+        raise WorkloadError(f"token {outside[0]} is not below the vocabulary of {vocab_size}")
+    return ids.astype(np.int64)
+
+
+@dataclass(eq=False)
+class DecoderModel:
+    """A decoder with its weights.
+
+    Attributes
+    ----------
+    name : str
+    spec : Spec
+    weights : WeightSource
+    tokenizer : Tokenizer or None
+    """
+
+    name: str
+    spec: Spec
+    weights: WeightSource
+    tokenizer: Tokenizer | None = None
+    _ops: Ops | None = None
+
+    @property
+    def context(self) -> int:
+        """Most tokens of one sequence."""
+        return self.spec.config.position.max_positions
+
+    def ops(
+        self, setting: Setting, *, tell: Callable[[str], None] | None = None
+    ) -> Ops:
+        """Prepare the weights for a setting; those of the last one are kept, older ones not."""
+        kept = self._ops
+        if kept is not None and replace(kept.setting, observe=None) == replace(
+            setting, observe=None
+        ):
+            kept.setting = setting
+            return kept
+        self._ops = None  # Gone before the new ones are made: only one set fits small machines.
+        kept = None
+        fresh = Ops(self.spec, self.weights, setting)
+        fresh.prepare(tell)
+        self._ops = fresh
+        return fresh
+
+    def session(self, arithmetic: str | Arithmetic | Setting = FP32) -> Session:
+        """Start a sequence.
+
+        Parameters
+        ----------
+        arithmetic : str, Arithmetic or Setting
+            "fp32", "bf16", ...; the name of a chip; or the full setting.
+        """
+        return Session(self.ops(as_setting(arithmetic)))
+
+    def logits(
+        self, tokens: Sequence[int], arithmetic: str | Arithmetic | Setting = FP32
+    ) -> Floats:
+        """Return the logits after each token of a text.
+
+        Parameters
+        ----------
+        tokens : sequence of int
+        arithmetic : str, Arithmetic or Setting
+
+        Returns
+        -------
+        array of float32, [tokens, vocab]
+
+        Raises
+        ------
+        WorkloadError
+            If a token is unknown, or the text exceeds the context.
+        """
+        self._check_room(len(tokens), 0)
+        return self.session(arithmetic).logits(tokens)
+
+    def generate(
+        self,
+        tokens: Sequence[int],
+        max_new_tokens: int,
+        arithmetic: str | Arithmetic | Setting = FP32,
+        *,
+        sampler: Sampler = GREEDY,
+        stop: Sequence[int] = (),
+    ) -> list[int]:
+        """Continue a text.
+
+        Parameters
+        ----------
+        tokens : sequence of int
+            The prompt.
+        max_new_tokens : int
+        arithmetic : str, Arithmetic or Setting
+        sampler : Sampler
+            Greedy by default.
+        stop : sequence of int
+            Tokens after which generation ends (they are part of the result).
+
+        Returns
+        -------
+        list of int
+            The new tokens.
+        """
+        stream = self.stream(tokens, max_new_tokens, arithmetic, sampler=sampler, stop=stop)
+        return [token for token, _ in stream]
+
+    def stream(
+        self,
+        tokens: Sequence[int],
+        max_new_tokens: int,
+        arithmetic: str | Arithmetic | Setting = FP32,
+        *,
+        sampler: Sampler = GREEDY,
+        stop: Sequence[int] = (),
+    ) -> Iterator[tuple[int, Floats]]:
+        """Yield each new token with the logits [vocab] it was taken from."""
+        if max_new_tokens < 0:
+            raise WorkloadError(f"max_new_tokens is {max_new_tokens}, expected 0 or more")
+        self._check_room(len(tokens), max_new_tokens)
+        session = self.session(arithmetic)
+        text = [int(t) for t in tokens]
+        fresh = text
+        for step in range(max_new_tokens):
+            row = session.logits(fresh, last=True)[0]
+            token = sampler.next_token(row, step, text)
+            yield token, row
+            if token in stop:
+                return
+            text.append(token)
+            fresh = [token]
+
+    def _check_room(self, tokens: int, new: int) -> None:
+        if tokens + new > self.context:
+            raise WorkloadError(
+                f"{tokens} tokens and {new} new ones exceed the context of {self.context} of "
+                f"{self.name}: give a shorter prompt, or generate fewer"
+            )
+
+
+def as_setting(arithmetic: str | Arithmetic | Setting) -> Setting:
+    """Return the setting that a name, an arithmetic or a setting stands for."""
+    if isinstance(arithmetic, Setting):
+        return arithmetic
+    return Setting(resolve_arithmetic(arithmetic))

@@ -1,0 +1,256 @@
+"""One layer of a Transformer, op by op, in the arithmetic of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accelsim.arithmetic import Arithmetic, MatrixArithmetic, SumOrder
+from accelsim.errors import WorkloadError
+from accelsim.functional import vector
+from accelsim.functional.formats import round_to
+from accelsim.functional.linear import Linear, make_linear
+from accelsim.functional.quant.schemes import Scheme
+from accelsim.functional.rope import rope, rope_frequencies
+from accelsim.functional.transformer.orders import PLAIN, Orders
+from accelsim.functional.transformer.sources import WeightSource
+from accelsim.functional.transformer.spec import Spec
+
+Floats = NDArray[np.float32]
+Attend = Callable[[int, Floats, Floats, Floats], Floats]
+Observer = Callable[[str, Floats], None]
+_UNQUANTISED = ("output", "ffn_gate_inp")
+
+
+class Faults(Protocol):
+    """What may damage a run (see `accelsim.functional.faults`)."""
+
+    def weights(self, name: str, values: Floats, fmt: str) -> Floats:
+        """Return weights as memory gives them back."""
+
+    def kv(self, name: str, values: Floats, fmt: str, step: int) -> Floats:
+        """Return cached keys or values as memory gives them back."""
+
+    def accumulators(self, name: str, values: Floats, step: int) -> Floats:
+        """Return sums as the registers of a matrix unit give them back."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """In which way a model runs.
+
+    Attributes
+    ----------
+    arithmetic : Arithmetic
+    scheme : Scheme or None
+        Quantisation of the weights of layers (never of the head, the router or embeddings).
+    orders : Orders
+        Of sums, as a mapping chose them.
+    faults : Faults or None
+    smoothing : dict
+        Factors by canonical weight name (SmoothQuant).
+    observe : callable or None
+        Called with the name and the result of every op.
+    """
+
+    arithmetic: Arithmetic
+    scheme: Scheme | None = None
+    orders: Orders = PLAIN
+    faults: Faults | None = None
+    smoothing: dict[str, Floats] = field(default_factory=dict)
+    observe: Observer | None = None
+
+
+class Ops:
+    """The ops of a model in one setting: prepared weights, and rounding on every store."""
+
+    def __init__(self, spec: Spec, source: WeightSource, setting: Setting) -> None:
+        self.spec, self.source, self.setting = spec, source, setting
+        self.stored, self.vector = setting.arithmetic.stored, setting.arithmetic.vector
+        self._linears: dict[str, Linear] = {}
+        self._vectors: dict[str, Floats] = {}
+        self.step = 0
+
+    def prepare(self, tell: Callable[[str], None] | None = None) -> None:
+        """Pack all weights now, not on first use; `tell` is called with every name."""
+        tied = self.spec.config.head.tied
+        for name, shape in self.source.shapes.items():
+            if len(shape) == 2 and not name.startswith(("token_", "position_")):
+                self.linear_of(name.removesuffix(".weight"))
+            if tell is not None:
+                tell(name)
+        if self.spec.config.head.lm_head and tied:
+            self.linear_of("output")
+
+    def store(self, name: str, x: Floats) -> Floats:
+        """Round what an op writes, and show it to the observer."""
+        written = round_to(x, self.stored)
+        if self.setting.observe is not None:
+            self.setting.observe(name, written)
+        return written
+
+    def linear_of(self, name: str, expert: int | None = None) -> Linear:
+        """Return the prepared matmul with a weight."""
+        key = name if expert is None else f"{name}.{expert}"
+        if key not in self._linears:
+            self._linears[key] = self._make(name, expert, key)
+        return self._linears[key]
+
+    def _make(self, name: str, expert: int | None, key: str) -> Linear:
+        tensor = f"{name}.weight"
+        if tensor == "output.weight" and tensor not in self.source.shapes:
+            tensor = "token_embd.weight"
+        weight = self.source.read(tensor)
+        bias_name = f"{name}.bias"
+        bias = self.source.read(bias_name) if bias_name in self.source.shapes else None
+        if expert is not None:
+            weight, bias = weight[expert], None if bias is None else bias[expert]
+        setting, op = self.setting, name.rsplit(".", 1)[-1]
+        scheme = None if op in _UNQUANTISED else setting.scheme
+        if setting.faults is not None:
+            weight = setting.faults.weights(key, weight, setting.arithmetic.stored)
+        n, k = weight.shape
+        order: Callable[[int], SumOrder] = partial(_order, setting.orders, op, n, k)
+        return make_linear(
+            weight, self._unit(op), scheme=scheme, bias=bias, order=order, name=key,
+            smoothing=setting.smoothing.get(tensor),
+        )  # fmt: skip
+
+    def _unit(self, op: str) -> MatrixArithmetic:
+        """The head and routers stay in 16 bits where the layers are narrower."""
+        arithmetic = self.setting.arithmetic
+        return arithmetic.attention if op in _UNQUANTISED else arithmetic.linear
+
+    def linear(self, name: str, x: Floats, expert: int | None = None) -> Floats:
+        """Multiply by a weight and store the result."""
+        total = self.linear_of(name, expert)(x)
+        if self.setting.faults is not None:
+            total = self.setting.faults.accumulators(name, total, self.step)
+        return self.store(name, total)
+
+    def parameter(self, name: str) -> Floats:
+        """Return a small tensor (norms, biases, tables)."""
+        if name not in self._vectors:
+            self._vectors[name] = self.source.read(name)
+        return self._vectors[name]
+
+    def norm(self, name: str, x: Floats) -> Floats:
+        """Normalise rows and store them."""
+        kind, eps = self.spec.config.norm, self.spec.constants.eps
+        weight = self.parameter(f"{name}.weight")
+        if kind.kind == "rmsnorm":
+            return self.store(name, vector.rmsnorm(x, weight, eps, self.vector))
+        bias = self.parameter(f"{name}.bias") if kind.bias else np.zeros_like(weight)
+        return self.store(name, vector.layernorm(x, weight, bias, eps, self.vector))
+
+    def add(self, name: str, x: Floats, y: Floats) -> Floats:
+        """Add a residual and store the sum."""
+        return self.store(name, vector.add(x, y, self.vector))
+
+    def rotate(self, x: Floats, positions: NDArray[np.int64]) -> Floats:
+        """Rotate heads [heads, tokens, head_dim] by their positions."""
+        constants, size = self.spec.constants, self.spec.rotary_size
+        if not size:
+            return x
+        frequencies = rope_frequencies(size, constants.rope_theta, constants.rope_scaling)
+        turned = rope(x, positions, frequencies, self.vector, style=constants.rope_style)
+        return round_to(turned, self.stored)
+
+
+def _order(orders: Orders, op: str, n: int, k: int, m: int) -> SumOrder:
+    return orders.matmul(op, m, n, k)
+
+
+def heads_of(x: Floats, heads: int) -> Floats:
+    """Cut [tokens, heads * width] into [heads, tokens, width]."""
+    tokens = len(x)
+    return np.ascontiguousarray(x.reshape(tokens, heads, -1).swapaxes(0, 1))
+
+
+def run_layer(
+    ops: Ops, layer: int, x: Floats, positions: NDArray[np.int64], attend: Attend
+) -> Floats:
+    """Run one layer on [tokens, d_model]; `attend` owns the cache and the order of attention."""
+    config, at = ops.spec.config, f"blk.{layer}"
+    post = config.norm.placement == "post"
+    read = x if post else ops.norm(f"{at}.attn_norm", x)
+    mixed = _attention(ops, layer, read, positions, attend)
+    if config.parallel_residual:
+        second = f"{at}.ffn_norm.weight" in ops.source.shapes
+        fed = ops.norm(f"{at}.ffn_norm", x) if second else read
+        both = ops.add(f"{at}.attn_add", mixed, _feed_forward(ops, layer, fed))
+        return ops.add(f"{at}.ffn_add", x, both)
+    x = ops.add(f"{at}.attn_add", x, mixed)
+    if post:
+        x = ops.norm(f"{at}.attn_output_norm", x)
+    fed = x if post else ops.norm(f"{at}.ffn_norm", x)
+    x = ops.add(f"{at}.ffn_add", x, _feed_forward(ops, layer, fed))
+    return ops.norm(f"{at}.layer_output_norm", x) if post else x
+
+
+def _attention(
+    ops: Ops, layer: int, x: Floats, positions: NDArray[np.int64], attend: Attend
+) -> Floats:
+    config, at = ops.spec.config.attention, f"blk.{layer}"
+    q = heads_of(ops.linear(f"{at}.attn_q", x), config.n_heads)
+    k = heads_of(ops.linear(f"{at}.attn_k", x), config.n_kv_heads)
+    v = heads_of(ops.linear(f"{at}.attn_v", x), config.n_kv_heads)
+    if ops.spec.config.norm.qk:
+        q, k = ops.norm(f"{at}.attn_q_norm", q), ops.norm(f"{at}.attn_k_norm", k)
+    q, k = ops.rotate(q, positions), ops.rotate(k, positions)
+    mixed = attend(layer, q, k, v)
+    joined = np.ascontiguousarray(mixed.swapaxes(0, 1)).reshape(len(x), -1)
+    return ops.linear(f"{at}.attn_output", ops.store(f"{at}.attn", joined))
+
+
+def _feed_forward(ops: Ops, layer: int, x: Floats) -> Floats:
+    if ops.spec.config.layer_kinds[layer].moe:
+        return _experts(ops, layer, x)
+    mlp = ops.spec.config.mlp
+    assert mlp is not None
+    return _mlp(ops, f"blk.{layer}", x, (mlp.gated, mlp.activation))
+
+
+def _mlp(
+    ops: Ops, at: str, x: Floats, kind: tuple[bool, str], expert: int | None = None
+) -> Floats:
+    gated, activation = kind
+    tail = "" if expert is None else "_exps"
+    up = ops.linear(f"{at}.ffn_up{tail}", x, expert)
+    function = vector.ACTIVATIONS[ops.spec.activation(activation)]
+    if gated:
+        gate = ops.linear(f"{at}.ffn_gate{tail}", x, expert)
+        if activation == "silu":
+            up = vector.silu_mul(gate, up, ops.vector)
+        else:
+            up = vector.mul(function(gate, ops.vector), up, ops.vector)
+    else:
+        up = function(up, ops.vector)
+    return ops.linear(f"{at}.ffn_down{tail}", ops.store(f"{at}.ffn_act{tail}", up), expert)
+
+
+def _experts(ops: Ops, layer: int, x: Floats) -> Floats:
+    """Send every token to its best experts, add their results in the order of the experts."""
+    moe, at = ops.spec.config.moe, f"blk.{layer}"
+    assert moe is not None
+    scores = ops.linear(f"{at}.ffn_gate_inp", x)
+    if not np.isfinite(scores).all():
+        raise WorkloadError(f"{at}: {np.sum(~np.isfinite(scores))} router scores are not finite")
+    gates = vector.softmax(scores, ops.vector)
+    chosen = np.argsort(-gates, axis=1, kind="stable")[:, : moe.topk]
+    total = np.zeros_like(x)
+    picked = np.take_along_axis(gates, chosen, axis=1)
+    if ops.spec.constants.norm_topk:
+        picked = (picked / picked.sum(axis=1, keepdims=True)).astype(np.float32)
+    for expert in np.unique(chosen):
+        rows, places = np.nonzero(chosen == expert)
+        kind = (moe.expert.gated, moe.expert.activation)
+        result = _mlp(ops, at, x[rows], kind, int(expert))
+        share = vector.mul(result, picked[rows, places][:, None], ops.vector)
+        total[rows] = vector.add(total[rows], share, ops.vector)
+    return ops.store(f"{at}.ffn_experts", total)

@@ -1,0 +1,121 @@
+"""Names of tensors: one canonical set, and how the files of each family call them.
+
+The canonical names are those of GGUF, the shortest that say what a tensor is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from accelsim.workload.config import ModelConfig
+from accelsim.workload.layer_config import MlpConfig
+
+Shape = tuple[int, ...]
+
+LLAMA_LAYER = {
+    "attn_norm": "input_layernorm", "attn_q": "self_attn.q_proj", "attn_k": "self_attn.k_proj",
+    "attn_v": "self_attn.v_proj", "attn_output": "self_attn.o_proj",
+    "attn_q_norm": "self_attn.q_norm", "attn_k_norm": "self_attn.k_norm",
+    "ffn_norm": "post_attention_layernorm", "ffn_gate": "mlp.gate_proj", "ffn_up": "mlp.up_proj",
+    "ffn_down": "mlp.down_proj",
+}  # fmt: skip
+BERT_LAYER = {
+    "attn_q": "attention.self.query", "attn_k": "attention.self.key",
+    "attn_v": "attention.self.value", "attn_output": "attention.output.dense",
+    "attn_output_norm": "attention.output.LayerNorm", "ffn_up": "intermediate.dense",
+    "ffn_down": "output.dense", "layer_output_norm": "output.LayerNorm",
+}  # fmt: skip
+_LLAMA_OUTSIDE = {
+    "token_embd": "model.embed_tokens", "output_norm": "model.norm", "output": "lm_head",
+}  # fmt: skip
+_BERT_OUTSIDE = {
+    "token_embd": "embeddings.word_embeddings", "position_embd": "embeddings.position_embeddings",
+    "token_types": "embeddings.token_type_embeddings", "token_embd_norm": "embeddings.LayerNorm",
+}  # fmt: skip
+
+
+def tensor_shapes(config: ModelConfig) -> dict[str, Shape]:
+    """Return every tensor that a model executes with, by canonical name."""
+    return dict(_outside(config)) | {
+        f"blk.{i}.{name}": shape
+        for i in range(config.n_layers)
+        for name, shape in _layer(config, config.layer_kinds[i].moe)
+    }
+
+
+def _norm(config: ModelConfig, name: str, width: int) -> Iterator[tuple[str, Shape]]:
+    yield f"{name}.weight", (width,)
+    if config.norm.bias:
+        yield f"{name}.bias", (width,)
+
+
+def _dense(name: str, out: int, width: int, bias: bool) -> Iterator[tuple[str, Shape]]:
+    yield f"{name}.weight", (out, width)
+    if bias:
+        yield f"{name}.bias", (out,)
+
+
+def _outside(config: ModelConfig) -> Iterator[tuple[str, Shape]]:
+    d_model, embedding = config.d_model, config.embedding
+    yield "token_embd.weight", (embedding.vocab_size, d_model)
+    if config.position.kind == "learned":
+        yield "position_embd.weight", (config.position.table_rows, d_model)
+    if embedding.token_types:
+        yield "token_types.weight", (embedding.token_types, d_model)
+    if embedding.norm:
+        yield from _norm(config, "token_embd_norm", d_model)
+    if config.norm.final:
+        yield from _norm(config, "output_norm", d_model)
+    if config.head.lm_head and not config.head.tied:
+        yield from _dense("output", embedding.vocab_size, d_model, config.head.bias)
+
+
+def _layer(config: ModelConfig, moe: bool) -> Iterator[tuple[str, Shape]]:
+    d_model, attention = config.d_model, config.attention
+    first, second = ("attn_norm", "ffn_norm")
+    if config.norm.placement == "post":
+        first, second = "attn_output_norm", "layer_output_norm"
+    yield from _norm(config, first, d_model)
+    if not (config.parallel_residual and config.norm.per_layer == 1):
+        yield from _norm(config, second, d_model)
+    q, kv = attention.n_heads * attention.head_dim, attention.n_kv_heads * attention.head_dim
+    for name, width in (("attn_q", q), ("attn_k", kv), ("attn_v", kv)):
+        yield from _dense(name, width, d_model, attention.qkv_bias)
+    yield from _dense("attn_output", d_model, q, attention.o_bias)
+    if config.norm.qk:
+        yield "attn_q_norm.weight", (attention.head_dim,)
+        yield "attn_k_norm.weight", (attention.head_dim,)
+    if moe:
+        yield from _experts(config)
+    else:
+        assert config.mlp is not None
+        yield from _mlp(config.mlp, d_model)
+
+
+def _mlp(mlp: MlpConfig, d_model: int) -> Iterator[tuple[str, Shape]]:
+    if mlp.gated:
+        yield from _dense("ffn_gate", mlp.d_ff, d_model, mlp.bias)
+    yield from _dense("ffn_up", mlp.d_ff, d_model, mlp.bias)
+    yield from _dense("ffn_down", d_model, mlp.d_ff, mlp.bias)
+
+
+def _experts(config: ModelConfig) -> Iterator[tuple[str, Shape]]:
+    moe, d_model = config.moe, config.d_model
+    assert moe is not None
+    yield from _dense("ffn_gate_inp", moe.n_experts, d_model, moe.router_bias)
+    for name, shape in _mlp(moe.expert, d_model):
+        part, kind = name.split(".")
+        yield f"{part}_exps.{kind}", (moe.n_experts, *shape)
+
+
+def hf_name(canonical: str, family: str) -> str:
+    """Name of a canonical tensor in the files that the transformers library writes."""
+    bert = family == "bert"
+    if not canonical.startswith("blk."):
+        part, kind = canonical.rsplit(".", 1)
+        return f"{(_BERT_OUTSIDE if bert else _LLAMA_OUTSIDE).get(part, part)}.{kind}"
+    _, layer, rest = canonical.split(".", 2)
+    part, kind = rest.rsplit(".", 1)
+    if bert:
+        return f"encoder.layer.{layer}.{BERT_LAYER.get(part, part)}.{kind}"
+    return f"model.layers.{layer}.{LLAMA_LAYER.get(part, part)}.{kind}"

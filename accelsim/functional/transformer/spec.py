@@ -1,0 +1,86 @@
+"""What an executable Transformer is: its shape, and the few constants that change results."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from accelsim.errors import WorkloadError
+from accelsim.functional.rope import RopeScaling, RopeStyle
+from accelsim.workload.config import ModelConfig
+
+ACTIVATIONS = {"silu": "silu", "gelu": "gelu_tanh", "relu": "relu", "relu2": "relu2"}
+
+
+@dataclass(frozen=True)
+class Constants:
+    """Values of a model that cost nothing and change everything.
+
+    Attributes
+    ----------
+    eps : float
+        Of the norms.
+    rope_theta : float
+    rope_style : str
+        Pairs of a head that rotate together: "neox" (halves) or "interleaved" (neighbours).
+    rope_scaling : RopeScaling or None
+    gelu_erf : bool
+        GELU by the error function; else by tanh.
+    norm_topk : bool
+        Gates of the chosen experts are made to sum to one.
+    """
+
+    eps: float = 1e-5
+    rope_theta: float = 10000.0
+    rope_style: RopeStyle = "neox"
+    rope_scaling: RopeScaling | None = None
+    gelu_erf: bool = False
+    norm_topk: bool = True
+
+
+@dataclass(frozen=True)
+class Spec:
+    """Shape and constants of a model that can be executed.
+
+    Raises
+    ------
+    WorkloadError
+        If the model has parts that are timed but not executed; the message names them.
+    """
+
+    config: ModelConfig
+    constants: Constants = field(default_factory=Constants)
+
+    def __post_init__(self) -> None:
+        missing = [name for name, present in _unexecuted(self.config).items() if present]
+        if missing:
+            raise WorkloadError(
+                f"{self.config.name} can be timed, not executed: {', '.join(missing)} "
+                "is not built in the functional core"
+            )
+
+    @property
+    def rotary_size(self) -> int:
+        """Elements of a head that are rotated; 0 without rotary positions."""
+        position = self.config.position
+        if position.kind != "rope":
+            return 0
+        return position.rotary_dim or self.config.attention.head_dim
+
+    def activation(self, name: str) -> str:
+        """Name of an activation in `accelsim.functional.vector`."""
+        return "gelu_erf" if name == "gelu" and self.constants.gelu_erf else ACTIVATIONS[name]
+
+
+def _unexecuted(config: ModelConfig) -> dict[str, bool]:
+    attention = config.attention
+    mlps = [m for m in (config.mlp, config.moe.expert if config.moe else None) if m is not None]
+    return {
+        "latent attention (MLA)": attention.latent is not None,
+        "attention sinks": attention.sinks,
+        "capped attention scores": attention.softcap or config.head.softcap,
+        "norms on both sides of a sublayer": config.norm.placement == "sandwich",
+        "scaled embeddings": config.embedding.scaled,
+        "values of another width than keys": attention.v_head_dim != attention.head_dim,
+        "shared experts": config.moe is not None and config.moe.shared is not None,
+        "this activation": any(m.activation not in ACTIVATIONS for m in mlps),
+    }

@@ -1,0 +1,92 @@
+"""Attention: shapes, groups of heads, masks, batches and bad input."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from accelsim.arithmetic import FP32, AttentionOrder
+from accelsim.errors import AccelsimError, MappingError, WorkloadError
+from accelsim.functional.attention import attention
+
+ORDERS = [AttentionOrder(), AttentionOrder(2, 3), AttentionOrder(0, 4, 2)]
+
+
+def _random(*shape: int) -> NDArray[np.float32]:
+    return np.random.default_rng(sum(shape)).normal(size=shape).astype(np.float32)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_query_heads_share_keys_in_groups(order: AttentionOrder) -> None:
+    q, k, v = _random(6, 3, 4), _random(2, 5, 4), _random(2, 5, 7)
+    found = attention(q, k, v, FP32, order=order, past=2)
+    repeated = attention(
+        q, k.repeat(3, axis=0), v.repeat(3, axis=0), FP32, order=order, past=2
+    )  # fmt: skip
+    assert found.shape == (6, 3, 7)
+    assert np.array_equal(found, repeated)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_a_batch_is_its_members_alone(order: AttentionOrder) -> None:
+    q, k, v = _random(2, 4, 3, 4), _random(2, 2, 5, 4), _random(2, 2, 5, 4)
+    found = attention(q, k, v, FP32, order=order, causal=False)
+    for member in range(2):
+        alone = attention(q[member], k[member], v[member], FP32, order=order, causal=False)
+        assert np.array_equal(found[member], alone)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("window", [None, 2])
+def test_unseen_keys_do_not_matter(order: AttentionOrder, window: int | None) -> None:
+    q, k, v = _random(1, 2, 4), _random(1, 9, 4), _random(1, 9, 4)
+    found = attention(q, k, v, FP32, order=order, past=3, window=window)
+    k[:, 5:], v[:, 5:] = 99, -99
+    if window:
+        k[:, :2], v[:, :2] = 99, -99
+    again = attention(q, k, v, FP32, order=order, past=3, window=window)
+    assert np.array_equal(found, again)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_one_key_gives_its_value_and_none_gives_zeros(order: AttentionOrder) -> None:
+    q, k, v = _random(1, 3, 4), _random(1, 6, 4), _random(1, 6, 4)
+    assert np.array_equal(attention(q, k, v, FP32, order=order)[0, 0], v[0, 0])
+    assert not attention(q, k, v, FP32, order=order, past=50, window=3).any()
+
+
+def test_a_prefill_equals_its_queries_one_by_one() -> None:
+    q, k, v = _random(2, 6, 8), _random(2, 6, 8), _random(2, 6, 8)
+    whole = attention(q, k, v, FP32)
+    steps = [attention(q[:, i : i + 1], k, v, FP32, past=i) for i in range(6)]
+    assert np.array_equal(whole, np.concatenate(steps, axis=1))
+
+
+def test_scale_and_no_queries() -> None:
+    q, k, v = _random(1, 2, 4), _random(1, 3, 4), _random(1, 3, 4)
+    assert np.array_equal(
+        attention(q, k, v, FP32), attention(q, k, v, FP32, scale=0.5)
+    )  # head_dim 4
+    assert not np.array_equal(attention(q, k, v, FP32), attention(q, k, v, FP32, scale=1.0))
+    for order in ORDERS:
+        assert attention(q[:, :0], k, v, FP32, order=order).shape == (1, 0, 4)
+
+
+def _refused(error: type[AccelsimError], message: str, **changed: Any) -> None:
+    given = {"q": _random(2, 3, 4), "k": _random(1, 5, 4), "v": _random(1, 5, 4)} | changed
+    with pytest.raises(error, match=message):
+        attention(given.pop("q"), given.pop("k"), given.pop("v"), FP32, **given)
+
+
+def test_bad_input_is_refused_in_words() -> None:
+    _refused(WorkloadError, "head_dim of q as of k", q=_random(2, 3, 5))
+    _refused(WorkloadError, "lengths of k and v", v=_random(1, 6, 4))
+    _refused(WorkloadError, "heads of q a multiple", q=_random(3, 3, 4), k=_random(2, 5, 4))
+    _refused(WorkloadError, "none empty", k=_random(1, 0, 4), v=_random(1, 0, 4))
+    _refused(WorkloadError, "expected .* each", q=_random(3, 4))
+    _refused(WorkloadError, "past -1", past=-1)
+    _refused(MappingError, "tiles from 0 and parts from 1", order=AttentionOrder(-1, 4))
+    _refused(MappingError, "tiles from 0 and parts from 1", order=AttentionOrder(1, 4, 0))
