@@ -6,7 +6,7 @@ from accelsim.arch.loader import load_chip
 from accelsim.arithmetic import FP32, Arithmetic, Chain, MatrixArithmetic
 
 PLAIN_FORMATS = ("fp32", "bf16", "fp16")
-_PREFERRED = ("bf16", "fp16", "tf32", "fp32", "int8")
+PREFERRED = ("bf16", "fp16", "tf32", "fp32", "int8")
 
 
 def plain_arithmetic(fmt: str) -> Arithmetic:
@@ -44,5 +44,5 @@ def resolve_arithmetic(
         plain = plain_arithmetic(arithmetic)
         return plain if kv_dtype is None else plain.with_kv(kv_dtype)
     chip = load_chip(arithmetic)
-    chosen = dtype or next((d for d in _PREFERRED if d in chip.dtypes), chip.dtypes[0])
+    chosen = dtype or next((d for d in PREFERRED if d in chip.dtypes), chip.dtypes[0])
     return chip.arithmetic(chosen, kv_dtype=kv_dtype)

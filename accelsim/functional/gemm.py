@@ -22,6 +22,7 @@ from accelsim.arithmetic import (
 from accelsim.errors import WorkloadError
 from accelsim.functional.operands import Operand, as_operand
 from accelsim.kernels import gemm_aligned, gemm_chain, gemm_plain
+from accelsim.kernels.aligned_tile import ROWS as ALIGNED_ROWS
 from accelsim.kernels.jit import threads
 from accelsim.kernels.lanes import PANEL
 from accelsim.kernels.sums import (
@@ -99,18 +100,18 @@ class PackedMatrix:
     values : array
         float32 panels [t, ceil(n / PANEL), k, PANEL]; int8 [t, k, n] for integer sums; float64
         [t, n, k] for fp64.
-    exponents : array of int16 or None
+    exponents : array of int8 or int16 or None
         As `values`, where terms are aligned.
     scale : float
         Multiplies every result (the tensor's scale of a block format).
     finite : bool
-        Whether no value is NaN or infinite.
+        Whether no value is NaN or infinite; only looked at where terms are aligned.
     """
 
     arithmetic: MatrixArithmetic
     shape: tuple[int, int, int]
     values: NDArray[Any] = field(repr=False)
-    exponents: NDArray[np.int16] | None = field(default=None, repr=False)
+    exponents: NDArray[Any] | None = field(default=None, repr=False)
     scale: float = 1.0
     finite: bool = True
 
@@ -166,13 +167,14 @@ def _packed(
 ) -> PackedMatrix:
     t, k, n = shape
     panels = (t, -(-n // PANEL), k, PANEL)
-    values = np.zeros(panels, dtype=np.float32)
-    gemm_chain.pack_right(operand.values, transposed, values)
+    lay_out = gemm_chain.pack_k_last if transposed else gemm_chain.pack_k_first
+    values = np.empty(panels, dtype=np.float32)
+    lay_out(operand.values, values)
     exponents = None
     if operand.exponents is not None:
-        exponents = np.zeros(panels, dtype=np.int16)
-        gemm_chain.pack_right(operand.exponents, transposed, exponents)
-    finite = bool(np.isfinite(operand.values).all())
+        exponents = np.empty(panels, dtype=operand.exponents.dtype)
+        lay_out(operand.exponents, exponents)
+    finite = exponents is None or bool(np.isfinite(operand.values).all())
     return PackedMatrix(arithmetic, shape, values, exponents, operand.scale, finite)
 
 
@@ -237,7 +239,7 @@ def matmul(
         raise WorkloadError(
             f"the right operand was packed for {packed.arithmetic}, not for {arithmetic}"
         )
-    t, k, n = packed.shape
+    t, k, _ = packed.shape
     if left.ndim not in (2, 3) or left.shape[-1] != k or left.shape[:-2] not in ((), (t,)):
         raise WorkloadError(
             f"shapes {left.shape} and {packed.shape} do not multiply: expected [{t}, m, {k}]"
@@ -263,7 +265,8 @@ def _sum_parts(a: NDArray[Any], b: PackedMatrix, order: SumOrder) -> NDArray[Any
         run, scale = _floats(np.ascontiguousarray(a, dtype=np.float32), b)
     total = run((0, min(step, k)))
     for start in range(step, k, step):
-        total += run((start, min(start + step, k)))
+        with np.errstate(over="ignore", invalid="ignore"):
+            total += run((start, min(start + step, k)))
     return total * np.float32(scale) if scale != 1.0 else total
 
 
@@ -310,8 +313,8 @@ def _one_by_one(a: NDArray[np.float64], ea: NDArray[np.int16] | None, b: PackedM
     columns, eb = b.values, b.exponents
     if columns.dtype != np.float64:
         columns = _columns(columns, b.shape).astype(np.float64)
-        eb = None if eb is None else _columns(eb, b.shape)
-    ea = np.zeros(a.shape, dtype=np.int16) if ea is None else ea
+        eb = None if eb is None else _columns(eb, b.shape).astype(np.int16)
+    ea = np.zeros(a.shape, dtype=np.int16) if ea is None else ea.astype(np.int16)
     eb = np.zeros(columns.shape, dtype=np.int16) if eb is None else eb
 
     def run(ks: tuple[int, int]) -> NDArray[Any]:
@@ -342,8 +345,8 @@ def _chain(a: Floats, b: PackedMatrix, rule: SumRule) -> Run:
     left = a
     if not few:
         rows = gemm_chain.ROWS
-        left = np.zeros((len(a), -(-a.shape[1] // rows), a.shape[2], rows), dtype=np.float32)
-        gemm_chain.pack_left(a, left)
+        left = np.empty((len(a), -(-a.shape[1] // rows), a.shape[2], rows), dtype=np.float32)
+        gemm_chain.pack_k_last(a, left)
     multiply = gemm_chain.chain_matvec if few else gemm_chain.chain_matmul
 
     def run(ks: tuple[int, int]) -> Floats:
@@ -375,10 +378,11 @@ def _pairwise(a: Floats, b: PackedMatrix, rule: SumRule) -> Run:
 def _in_lanes(left: Operand, b: PackedMatrix, rule: SumRule) -> Run:
     a, ea, eb = left.values, left.exponents, b.exponents
     assert ea is not None and eb is not None
-    rows = 1 if a.shape[1] == 1 else gemm_aligned.ROWS
+    rows = 1 if a.shape[1] == 1 else ALIGNED_ROWS
     panels = (len(a), -(-a.shape[1] // rows), a.shape[2], rows)
-    packed, packed_e = np.zeros(panels), np.zeros(panels, dtype=np.int32)
-    gemm_aligned.pack_aligned(a, ea, packed, packed_e)
+    packed, packed_e = np.empty(panels), np.empty(panels, dtype=np.int32)
+    gemm_chain.pack_k_last(a, packed)
+    gemm_chain.pack_k_last(ea, packed_e)
 
     def run(ks: tuple[int, int]) -> Floats:
         out = _zeros(a, b)

@@ -1,4 +1,4 @@
-"""Matrix instructions on raw bits: `mma` does to bit patterns what one instruction of a unit does."""
+"""Matrix instructions on raw bits: `mma` does to codes what one instruction of a unit does."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class Instruction:
         return "nvfp4" if self.scale.name == "ue4m3" else f"mx{plain}"
 
 
-def mma(
+def mma(  # noqa: PLR0917  (the order is that of the instruction's operands)
     architecture: str,
     instruction: str,
     a: ArrayLike,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,13 +36,13 @@ class LayerError:
     max_abs: float
 
 
-@dataclass(frozen=True)
 class _Record:
     """What is kept of one name: samples of the reference, and sums over the measured run."""
 
-    shapes: list[tuple[int, ...]] = field(default_factory=list)
-    samples: list[NDArray[np.float32]] = field(default_factory=list)
-    sums: list[tuple[float, ...]] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.shapes: list[tuple[int, ...]] = []
+        self.samples: list[NDArray[np.float32]] = []
+        self.sums: list[tuple[float, ...]] = []
 
     @property
     def rows(self) -> int:
@@ -161,8 +161,10 @@ def _layer_error(name: str, sums: list[tuple[float, ...]]) -> LayerError:
     signal = sum(s for s, _, _ in sums)
     noise = sum(n for _, n, _ in sums)
     most = math.nan if math.isnan(noise) else max(m for _, _, m in sums)
+    return LayerError(name, ratio_db(signal, noise), _relative_rms(signal, noise), most)
+
+
+def _relative_rms(signal: float, noise: float) -> float:
     if signal == 0.0:
-        relative = math.inf if noise > 0.0 else 0.0
-    else:
-        relative = math.sqrt(noise / signal)
-    return LayerError(name, ratio_db(signal, noise), relative, most)
+        return math.inf if noise > 0.0 else 0.0
+    return math.sqrt(noise / signal)

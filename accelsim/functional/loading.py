@@ -54,9 +54,7 @@ def load_weights(name: str | Path) -> Model:
     return _from_folder(files, opened)
 
 
-def random_model(
-    name: str | Path, *, layers: int | None = None, seed: int = 0
-) -> Model:
+def random_model(name: str | Path, *, layers: int | None = None, seed: int = 0) -> Model:
     """Return a packaged model (or that of a config.json) with random weights, to try shapes.
 
     Parameters
@@ -93,9 +91,7 @@ def _shortened(config: ModelConfig, layers: int) -> ModelConfig:
     return replace(config, n_layers=layers, attention=kept, moe=moe)
 
 
-def _model(
-    name: str, spec: Spec, weights: WeightSource, tokenizer: Tokenizer | None
-) -> Model:
+def _model(name: str, spec: Spec, weights: WeightSource, tokenizer: Tokenizer | None) -> Model:
     kind = EncoderModel if spec.config.is_encoder else DecoderModel
     return kind(name, spec, weights, tokenizer)
 
@@ -161,7 +157,9 @@ def _scaling(raw: dict[str, Any], path: Path) -> RopeScaling | None:
     if kind in (None, "default"):
         return None
     if kind not in ("linear", "llama3"):
-        raise WorkloadError(f"{path}: rope scaling {kind!r} is not executed, only linear and llama3")
+        raise WorkloadError(
+            f"{path}: rope scaling {kind!r} is not executed, only linear and llama3"
+        )
     return RopeScaling(
         kind, float(raw["factor"]), float(raw.get("low_freq_factor", 1.0)),
         float(raw.get("high_freq_factor", 4.0)),

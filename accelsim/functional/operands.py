@@ -25,14 +25,14 @@ class Operand:
     ----------
     values : array of float32
         Rounded to the format; block scales are multiplied in, the scale of a tensor is not.
-    exponents : array of int16 or None
+    exponents : array of int8 (int16 with block scales) or None
         What each value is aligned by (see `accelsim.kernels.sums`); None where nothing aligns.
     scale : float
         Scale of the whole tensor.
     """
 
     values: NDArray[np.float32]
-    exponents: NDArray[np.int16] | None = None
+    exponents: NDArray[Any] | None = None
     scale: float = 1.0
 
 
@@ -81,8 +81,8 @@ def rounded_operand(x: NDArray[np.float32], fmt: Format) -> NDArray[np.float32]:
     return round_to(x, fmt, rounding=rounding, saturate=narrow)
 
 
-def _exponents(values: NDArray[np.float32], smallest: int) -> NDArray[np.int16]:
-    out = np.empty(values.shape, dtype=np.int16)
+def _exponents(values: NDArray[np.float32], smallest: int) -> NDArray[np.int8]:
+    out = np.empty(values.shape, dtype=np.int8)
     alignment_exponents(np.ascontiguousarray(values).reshape(-1), smallest, out.reshape(-1))
     return out
 
@@ -106,7 +106,7 @@ def _block_operand(
     if group > 1:
         exponents = of_scales
     else:
-        exponents = _exponents(elements, fmt.element.min_exponent) + of_scales
+        exponents = of_scales + _exponents(elements, fmt.element.min_exponent)
     floor = np.int16(2 * ZERO_EXPONENT)
     exponents = np.maximum(exponents, floor)
     return Operand(values, np.ascontiguousarray(exponents), float(blocks.tensor_scale))

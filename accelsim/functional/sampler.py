@@ -130,7 +130,9 @@ class Sampler:
                 f"previous token {worst} is not in the vocabulary of {len(scores)} tokens"
             )
         old = scores[seen]
-        scores[seen] = np.where(old > 0, old / self.repetition_penalty, old * self.repetition_penalty)
+        scores[seen] = np.where(
+            old > 0, old / self.repetition_penalty, old * self.repetition_penalty
+        )
         return scores
 
     def _likeliest_first(self, scores: NDArray[np.float64]) -> NDArray[np.intp]:

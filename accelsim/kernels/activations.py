@@ -114,9 +114,7 @@ def activate(op: int, fmt: Format, x: Array, y: Array, out: Array) -> None:
 
 
 @parallel_kernel
-def activate_many(  # noqa: PLR0917
-    op: int, fmt: Format, x: Array, y: Array, out: Array, piece: int
-) -> None:
+def activate_many(op: int, fmt: Format, x: Array, y: Array, out: Array, piece: int) -> None:
     """Do as `activate`, pieces of that many elements on all threads."""
     for part in prange((out.size + piece - 1) // piece):
         first = part * piece

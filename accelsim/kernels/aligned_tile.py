@@ -20,7 +20,6 @@ from accelsim.kernels.lanes import F32, F64, I32, I64, PANEL, TILE, Emitter
 from accelsim.kernels.sums import FUSED, TWO_STAGE, SumRule, dot
 
 ROWS = 4
-I16 = ir.IntType(16)
 _FAR = -(2**20)
 
 
@@ -29,6 +28,7 @@ class _Block:
 
     def __init__(self, emit: Emitter, rows: int, places: dict[str, Any]) -> None:
         self.emit, self.rows, self.places = emit, rows, places
+        self.narrow = places["eb"].type.pointee
 
     def left(self, name: str, k: Any, i: int) -> Any:
         """Element of row i of A (or of its exponents) in every lane."""
@@ -48,7 +48,7 @@ class _Block:
 
         def body(k: Any, found: list[Any]) -> list[Any]:
             at = builder.add(first, builder.mul(k, I64(step)))
-            column = builder.sext(self.right("eb", at, I16), emit.vector(I32))
+            column = builder.sext(self.right("eb", at, self.narrow), emit.vector(I32))
             sums = [builder.add(self.left("ea", at, i), column) for i in range(self.rows)]
             return [emit.call("smax", old, new) for old, new in zip(found, sums, strict=True)]
 
@@ -300,17 +300,20 @@ def _plain_tile_kernel(rows: int, family: int, special: bool) -> Any:
 
     def tile(
         rule: SumRule, a: NDArray[np.float64], ea: NDArray[np.int32], a_at: int,
-        b: NDArray[np.float32], eb: NDArray[np.int16], b_at: int, c: NDArray[np.float32],
+        b: NDArray[np.float32], eb: NDArray[Any], b_at: int, c: NDArray[np.float32],
         c_at: int, c_stride: int, depth: int,
     ) -> bool:  # fmt: skip
-        a, ea, b, eb, c = (x.reshape(-1) for x in (a, ea, b, eb, c))
+        a, ea, b, eb, c = a.ravel(), ea.ravel(), b.ravel(), eb.ravel(), c.reshape(-1)
         for i in range(rows):
             left = slice(a_at + i, a_at + i + depth * rows, rows)
             for j in range(TILE.lanes):
                 right = slice(b_at + j, b_at + j + depth * PANEL, PANEL)
                 place = c_at + i * c_stride + j
                 columns = b[right].astype(np.float64)
-                c[place] = dot(rule, a[left], ea[left], columns, eb[right], float(c[place]))
+                aligned_by = ea[left].astype(np.int16)
+                c[place] = dot(
+                    rule, a[left], aligned_by, columns, eb[right].astype(np.int16), float(c[place])
+                )
         return False
 
     return tile

@@ -38,7 +38,7 @@ def largest_of(x: NDArray[Any]) -> float:
 
 
 @kernel
-def encode_block(  # noqa: PLR0917
+def encode_block(
     x: NDArray[Any],
     divisor: float,
     rule: Rounding,
@@ -75,7 +75,7 @@ def largest(x: NDArray[Any], block: int, out_largest: NDArray[np.float64]) -> No
 
 
 @parallel_kernel
-def encode_blocks(  # noqa: PLR0917
+def encode_blocks(
     x: NDArray[Any],
     divisors: NDArray[np.float64],
     block: int,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.kernels.aligned_tile import (
-    ROWS,
     apart_row,
     apart_tile,
     fused_row,
@@ -26,9 +27,9 @@ LANES = TILE.lanes
 @kernel
 def _run_tile(
     rule: SumRule, a: NDArray[np.float64], ea: NDArray[np.int32], a_at: int,
-    b: NDArray[np.float32], eb: NDArray[np.int16], b_at: int, depth: int,
+    b: NDArray[np.float32], eb: NDArray[Any], b_at: int, depth: int,
     sums: NDArray[np.float32],
-) -> bool:  # fmt: skip
+) -> Any:  # fmt: skip
     """Run the micro-kernel of a rule on ROWS x LANES sums."""
     if rule.family == FUSED:
         if rule.group > 1:
@@ -42,9 +43,9 @@ def _run_tile(
 @kernel
 def _run_row(
     rule: SumRule, a: NDArray[np.float64], ea: NDArray[np.int32], a_at: int,
-    b: NDArray[np.float32], eb: NDArray[np.int16], b_at: int, depth: int,
+    b: NDArray[np.float32], eb: NDArray[Any], b_at: int, depth: int,
     sums: NDArray[np.float32],
-) -> bool:  # fmt: skip
+) -> Any:  # fmt: skip
     """Run the micro-kernel of a rule on one row of LANES sums."""
     if rule.family == FUSED:
         if rule.group > 1:
@@ -58,7 +59,7 @@ def _run_row(
 @kernel
 def _exact_tile(
     rule: SumRule, a: NDArray[np.float64], ea: NDArray[np.int32], rows: tuple[int, int],
-    b: NDArray[np.float32], eb: NDArray[np.int16], place: tuple[int, int, int],
+    b: NDArray[np.float32], eb: NDArray[Any], place: tuple[int, int, int],
     ks: tuple[int, int], out: NDArray[np.float32],
 ) -> None:  # fmt: skip
     """Work out sums one by one: what lanes reported. `a` is [k, rows of a panel]."""
@@ -71,7 +72,7 @@ def _exact_tile(
         for j in range(wide):
             lane = col - panel * PANEL + j
             right = b[panel, k0:k1, lane].astype(np.float64)
-            right_e = eb[panel, k0:k1, lane].copy()
+            right_e = eb[panel, k0:k1, lane].astype(np.int16)
             start = float(out[first + i, col + j])
             out[first + i, col + j] = dot(rule, left, left_e, right, right_e, start)
 
@@ -79,7 +80,7 @@ def _exact_tile(
 @kernel
 def _strip(
     rule: SumRule, a: NDArray[np.float64], ea: NDArray[np.int32], b: NDArray[np.float32],
-    eb: NDArray[np.int16], place: tuple[int, int], ks: tuple[int, int],
+    eb: NDArray[Any], place: tuple[int, int], ks: tuple[int, int],
     out: NDArray[np.float32],
 ) -> None:  # fmt: skip
     """All rows of one vector of columns: `place` is the panel and the lane it starts at."""
@@ -114,7 +115,7 @@ def aligned_matmul(
     a: NDArray[np.float64],
     ea: NDArray[np.int32],
     b: NDArray[np.float32],
-    eb: NDArray[np.int16],
+    eb: NDArray[Any],
     ks: tuple[int, int],
     out: NDArray[np.float32],
 ) -> None:
@@ -122,7 +123,7 @@ def aligned_matmul(
 
     Only products ``ks[0] <= k < ks[1]`` are added.
     `a` and its exponents are packed [t, panels, k, rows] with ROWS rows or one (for few rows),
-    `b` and its exponents by `pack_right`. Sums that leave fp32 are worked out one by one.
+    `b` and its exponents to PANEL columns. Sums that leave fp32 are worked out one by one.
     """
     tiles, panels = b.shape[0], b.shape[1]
     parts = PANEL // LANES
@@ -134,25 +135,7 @@ def aligned_matmul(
 
 
 @parallel_kernel
-def pack_aligned(
-    a: NDArray[np.float32],
-    ea: NDArray[np.int16],
-    out_a: NDArray[np.float64],
-    out_ea: NDArray[np.int32],
-) -> None:
-    """Lay [t, m, k] values and exponents out as [t, panels, k, rows]; outputs start as zeros."""
-    tiles, panels, depth, rows = out_a.shape
-    m = a.shape[1]
-    for job in prange(tiles * panels):
-        t, p = job // panels, job % panels
-        for i in range(min(rows, m - p * rows)):
-            for k in range(depth):
-                out_a[t, p, k, i] = a[t, p * rows + i, k]
-                out_ea[t, p, k, i] = ea[t, p * rows + i, k]
-
-
-@parallel_kernel
-def alignment_exponents(values: NDArray[np.float32], smallest: int, out: NDArray[np.int16]) -> None:
+def alignment_exponents(values: NDArray[np.float32], smallest: int, out: NDArray[Any]) -> None:
     """Fill `out` with the exponents that flat finite fp32 values are aligned by."""
     bits = values.view(np.uint32)
     chunk = 4096

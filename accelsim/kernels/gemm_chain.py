@@ -20,6 +20,7 @@ from accelsim.kernels.scalar_fma import fma32
 ROWS = TILE.rows
 _DEPTH = 384
 """k of one block: a panel of B and one of A stay in the first cache."""
+_PACKED_DEPTH = 16
 _ROW_PANELS = 24
 """Panels of A that one sweep over B panels reuses from the second cache."""
 
@@ -125,39 +126,36 @@ _one_row = _make(1)
 
 
 @parallel_kernel
-def pack_right(b: NDArray[Any], transposed: bool, out: NDArray[Any]) -> None:
-    """Lay [t, k, n] (or, `transposed`, [t, n, k]) out as panels [t, ceil(n / PANEL), k, PANEL].
-
-    `out` starts as zeros, so that the last panel is padded with them.
-    """
-    tiles, panels, depth, _ = out.shape
-    n = b.shape[1] if transposed else b.shape[2]
-    for job in prange(tiles * panels):
-        t, p = job // panels, job % panels
-        width = min(PANEL, n - p * PANEL)
-        if transposed:
-            for start in range(0, depth, 16):
-                for j in range(width):
-                    for k in range(start, min(start + 16, depth)):
-                        out[t, p, k, j] = b[t, p * PANEL + j, k]
-        else:
-            for k in range(depth):
-                for j in range(width):
-                    out[t, p, k, j] = b[t, k, p * PANEL + j]
+def pack_k_first(x: NDArray[Any], out: NDArray[Any]) -> None:
+    """Lay [t, k, n] out as panels [t, ceil(n / width), k, width], the last padded with zeros."""
+    tiles, panels, depth, width = out.shape
+    n = x.shape[2]
+    if n < panels * width:
+        out[:, panels - 1] = 0
+    blocks = (depth + _PACKED_DEPTH - 1) // _PACKED_DEPTH
+    for job in prange(tiles * blocks):
+        t, first = job // blocks, job % blocks * _PACKED_DEPTH
+        for p in range(panels):
+            wide = min(width, n - p * width)
+            for k in range(first, min(first + _PACKED_DEPTH, depth)):
+                for j in range(wide):
+                    out[t, p, k, j] = x[t, k, p * width + j]
 
 
 @parallel_kernel
-def pack_left(a: NDArray[np.float32], out: NDArray[np.float32]) -> None:
-    """Lay [t, m, k] out as panels [t, ceil(m / rows), k, rows]; `out` starts as zeros."""
-    tiles, panels, depth, rows = out.shape
-    m = a.shape[1]
+def pack_k_last(x: NDArray[Any], out: NDArray[Any]) -> None:
+    """Lay [t, n, k] out as panels [t, ceil(n / width), k, width], the last padded with zeros."""
+    tiles, panels, depth, width = out.shape
+    n = x.shape[1]
     for job in prange(tiles * panels):
         t, p = job // panels, job % panels
-        high = min(rows, m - p * rows)
-        for start in range(0, depth, 64):
-            for i in range(high):
-                for k in range(start, min(start + 64, depth)):
-                    out[t, p, k, i] = a[t, p * rows + i, k]
+        wide = min(width, n - p * width)
+        if wide < width:
+            out[t, p] = 0
+        for first in range(0, depth, 4 * _PACKED_DEPTH):
+            for i in range(wide):
+                for k in range(first, min(first + 4 * _PACKED_DEPTH, depth)):
+                    out[t, p, k, i] = x[t, p * width + i, k]
 
 
 @kernel
@@ -223,7 +221,8 @@ def chain_matmul(
     jobs: int,
     out: NDArray[np.float32],
 ) -> None:
-    """Add ``a b`` to `out` ([t, m, n]): `a` packed by `pack_left`, `b` by `pack_right`.
+    """Add ``a b`` to `out` ([t, m, n]): `a` packed by `pack_k_last` to ROWS rows, `b` to PANEL
+    columns.
 
     Only products ``ks[0] <= k < ks[1]`` are added. `fold` 0: one chain that starts from `out`.
     `jobs` spans of columns run side by side.

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from accelsim.kernels.jit import kernel, parallel_kernel, prange
 from accelsim.kernels.lanes import PANEL
+from accelsim.kernels.scalar_fma import lane_fma32
 from accelsim.kernels.sums import SumRule
 
 _SMALLEST_NORMAL = np.float32(2.0**-126)
@@ -21,6 +22,17 @@ def _flush(values: NDArray[np.float32]) -> None:
 
 
 @kernel
+def _add_into(
+    rule: SumRule, x: NDArray[np.float32], y: NDArray[np.float32], out: NDArray[np.float32]
+) -> None:
+    """Fill `out` with x + y, rounded; it may be one of them."""
+    for j in range(PANEL):
+        out[j] = x[j] + y[j]
+    if rule.flush:
+        _flush(out)
+
+
+@kernel
 def _pairwise_row(
     rule: SumRule, a: NDArray[np.float32], b: NDArray[np.float32], ks: tuple[int, int],
     leaves: NDArray[np.float32], sums: NDArray[np.float32],
@@ -28,29 +40,18 @@ def _pairwise_row(
     """Add trees of `rule.block` products to the sums of one row and panel (`pairwise_block`)."""
     for start in range(ks[0], ks[1], rule.block):
         size = min(rule.block, ks[1] - start)
-        for q in range(4):
-            if q < size:
-                x = a[start + q]
-                for j in range(PANEL):
-                    leaves[q, j] = x * b[start + q, j]
-            else:
-                leaves[q, :] = np.float32(0.0)
+        leaves[:] = np.float32(0.0)
+        for q in range(size):
+            x = a[start + q]
+            for j in range(PANEL):
+                leaves[q, j] = x * b[start + q, j]
             if rule.flush:
                 _flush(leaves[q])
-        for half in range(2):
-            for j in range(PANEL):
-                leaves[half, j] = leaves[2 * half, j] + leaves[2 * half + 1, j]
-            if rule.flush:
-                _flush(leaves[half])
+        _add_into(rule, leaves[0], leaves[1], leaves[0])
         if size > 2:
-            for j in range(PANEL):
-                leaves[0, j] += leaves[1, j]
-            if rule.flush:
-                _flush(leaves[0])
-        for j in range(PANEL):
-            sums[j] += leaves[0, j]
-        if rule.flush:
-            _flush(sums)
+            _add_into(rule, leaves[2], leaves[3], leaves[1])
+            _add_into(rule, leaves[0], leaves[1], leaves[0])
+        _add_into(rule, sums, leaves[0], sums)
 
 
 @parallel_kernel
@@ -61,7 +62,7 @@ def pairwise_matmul(
     ks: tuple[int, int],
     out: NDArray[np.float32],
 ) -> None:
-    """Add ``a b`` to `out` ([t, m, n]); `a` [t, m, k] as it is, `b` packed by `pack_right`."""
+    """Add ``a b`` to `out` ([t, m, n]); `a` [t, m, k] as it is, `b` packed to PANEL columns."""
     tiles, panels = b.shape[0], b.shape[1]
     m, n = out.shape[1], out.shape[2]
     for job in prange(tiles * panels):
@@ -90,7 +91,7 @@ def flushed_chain_matmul(
     ks: tuple[int, int],
     out: NDArray[np.float32],
 ) -> None:
-    """Add ``a b`` to `out` in chains whose subnormal sums are zeros; products must be exact."""
+    """Add ``a b`` to `out` in chains, one rounding each, whose subnormal sums are zeros."""
     tiles, panels = b.shape[0], b.shape[1]
     m, n = out.shape[1], out.shape[2]
     step = rule.block if rule.block > 0 else max(ks[1] - ks[0], 1)
@@ -109,11 +110,13 @@ def flushed_chain_matmul(
                 for k in range(k0, min(k0 + step, ks[1])):
                     x = a[t, i, k]
                     for j in range(PANEL):
-                        total = x * b[t, panel, k, j] + fold[j]
+                        total = lane_fma32(x, b[t, panel, k, j], fold[j])
                         small = abs(total) < _SMALLEST_NORMAL
                         fold[j] = total * np.float32(0.0) if small else total
                 for j in range(PANEL):
                     sums[j] = fold[j] if rule.block == 0 else sums[j] + fold[j]
+                if rule.flush:
+                    _flush(sums)
             for j in range(wide):
                 out[t, i, col + j] = sums[j]
 

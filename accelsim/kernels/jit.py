@@ -6,15 +6,42 @@ cached beside the source (or in the user's cache folder when that is read-only).
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
 
 prange = numba.prange
-COMPILED = not numba.config.DISABLE_JIT
+COMPILED = not getattr(numba.config, "DISABLE_JIT", 0)
 """Whether kernels are compiled in this process: not under ``NUMBA_DISABLE_JIT=1``."""
 _F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def forget_stale(folder: Path) -> bool:
+    """Delete compiled code in `folder`/__pycache__ if a source beside it has changed since.
+
+    The compiler watches the file of a kernel, not those of the kernels that it inlines. Returns
+    whether code was deleted; a folder that cannot be written to is left alone.
+    """
+    sources = sorted((p.name, p.stat().st_mtime_ns, p.stat().st_size) for p in folder.glob("*.py"))
+    digest = hashlib.sha256(repr(sources).encode()).hexdigest()
+    cache = folder / "__pycache__"
+    mark = cache / "kernels.sha256"
+    with suppress(OSError):
+        if mark.is_file() and mark.read_text(encoding="ascii") == digest:
+            return False
+        for compiled in (*cache.glob("*.nbi"), *cache.glob("*.nbc")):
+            compiled.unlink(missing_ok=True)
+        cache.mkdir(exist_ok=True)
+        mark.write_text(digest, encoding="ascii")
+        return True
+    return False
+
+
+forget_stale(Path(__file__).parent)
 
 
 def kernel(function: _F) -> _F:

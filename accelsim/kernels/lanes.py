@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 import llvmlite.binding
 from llvmlite import ir
-from numba.core import cgutils
 
 F32, F64 = ir.FloatType(), ir.DoubleType()
 I32, I64 = ir.IntType(32), ir.IntType(64)
@@ -87,11 +86,11 @@ class Emitter:
         """Call an LLVM intrinsic of vectors, for example ``fma``."""
         kind = values[0].type
         bits = {F32: "f32", F64: "f64", I32: "i32", I64: "i64"}[kind.element]
-        function = cgutils.get_or_insert_function(
-            self.builder.module,
-            ir.FunctionType(kind, [v.type for v in values]),
-            f"llvm.{name}.v{self.lanes}{bits}",
-        )
+        signature = ir.FunctionType(kind, [v.type for v in values])
+        full = f"llvm.{name}.v{self.lanes}{bits}"
+        function = self.builder.module.globals.get(full)
+        if function is None:
+            function = ir.Function(self.builder.module, signature, full)
         return self.builder.call(function, values)
 
     def loop(

@@ -43,9 +43,7 @@ def rmsnorm(fmt: Format, x: Array, weight: Array, eps: float, out: Array) -> Non
 
 
 @kernel
-def layernorm(  # noqa: PLR0917
-    fmt: Format, x: Array, weight: Array, bias: Array, eps: float, out: Array
-) -> None:
+def layernorm(fmt: Format, x: Array, weight: Array, bias: Array, eps: float, out: Array) -> None:
     """Normalise rows: ``out = (x - mean) / sqrt(mean((x - mean)**2) + eps) * weight + bias``.
 
     Parameters
@@ -72,9 +70,7 @@ def layernorm(  # noqa: PLR0917
 
 
 @parallel_kernel
-def rmsnorm_many(  # noqa: PLR0917
-    fmt: Format, x: Array, weight: Array, eps: float, out: Array, piece: int
-) -> None:
+def rmsnorm_many(fmt: Format, x: Array, weight: Array, eps: float, out: Array, piece: int) -> None:
     """Do as `rmsnorm`, pieces of that many rows on all threads."""
     for part in prange((x.shape[0] + piece - 1) // piece):
         first = part * piece
@@ -82,7 +78,7 @@ def rmsnorm_many(  # noqa: PLR0917
 
 
 @parallel_kernel
-def layernorm_many(  # noqa: PLR0917
+def layernorm_many(
     fmt: Format, x: Array, weight: Array, bias: Array, eps: float, out: Array, piece: int
 ) -> None:
     """Do as `layernorm`, pieces of that many rows on all threads."""

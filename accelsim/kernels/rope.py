@@ -34,7 +34,7 @@ def rope_tables(
 
 
 @kernel
-def rotate(  # noqa: PLR0917
+def rotate(
     fmt: Format, x: Array, cosine: Array, sine: Array, interleaved: bool, out: Array
 ) -> None:
     """Rotate pairs of elements; elements beyond the pairs are copied.

@@ -7,11 +7,11 @@ none); both are exact by definition, so results do not depend on the machine.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from fractions import Fraction
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
-from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
@@ -35,20 +35,27 @@ def _rounded64(x: float, y: float, z: float) -> float:
         return math.copysign(math.inf, exact)
 
 
-if COMPILED:
+@intrinsic
+def _instruction(typing_context: Any, x: Any, y: Any, z: Any) -> Any:
+    """x y + z by the processor, rounded once to the type of x."""
+    kind = types.float32 if x == types.float32 else types.float64
+    signature = kind(kind, kind, kind)
 
-    @intrinsic
-    def fma64(typing_context: Any, x: Any, y: Any, z: Any) -> Any:
-        """x y + z, rounded once to fp64."""
-        signature = types.float64(types.float64, types.float64, types.float64)
+    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
+        return builder.fma(*arguments)
 
-        def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
-            return builder.fma(*arguments)
+    return signature, generate
 
-        return signature, generate
 
-else:
-    fma64 = _rounded64
+def _rounded32(x: np.float32, y: np.float32, z: np.float32) -> np.float32:
+    return np.float32(fma32(float(x), float(y), float(z)))
+
+
+fma64: Callable[[float, float, float], float] = cast(Any, _instruction if COMPILED else _rounded64)
+lane_fma32: Callable[[np.float32, np.float32, np.float32], np.float32] = cast(
+    Any, _instruction if COMPILED else _rounded32
+)
+"""x y + z of fp32 values by one instruction, which loops over arrays turn into lanes."""
 
 
 @kernel

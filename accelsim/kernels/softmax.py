@@ -48,7 +48,7 @@ def exponentials(fmt: Format, largest_score: Any, out: Array) -> None:
 
 
 @kernel
-def softmax(  # noqa: PLR0917
+def softmax(
     fmt: Format,
     scores: Array,
     first_row: int,
@@ -85,7 +85,7 @@ def softmax(  # noqa: PLR0917
 
 
 @kernel
-def online_softmax(  # noqa: PLR0917
+def online_softmax(
     fmt: Format,
     scores: Array,
     first_row: int,
@@ -128,7 +128,7 @@ def online_softmax(  # noqa: PLR0917
 
 
 @parallel_kernel
-def softmax_many(  # noqa: PLR0917
+def softmax_many(
     fmt: Format,
     scores: Array,
     where: tuple[int, ...],
@@ -143,7 +143,7 @@ def softmax_many(  # noqa: PLR0917
 
 
 @parallel_kernel
-def online_softmax_many(  # noqa: PLR0917
+def online_softmax_many(
     fmt: Format,
     scores: Array,
     where: tuple[int, ...],

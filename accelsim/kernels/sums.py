@@ -234,6 +234,7 @@ def chain(rule: SumRule, a: NDArray[np.float64], b: NDArray[np.float64], c: floa
         for k in range(start, min(start + rule.block, a.size)):
             fold = chain_step(rule, a[k], b[k], fold)
         total = total + fold if rule.output == OUT_FP64 else _add32(total, fold)
+        total = _flushed(total) if rule.flush else total
     return total
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,9 +84,7 @@ def embed(ops: Ops, ids: NDArray[np.int64], positions: NDArray[np.int64]) -> Flo
     return ops.norm("token_embd_norm", x) if config.embedding.norm else x
 
 
-def checked_tokens(
-    tokens: Sequence[int] | NDArray[np.int64], vocab_size: int
-) -> NDArray[np.int64]:
+def checked_tokens(tokens: Sequence[int] | NDArray[np.int64], vocab_size: int) -> NDArray[np.int64]:
     """Return token ids as an array.
 
     Raises
@@ -128,14 +126,10 @@ class DecoderModel:
         """Most tokens of one sequence."""
         return self.spec.config.position.max_positions
 
-    def ops(
-        self, setting: Setting, *, tell: Callable[[str], None] | None = None
-    ) -> Ops:
+    def ops(self, setting: Setting, *, tell: Callable[[str], None] | None = None) -> Ops:
         """Prepare the weights for a setting; those of the last one are kept, older ones not."""
         kept = self._ops
-        if kept is not None and replace(kept.setting, observe=None) == replace(
-            setting, observe=None
-        ):
+        if kept is not None and kept.setting.prepares_like(setting):
             kept.setting = setting
             return kept
         self._ops = None  # Gone before the new ones are made: only one set fits small machines.

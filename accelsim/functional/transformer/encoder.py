@@ -46,7 +46,7 @@ class EncoderModel:
 
     def ops(self, setting: Setting) -> Ops:
         """Prepare the weights for a setting; those of the last one are kept."""
-        if self._ops is None or self._ops.setting != setting:
+        if self._ops is None or not self._ops.setting.prepares_like(setting):
             self._ops = None
             fresh = Ops(self.spec, self.weights, setting)
             fresh.prepare()
@@ -97,7 +97,8 @@ class EncoderModel:
         ids = [cut(self.tokenizer.encode(s), self.context) for s in sentences]
         means = np.stack([h.mean(axis=0, dtype=np.float32) for h in self.hidden(ids, arithmetic)])
         lengths = np.sqrt((means * means).sum(axis=1, keepdims=True))
-        return means / np.maximum(lengths, np.float32(1e-12))
+        unit: Floats = means / np.maximum(lengths, np.float32(1e-12))
+        return unit
 
 
 def cut(ids: list[int], limit: int) -> list[int]:
@@ -132,10 +133,8 @@ def _run(ops: Ops, batch: list[NDArray[np.int64]]) -> list[Floats]:
         for length, places in alike.items():
             order = setting.orders.attention(length, length)
             rows = [spans[p] for p in places]
-            mixed = attention(
-                *(np.stack([x[:, r] for r in rows]) for x in (q, k, v)),
-                setting.arithmetic, order=order, causal=False,
-            )  # fmt: skip
+            queries, keys, values = (np.stack([x[:, r] for r in rows]) for x in (q, k, v))
+            mixed = attention(queries, keys, values, setting.arithmetic, order=order, causal=False)
             for r, result in zip(rows, mixed, strict=True):
                 out[:, r] = result
         return out

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
@@ -52,7 +52,7 @@ class Setting:
     orders : Orders
         Of sums, as a mapping chose them.
     faults : Faults or None
-    smoothing : dict
+    smoothing : mapping or None
         Factors by canonical weight name (SmoothQuant).
     observe : callable or None
         Called with the name and the result of every op.
@@ -62,8 +62,14 @@ class Setting:
     scheme: Scheme | None = None
     orders: Orders = PLAIN
     faults: Faults | None = None
-    smoothing: dict[str, Floats] = field(default_factory=dict)
+    smoothing: Mapping[str, Floats] | None = None
     observe: Observer | None = None
+
+    def prepares_like(self, other: Setting) -> bool:
+        """Whether weights prepared for one setting serve the other."""
+        same = (self.arithmetic, self.scheme) == (other.arithmetic, other.scheme)
+        objects = ("orders", "faults", "smoothing")
+        return same and all(getattr(self, n) is getattr(other, n) for n in objects)
 
 
 class Ops:
@@ -118,7 +124,7 @@ class Ops:
         order: Callable[[int], SumOrder] = partial(_order, setting.orders, op, n, k)
         return make_linear(
             weight, self._unit(op), scheme=scheme, bias=bias, order=order, name=key,
-            smoothing=setting.smoothing.get(tensor),
+            smoothing=setting.smoothing.get(tensor) if setting.smoothing else None,
         )  # fmt: skip
 
     def _unit(self, op: str) -> MatrixArithmetic:
@@ -216,9 +222,7 @@ def _feed_forward(ops: Ops, layer: int, x: Floats) -> Floats:
     return _mlp(ops, f"blk.{layer}", x, (mlp.gated, mlp.activation))
 
 
-def _mlp(
-    ops: Ops, at: str, x: Floats, kind: tuple[bool, str], expert: int | None = None
-) -> Floats:
+def _mlp(ops: Ops, at: str, x: Floats, kind: tuple[bool, str], expert: int | None = None) -> Floats:
     gated, activation = kind
     tail = "" if expert is None else "_exps"
     up = ops.linear(f"{at}.ffn_up{tail}", x, expert)

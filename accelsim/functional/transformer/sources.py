@@ -26,7 +26,9 @@ Floats = NDArray[np.float32]
 class WeightSource(Protocol):
     """Weights by canonical name."""
 
-    shapes: dict[str, Shape]
+    @property
+    def shapes(self) -> dict[str, Shape]:
+        """Every tensor that the model needs."""
 
     def read(self, name: str) -> Floats:
         """Return one tensor as float32."""

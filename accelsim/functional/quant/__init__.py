@@ -1,0 +1,1 @@
+"""Quantisation of weights and activations: schemes, clipping, SmoothQuant."""

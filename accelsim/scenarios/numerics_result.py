@@ -1,0 +1,113 @@
+"""What a run of real weights in a chip's arithmetic gives: text, quality, time and energy."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accelsim.functional.layer_errors import LayerError
+from accelsim.functional.quality import LogitQuality
+from accelsim.results.run_result import RunResult
+
+
+@dataclass(frozen=True)
+class NumericsResult:
+    """One variant of a model on a chip: what comes out, and what it costs there.
+
+    Attributes
+    ----------
+    variant : str
+        What was asked for: a dtype or a quantisation.
+    chip, model, arithmetic : str
+    scheme : str
+        Quantisation in words; empty without.
+    weight_bits : float
+        Bits per weight of the layers' matmuls, scales included.
+    prompt, text, reference_text : str
+        What was given, what this run and what fp32 continued with.
+    tokens, reference_tokens : tuple of int
+        Generated tokens.
+    diverges_at : int or None
+        First generated token that differs from fp32; None if none does.
+    quality : LogitQuality
+        Of the evaluated text, against fp32.
+    perplexity, reference_perplexity : float
+        Of that text, in this run and in fp32.
+    errors : tuple of LayerError
+        Of what every op writes, in execution order.
+    timing : RunResult or None
+        The same run on the chip: prompt and generated tokens; None where only numbers were asked
+        for.
+    nonfinite_weights : dict
+        NaN and infinite weights by tensor.
+    faults : dict
+        Tally of injected faults by target.
+    logits, reference_logits : array of float32 or None
+        Of the evaluated text, [tokens, vocab]; for pictures, not in JSON.
+    warnings : tuple of str
+    """
+
+    variant: str
+    chip: str
+    model: str
+    arithmetic: str
+    scheme: str
+    weight_bits: float
+    prompt: str
+    text: str
+    reference_text: str
+    tokens: tuple[int, ...]
+    reference_tokens: tuple[int, ...]
+    diverges_at: int | None
+    quality: LogitQuality
+    perplexity: float
+    reference_perplexity: float
+    errors: tuple[LayerError, ...]
+    timing: RunResult | None
+    nonfinite_weights: dict[str, int] = field(default_factory=dict)
+    faults: dict[str, dict[str, int]] = field(default_factory=dict)
+    logits: NDArray[np.float32] | None = field(default=None, repr=False)
+    reference_logits: NDArray[np.float32] | None = field(default=None, repr=False)
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def latency_s(self) -> float | None:
+        """Time of prompt and generation on the chip [s]."""
+        return self.timing.latency_s if self.timing else None
+
+    @property
+    def energy_j(self) -> float | None:
+        """Energy of the same [J]."""
+        return self.timing.energy_j if self.timing else None
+
+    @property
+    def energy_per_token_j(self) -> float | None:
+        """Energy per generated token, the prompt's share included [J]."""
+        return self.timing.energy_j / self.timing.output_len if self.timing else None
+
+    @property
+    def tokens_per_s(self) -> float | None:
+        """Generated tokens per second of the whole run [1/s]."""
+        return self.timing.tokens_per_s if self.timing else None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything but logits as plain values."""
+        plain = {
+            name: getattr(self, name)
+            for name in (
+                "variant", "chip", "model", "arithmetic", "scheme", "weight_bits", "prompt",
+                "text", "reference_text", "diverges_at", "perplexity", "reference_perplexity",
+                "latency_s", "energy_j", "energy_per_token_j", "tokens_per_s",
+                "nonfinite_weights", "faults",
+            )
+        }  # fmt: skip
+        lists = {
+            "tokens": list(self.tokens),
+            "reference_tokens": list(self.reference_tokens),
+            "warnings": list(self.warnings),
+            "errors": [asdict(error) for error in self.errors],
+        }
+        return {**plain, **lists, "quality": asdict(self.quality)}
