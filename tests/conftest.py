@@ -10,6 +10,8 @@ from hypothesis import settings
 
 # Before anything imports matplotlib: tests draw without a display.
 os.environ["MPLBACKEND"] = "Agg"
+# Several test processes share the cores: threads that wait must not spin (before numba starts).
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 # The specs under test are those of this checkout, whatever the shell points to.
 os.environ.pop("ACCELSIM_PATH", None)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,14 +16,13 @@ from accelsim.arithmetic import (
     MatrixArithmetic,
     PairwiseSum,
     SumOrder,
-    TwoStageSum,
 )
 from accelsim.errors import WorkloadError
-from accelsim.functional.operands import Operand, as_operand
+from accelsim.functional.operands import Operand
+from accelsim.functional.packed_matrix import PackedMatrix, as_integers, pack_matrix, taken_in
 from accelsim.kernels import gemm_aligned, gemm_chain, gemm_plain
 from accelsim.kernels.aligned_tile import ROWS as ALIGNED_ROWS
 from accelsim.kernels.jit import threads
-from accelsim.kernels.lanes import PANEL
 from accelsim.kernels.sums import (
     CHAIN,
     FUSED,
@@ -39,6 +37,9 @@ from accelsim.kernels.sums import (
 
 _OUTPUTS = {"fp32": OUT_FP32, "fp16": OUT_FP16, "fp64": OUT_FP64}
 _FEW_ROWS = 3
+_EXACT_DEPTH = 1024
+"""Products of int8 whose sum fits the 24 bits of an fp32 significand."""
+_INTEGERS = SumRule(CHAIN, OUT_FP32, 0, 1, 0, 0, 0, 23, 0, 0)
 Floats = NDArray[np.float32]
 Run = Callable[[tuple[int, int]], NDArray[Any]]
 
@@ -75,124 +76,6 @@ def sum_rule(arithmetic: MatrixArithmetic) -> SumRule:
         family=TWO_STAGE, block=sums.group, bits=sums.product_bits, sum_bits=sums.sum_bits,
         accumulator_bits=sums.accumulator_bits, separate=int(sums.interleaved),
     )  # fmt: skip
-
-
-def _taken_in(x: Floats, arithmetic: MatrixArithmetic, *, axis: int) -> Operand:
-    """Convert values to what the unit multiplies; `axis` is that of k."""
-    sums = arithmetic.sums
-    return as_operand(
-        x, arithmetic.operand, axis=axis, aligned=isinstance(sums, FusedSum | TwoStageSum),
-        group=sums.group if isinstance(sums, FusedSum) else 1,
-        flush=isinstance(sums, Chain | PairwiseSum) and sums.flush_subnormals,
-    )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class PackedMatrix:
-    """A right operand in the layout of a matmul kernel: pack weights once, multiply often.
-
-    Attributes
-    ----------
-    arithmetic : MatrixArithmetic
-        What it was packed for.
-    shape : tuple of int
-        [t, k, n].
-    values : array
-        float32 panels [t, ceil(n / PANEL), k, PANEL]; int8 [t, k, n] for integer sums; float64
-        [t, n, k] for fp64.
-    exponents : array of int8 or int16 or None
-        As `values`, where terms are aligned.
-    scale : float
-        Multiplies every result (the tensor's scale of a block format).
-    finite : bool
-        Whether no value is NaN or infinite; only looked at where terms are aligned.
-    """
-
-    arithmetic: MatrixArithmetic
-    shape: tuple[int, int, int]
-    values: NDArray[Any] = field(repr=False)
-    exponents: NDArray[Any] | None = field(default=None, repr=False)
-    scale: float = 1.0
-    finite: bool = True
-
-    @property
-    def stored_bytes(self) -> int:
-        """Bytes held in this process."""
-        return self.values.nbytes + (0 if self.exponents is None else self.exponents.nbytes)
-
-
-def pack_matrix(
-    b: ArrayLike, arithmetic: MatrixArithmetic, *, transposed: bool = False
-) -> PackedMatrix:
-    """Round a right operand to the unit's format and lay it out for `matmul`.
-
-    Parameters
-    ----------
-    b : array, [k, n] or [t, k, n]
-        float; or, for integer sums, integers within int8.
-    arithmetic : MatrixArithmetic
-    transposed : bool
-        `b` is [n, k] (or [t, n, k]), as weights are stored.
-
-    Raises
-    ------
-    WorkloadError
-        If `b` is no matrix, or holds what the format of integers cannot.
-    """
-    matrix = np.asarray(b)
-    if matrix.ndim not in (2, 3):
-        raise WorkloadError(
-            f"a right operand has shape {matrix.shape}: expected [k, n] or [t, k, n]"
-        )
-    matrix = matrix.reshape((-1, *matrix.shape[-2:]))
-    t, k, n = matrix.shape
-    if transposed:
-        k, n = n, k
-    if isinstance(arithmetic.sums, IntegerSum):
-        whole = _as_integers(matrix, arithmetic.operand)
-        if transposed:
-            whole = np.ascontiguousarray(whole.swapaxes(1, 2))
-        return PackedMatrix(arithmetic, (t, k, n), whole)
-    if arithmetic.output == "fp64":
-        rows = matrix if transposed else matrix.swapaxes(1, 2)
-        return PackedMatrix(arithmetic, (t, k, n), np.ascontiguousarray(rows, dtype=np.float64))
-    operand = _taken_in(
-        np.ascontiguousarray(matrix, dtype=np.float32), arithmetic, axis=2 if transposed else 1
-    )
-    return _packed(operand, arithmetic, (t, k, n), transposed)
-
-
-def _packed(
-    operand: Operand, arithmetic: MatrixArithmetic, shape: tuple[int, int, int], transposed: bool
-) -> PackedMatrix:
-    t, k, n = shape
-    panels = (t, -(-n // PANEL), k, PANEL)
-    lay_out = gemm_chain.pack_k_last if transposed else gemm_chain.pack_k_first
-    values = np.empty(panels, dtype=np.float32)
-    lay_out(operand.values, values)
-    exponents = None
-    if operand.exponents is not None:
-        exponents = np.empty(panels, dtype=operand.exponents.dtype)
-        lay_out(operand.exponents, exponents)
-    finite = exponents is None or bool(np.isfinite(operand.values).all())
-    return PackedMatrix(arithmetic, shape, values, exponents, operand.scale, finite)
-
-
-def _as_integers(matrix: NDArray[Any], operand: str) -> NDArray[np.int8]:
-    bits = {"int4": 4, "int8": 8}.get(operand)
-    if bits is None:
-        raise WorkloadError(f"integer matmuls take int8 or int4 operands, not {operand}")
-    limit = 2 ** (bits - 1)
-    whole = np.ascontiguousarray(matrix).astype(np.int8, casting="unsafe")
-    if matrix.size and not (np.abs(matrix.astype(np.float64)) <= limit).all():
-        raise WorkloadError(
-            f"operands reach {np.abs(matrix).max():g}, beyond {operand}: quantise them first"
-        )
-    if not np.array_equal(whole, matrix):
-        raise WorkloadError(
-            f"operands of an {operand} matmul are no whole numbers within {operand}"
-        )
-    return whole
 
 
 def matmul(
@@ -244,7 +127,7 @@ def matmul(
         raise WorkloadError(
             f"shapes {left.shape} and {packed.shape} do not multiply: expected [{t}, m, {k}]"
         )
-    stacked = left.reshape((-1, *left.shape[-2:]))
+    stacked = left if left.ndim == 3 else left[None]
     if len(stacked) != t:
         raise WorkloadError(f"a left operand of shape {left.shape} meets {t} right operands")
     total = _sum_parts(stacked, packed, order)
@@ -271,20 +154,25 @@ def _sum_parts(a: NDArray[Any], b: PackedMatrix, order: SumOrder) -> NDArray[Any
 
 
 def _integers(a: NDArray[Any], b: PackedMatrix) -> Run:
-    whole = _as_integers(a, b.arithmetic.operand)
+    """Exact sums through fp32: as long as they stay below 2**24 each is a whole number there."""
+    whole = as_integers(a, b.arithmetic.operand)
     saturate = isinstance(b.arithmetic.sums, IntegerSum) and b.arithmetic.sums.saturate
+    add = _chain(whole, b, _INTEGERS)
 
     def run(ks: tuple[int, int]) -> NDArray[np.int32]:
-        out = np.zeros((len(whole), whole.shape[1], b.shape[2]), dtype=np.int32)
-        gemm_plain.integer_matmul(whole, b.values, ks, saturate, out)
-        return out
+        shape = (len(whole), whole.shape[1], b.shape[2])
+        total = np.zeros(shape, dtype=np.int64 if saturate else np.int32)
+        for k0 in range(ks[0], ks[1], _EXACT_DEPTH):
+            total += add((k0, min(k0 + _EXACT_DEPTH, ks[1]))).astype(np.int32)
+        limits = np.iinfo(np.int32)
+        return total.clip(limits.min, limits.max).astype(np.int32) if saturate else total
 
     return run
 
 
 def _floats(a: Floats, b: PackedMatrix) -> tuple[Run, float]:
     """Choose the kernel of a family; also the scale of the result."""
-    left = _taken_in(a, b.arithmetic, axis=2)
+    left = taken_in(a, b.arithmetic, axis=2)
     scale = float(np.float32(left.scale) * np.float32(b.scale))
     rule = sum_rule(b.arithmetic)
     if _needs_each_sum(left, b, rule):

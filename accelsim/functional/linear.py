@@ -12,11 +12,14 @@ from numpy.typing import ArrayLike, NDArray
 from accelsim.arithmetic import IN_ORDER, IntegerSum, MatrixArithmetic, SumOrder
 from accelsim.errors import MappingError, WorkloadError
 from accelsim.formats import BlockFormat, find_format
+from accelsim.functional.block_formats import BlockScaled, quantize_blocks
 from accelsim.functional.formats import count_nonfinite
-from accelsim.functional.gemm import pack_matrix
 from accelsim.functional.layer_errors import LayerError
+from accelsim.functional.operands import rounded_operand
+from accelsim.functional.packed_matrix import pack_matrix
 from accelsim.functional.quality import error_sums, ratio_db
 from accelsim.functional.quant.codes import dequantised, quantize_integers
+from accelsim.functional.quant.memory import Damage, Memory
 from accelsim.functional.quant.schemes import Scheme, TensorScheme
 from accelsim.functional.quant.stored import (
     StoredWeights,
@@ -125,6 +128,7 @@ def make_linear(
     order: Orders = IN_ORDER,
     name: str = "",
     allow_nonfinite: bool = False,
+    damage: Damage | None = None,
 ) -> Linear:
     """Quantise and lay out weights for a matrix unit.
 
@@ -143,6 +147,8 @@ def make_linear(
     name : str, optional
     allow_nonfinite : bool, optional
         Whether weights may hold NaN and Inf: the group, channel or block around them becomes NaN.
+    damage : Damage, optional
+        Strikes the bits that memory holds: codes of a scheme, else values of the operand.
 
     Raises
     ------
@@ -172,7 +178,7 @@ def make_linear(
     added = None if bias is None else _vector(bias, matrix.shape[0], name, "bias")
     return Linear(
         name, (matrix.shape[0], matrix.shape[1]), arithmetic, found,
-        _stored(matrix, arithmetic, found), added, factors, order,
+        _stored(matrix, arithmetic, found, Memory(name, damage)), added, factors, order,
     )  # fmt: skip
 
 
@@ -253,26 +259,36 @@ def _check_agreement(scheme: Scheme, arithmetic: MatrixArithmetic, name: str) ->
         )
 
 
-def _stored(matrix: Floats, arithmetic: MatrixArithmetic, scheme: Scheme | None) -> StoredWeights:
-    if scheme is None or scheme.weights.granularity == "block":
-        values = matrix
-        if scheme is not None and scheme.activations is None:
-            values = dequantised(matrix, scheme.weights)
-        return WideWeights(pack_matrix(values, arithmetic, transposed=True))
+def _stored(
+    matrix: Floats, arithmetic: MatrixArithmetic, scheme: Scheme | None, memory: Memory
+) -> StoredWeights:
+    if scheme is None or (scheme.activations is not None and scheme.weights.granularity == "block"):
+        return WideWeights(
+            pack_matrix(_held(matrix, arithmetic, memory), arithmetic, transposed=True)
+        )
     if scheme.activations is not None:
         operand = arithmetic.operand
         of_weights = replace(scheme.weights, format=operand)
         activations = replace(scheme.activations, format=operand)
-        return scaled_weights(matrix, of_weights, activations, arithmetic)
+        return scaled_weights(matrix, of_weights, activations, arithmetic, memory)
     bits = {"int8": 8, "int4": 4}.get(scheme.weights.format)
-    if bits is not None:
-        codes = quantize_integers(matrix, scheme.weights)
-        if covers(arithmetic, codes):
-            return narrow_weights(codes, arithmetic, bits=bits)
-        values = codes.values()
-    else:
-        values = dequantised(matrix, scheme.weights)
-    return WideWeights(pack_matrix(values, arithmetic, transposed=True))
+    if bits is None:
+        values = dequantised(matrix, scheme.weights, memory)
+        return WideWeights(pack_matrix(values, arithmetic, transposed=True))
+    codes = memory.integers(quantize_integers(matrix, scheme.weights), scheme.weights.format)
+    if covers(arithmetic, codes):
+        return narrow_weights(codes, arithmetic, bits=bits)
+    return WideWeights(pack_matrix(codes.values(), arithmetic, transposed=True))
+
+
+def _held(matrix: Floats, arithmetic: MatrixArithmetic, memory: Memory) -> Floats | BlockScaled:
+    """Weights in the operand's own format, as memory gives them back."""
+    if memory.damage is None:
+        return matrix
+    operand = find_format(arithmetic.operand)
+    if isinstance(operand, BlockFormat):
+        return memory.blocks(quantize_blocks(matrix, operand))
+    return memory.floats(rounded_operand(matrix, operand), operand.name)
 
 
 def _weights(weight: ArrayLike, name: str, allow_nonfinite: bool) -> Floats:

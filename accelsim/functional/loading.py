@@ -24,10 +24,10 @@ from accelsim.functional.weights.tensor_file import TensorFile
 from accelsim.workload.config import ModelConfig
 from accelsim.workload.models import load_model
 
-Model = DecoderModel | EncoderModel
+Opened = DecoderModel | EncoderModel
 
 
-def load_weights(name: str | Path) -> Model:
+def load_weights(name: str | Path) -> Opened:
     """Open a model with its weights, ready to execute.
 
     Parameters
@@ -54,7 +54,7 @@ def load_weights(name: str | Path) -> Model:
     return _from_folder(files, opened)
 
 
-def random_model(name: str | Path, *, layers: int | None = None, seed: int = 0) -> Model:
+def random_model(name: str | Path, *, layers: int | None = None, seed: int = 0) -> Opened:
     """Return a packaged model (or that of a config.json) with random weights, to try shapes.
 
     Parameters
@@ -91,12 +91,12 @@ def _shortened(config: ModelConfig, layers: int) -> ModelConfig:
     return replace(config, n_layers=layers, attention=kept, moe=moe)
 
 
-def _model(name: str, spec: Spec, weights: WeightSource, tokenizer: Tokenizer | None) -> Model:
+def _model(name: str, spec: Spec, weights: WeightSource, tokenizer: Tokenizer | None) -> Opened:
     kind = EncoderModel if spec.config.is_encoder else DecoderModel
     return kind(name, spec, weights, tokenizer)
 
 
-def _from_gguf(files: ModelFiles, opened: TensorFile) -> Model:
+def _from_gguf(files: ModelFiles, opened: TensorFile) -> Opened:
     family = opened.metadata.get("general.architecture")
     if family not in GGUF_FAMILIES:
         raise WorkloadError(
@@ -109,7 +109,7 @@ def _from_gguf(files: ModelFiles, opened: TensorFile) -> Model:
     return _model(files.name, spec, weights, gguf_tokenizer(opened.metadata))
 
 
-def _from_folder(files: ModelFiles, opened: TensorFile) -> Model:
+def _from_folder(files: ModelFiles, opened: TensorFile) -> Opened:
     if files.config is None:
         raise WorkloadError(
             f"{files.weights}: a safetensors file alone does not say what model it is: give the "

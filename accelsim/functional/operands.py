@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.formats import BlockFormat, Format, find_format
-from accelsim.functional.block_formats import quantize_blocks
+from accelsim.functional.block_formats import BlockScaled, quantize_blocks
 from accelsim.functional.formats import decode, round_to
 from accelsim.kernels.gemm_aligned import alignment_exponents
 from accelsim.kernels.sums import ZERO_EXPONENT
@@ -65,7 +65,7 @@ def as_operand(
     """
     found = find_format(fmt)
     if isinstance(found, BlockFormat):
-        return _block_operand(x, found, axis, aligned=aligned, group=group)
+        return block_operand(quantize_blocks(x, found, axis=axis), aligned=aligned, group=group)
     values = rounded_operand(x, found)
     if flush:
         values = np.where(np.abs(values) < found.smallest_normal, np.float32(0.0), values)
@@ -87,13 +87,12 @@ def _exponents(values: NDArray[np.float32], smallest: int) -> NDArray[np.int8]:
     return out
 
 
-def _block_operand(
-    x: NDArray[np.float32], fmt: BlockFormat, axis: int, *, aligned: bool, group: int
-) -> Operand:
-    blocks = quantize_blocks(x, fmt, axis=axis)
+def block_operand(blocks: BlockScaled, *, aligned: bool, group: int = 1) -> Operand:
+    """Take in a tensor that is in a block format already, blocks along k; see `as_operand`."""
+    fmt, axis = blocks.format, blocks.axis
     elements = decode(blocks.codes, fmt.element).astype(np.float32, copy=False)
     scales = blocks.scales().astype(np.float32, copy=False)
-    size = x.shape[axis]
+    size = elements.shape[axis]
 
     def spread(per_block: NDArray[Any]) -> NDArray[Any]:
         return np.repeat(per_block, fmt.block, axis=axis).take(np.arange(size), axis=axis)

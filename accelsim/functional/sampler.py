@@ -22,6 +22,10 @@ from accelsim.kernels.formats import random_unit
 _MOST_SEEDS = 2**32
 
 
+class NoTokenError(WorkloadError):
+    """Logits from which no token can be chosen: NaN, or nothing possible."""
+
+
 @dataclass(frozen=True)
 class Sampler:
     """How the next token is chosen.
@@ -157,10 +161,10 @@ def _checked(logits: NDArray[np.float32]) -> NDArray[np.float32]:
         )
     nan, infinite = np.isnan(logits).sum(), np.isposinf(logits).sum()
     if nan or infinite:
-        raise WorkloadError(
+        raise NoTokenError(
             f"{nan} of {logits.size} logits are NaN and {infinite} +Inf: no token can be chosen; "
             "look for overflow in a narrow format, or for faults"
         )
     if np.isneginf(logits).all():
-        raise WorkloadError(f"all {logits.size} logits are -Inf: no token is possible")
+        raise NoTokenError(f"all {logits.size} logits are -Inf: no token is possible")
     return logits

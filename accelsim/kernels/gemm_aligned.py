@@ -142,5 +142,5 @@ def alignment_exponents(values: NDArray[np.float32], smallest: int, out: NDArray
     for job in prange((values.size + chunk - 1) // chunk):
         for i in range(job * chunk, min(values.size, (job + 1) * chunk)):
             field = np.int32((bits[i] >> np.uint32(23)) & np.uint32(255)) - np.int32(127)
-            own = max(field, np.int32(smallest))
+            own = min(max(field, np.int32(smallest)), np.int32(127))
             out[i] = np.int32(ZERO_EXPONENT) if values[i] == np.float32(0.0) else own

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from accelsim.functional.linear import scheme_arithmetic
 from accelsim.functional.loading import load_weights
 from accelsim.functional.quality import compare_logits, divergence, perplexity
 from accelsim.functional.quant.schemes import Scheme, parse_scheme
-from accelsim.functional.sampler import GREEDY, Sampler
+from accelsim.functional.sampler import GREEDY, NoTokenError, Sampler
 from accelsim.functional.transformer.decoder import DecoderModel
 from accelsim.functional.transformer.layers import Setting
 from accelsim.functional.transformer.orders import PLAIN, Orders
@@ -84,6 +85,8 @@ class NumericsOptions:
     def __post_init__(self) -> None:
         if self.order not in ("mapped", "plain"):
             raise WorkloadError(f"order is '{self.order}', expected mapped or plain")
+        if not self.prompt.strip():
+            raise WorkloadError("the prompt is empty: a model continues a text, give it one")
         for name, least in (("tokens", 0), ("eval_tokens", 2)):
             if getattr(self, name) < least:
                 raise WorkloadError(f"{name} is {getattr(self, name)}, expected {least} or more")
@@ -109,7 +112,7 @@ class _Plan:
     weight_dtype: str | None
 
 
-@dataclass
+@dataclass(frozen=True, eq=False)
 class _Reference:
     """The fp32 run that all variants are compared with."""
 
@@ -118,11 +121,10 @@ class _Reference:
     probe: ErrorProbe
 
 
-@dataclass
 class NumericsStudy:
     """A model on a chip in several variants, each against one fp32 run.
 
-    Attributes
+    Parameters
     ----------
     model : DecoderModel
     system : System
@@ -132,11 +134,15 @@ class NumericsStudy:
         Called with (what, done, total).
     """
 
-    model: DecoderModel
-    system: System
-    options: NumericsOptions = field(default_factory=NumericsOptions)
-    progress: Progress | None = None
-    _reference: _Reference | None = None
+    def __init__(
+        self,
+        model: DecoderModel,
+        system: System,
+        options: NumericsOptions,
+        progress: Progress | None = None,
+    ) -> None:
+        self.model, self.system, self.options, self.progress = model, system, options, progress
+        self._reference: _Reference | None = None
 
     @classmethod
     def load(
@@ -180,6 +186,18 @@ class NumericsStudy:
         if len(tokens) < 2:
             raise WorkloadError("the evaluated text has fewer than two tokens")
         return tokens
+
+    def check(self, variants: Sequence[str | None]) -> list[Arithmetic]:
+        """Return the arithmetic of variants; refuse now what `measure` would refuse after a run."""
+        prompt, new = len(self.prompt_tokens()), self.options.tokens
+        if prompt + new > self.model.context:
+            raise WorkloadError(
+                f"a prompt of {prompt} tokens and {new} new ones exceed the context of "
+                f"{self.model.context} of {self.model.name}: give a shorter prompt, or generate "
+                "fewer"
+            )
+        self.text_tokens()
+        return [self._plan(variant).arithmetic for variant in variants]
 
     def measure(self, variant: str | None = None) -> NumericsResult:
         """Run one variant: a dtype of the chip, a quantisation by name, or None for the default.
@@ -268,9 +286,10 @@ class NumericsStudy:
         tokens = []
         stop = self.model.tokenizer.eos_ids if self.model.tokenizer else ()
         stream = self.model.stream(prompt, o.tokens, setting, sampler=o.sampler, stop=stop)
-        for token, _ in stream:
-            tokens.append(token)
-            self._tell(f"{name}: generating", layers + len(tokens), total)
+        with suppress(NoTokenError):  # the result says how many logits were no numbers
+            for token, _ in stream:
+                tokens.append(token)
+                self._tell(f"{name}: generating", layers + len(tokens), total)
         return logits, tuple(tokens)
 
     def _tell(self, what: str, done: int, total: int) -> None:
@@ -299,7 +318,9 @@ class NumericsStudy:
         assert tokenizer is not None
         bad = {
             name: count.nan + count.inf
-            for name, count in (weights.nonfinite if isinstance(weights, FileWeights) else {}).items()
+            for name, count in (
+                weights.nonfinite if isinstance(weights, FileWeights) else {}
+            ).items()
         }
         scheme = plan.scheme
         return NumericsResult(

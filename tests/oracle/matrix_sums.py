@@ -184,9 +184,7 @@ def pairwise_sum(sums: PairwiseSum, a: Sequence[Factor], b: Sequence[Factor], c:
     return kept(add(c, level[0]))
 
 
-def two_stage_sum(
-    sums: TwoStageSum, a: Sequence[Factor], b: Sequence[Factor], c: float
-) -> float:
+def two_stage_sum(sums: TwoStageSum, a: Sequence[Factor], b: Sequence[Factor], c: float) -> float:
     pairs = list(zip(a, b, strict=True))
     special = specials([(x.value, y.value) for x, y in pairs], c)
     if special is not None:

@@ -13,7 +13,8 @@ import pytest
 
 from accelsim.arithmetic import Chain, MatrixArithmetic, SumOrder
 from accelsim.functional.formats import round_to
-from accelsim.functional.gemm import matmul, pack_matrix
+from accelsim.functional.gemm import matmul
+from accelsim.functional.packed_matrix import pack_matrix
 from accelsim.functional.quant.codes import IntegerCodes, quantize_integers
 from accelsim.functional.quant.schemes import TensorScheme
 from accelsim.functional.quant.stored import NarrowWeights, covers, narrow_weights

@@ -23,8 +23,9 @@ from accelsim.arithmetic import (
 )
 from accelsim.formats import find_format
 from accelsim.functional import gemm
-from accelsim.functional.gemm import matmul, pack_matrix, sum_rule
+from accelsim.functional.gemm import matmul, sum_rule
 from accelsim.functional.operands import as_operand
+from accelsim.functional.packed_matrix import pack_matrix
 from accelsim.kernels import gemm_chain
 from accelsim.kernels.lanes import PANEL
 from accelsim.kernels.sums import exact_matmuls

@@ -49,9 +49,7 @@ def _arithmetics() -> Iterator[MatrixArithmetic]:
         for dtype in table.sums
         for pattern in ("", *table.instructions)
     ]
-    yield from dict.fromkeys(
-        [a for a in (*stated, *MADE_UP) if not isinstance(a.sums, IntegerSum)]
-    )
+    yield from dict.fromkeys([a for a in (*stated, *MADE_UP) if not isinstance(a.sums, IntegerSum)])
 
 
 def _name(arithmetic: MatrixArithmetic) -> str:

@@ -11,6 +11,7 @@ from accelsim.errors import WorkloadError
 from accelsim.formats import BlockFormat, Format, find_format
 from accelsim.functional.block_formats import quantize_blocks
 from accelsim.functional.formats import round_to
+from accelsim.functional.quant.memory import INTACT, Memory
 from accelsim.functional.quant.schemes import TensorScheme
 from accelsim.kernels.clipping import quantize_groups
 
@@ -114,7 +115,7 @@ def scaled_down(x: Floats, scales: Floats, group: int = 0) -> Floats:
     return np.nan_to_num(found, copy=False, nan=0.0) if np.isnan(scales).any() else found
 
 
-def dequantised(x: ArrayLike, scheme: TensorScheme) -> Floats:
+def dequantised(x: ArrayLike, scheme: TensorScheme, memory: Memory = INTACT) -> Floats:
     """Quantise a matrix and return the values that its codes stand for.
 
     Parameters
@@ -122,13 +123,15 @@ def dequantised(x: ArrayLike, scheme: TensorScheme) -> Floats:
     x : array [rows, k]
         Blocks and groups lie along k.
     scheme : TensorScheme
+    memory : Memory, optional
+        What holds the codes.
     """
     matrix, known = _matrix(x), find_format(scheme.format)
     if isinstance(known, BlockFormat):
-        return quantize_blocks(matrix, known).values()
+        return memory.blocks(quantize_blocks(matrix, known)).values()
     if known.kind == "int":
-        return quantize_integers(matrix, scheme).values()
-    return _through_floats(matrix, known, scheme)
+        return memory.integers(quantize_integers(matrix, scheme), known.name).values()
+    return _through_floats(matrix, known, scheme, memory)
 
 
 def spread(per_group: Floats, group: int, columns: int) -> Floats:
@@ -138,10 +141,11 @@ def spread(per_group: Floats, group: int, columns: int) -> Floats:
     return np.repeat(per_group, group, axis=1)[:, :columns]
 
 
-def _through_floats(matrix: Floats, known: Format, scheme: TensorScheme) -> Floats:
+def _through_floats(matrix: Floats, known: Format, scheme: TensorScheme, memory: Memory) -> Floats:
     scales = float_scales(matrix, scheme)
     codes = round_to(scaled_down(matrix, scales, scheme.group), known, saturate=True)
-    found: Floats = codes * spread(scales, scheme.group, matrix.shape[1])
+    held = memory.floats(codes, known.name)
+    found: Floats = held * spread(scales, scheme.group, matrix.shape[1])
     return found
 
 

@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from accelsim.arithmetic import Chain, IntegerSum, MatrixArithmetic, SumOrder
 from accelsim.errors import WorkloadError
 from accelsim.formats import FORMATS
-from accelsim.functional.gemm import PackedMatrix, matmul, pack_matrix
+from accelsim.functional.formats import round_to
+from accelsim.functional.gemm import matmul
 from accelsim.functional.operands import rounded_operand
+from accelsim.functional.packed_matrix import PackedMatrix, pack_matrix
 from accelsim.functional.quant.codes import (
     Floats,
     IntegerCodes,
@@ -20,6 +22,7 @@ from accelsim.functional.quant.codes import (
     quantize_integers,
     scaled_down,
 )
+from accelsim.functional.quant.memory import INTACT, Memory
 from accelsim.functional.quant.schemes import TensorScheme
 from accelsim.kernels import dequant_gemv
 from accelsim.kernels.lanes import PANEL
@@ -222,16 +225,19 @@ def scaled_weights(
     of_weights: TensorScheme,
     activations: TensorScheme,
     arithmetic: MatrixArithmetic,
+    memory: Memory = INTACT,
 ) -> ScaledWeights:
     """Quantise weights [n, k] that meet activations of their own format."""
     if isinstance(arithmetic.sums, IntegerSum):
-        found = quantize_integers(weight, of_weights)
+        found = memory.integers(quantize_integers(weight, of_weights), of_weights.format)
         codes, scales = found.codes, found.scales
         return ScaledWeights(
             pack_matrix(codes, arithmetic, transposed=True), scales[:, 0].copy(), activations
         )
     scales = float_scales(weight, of_weights)
-    packed = pack_matrix(scaled_down(weight, scales), arithmetic, transposed=True)
+    narrow = round_to(scaled_down(weight, scales), of_weights.format, saturate=True)
+    held = memory.floats(narrow, of_weights.format)
+    packed = pack_matrix(held, arithmetic, transposed=True)
     return ScaledWeights(packed, scales[:, 0].copy(), activations)
 
 
@@ -239,8 +245,6 @@ def unpacked(packed: PackedMatrix) -> Floats:
     """Return the single matrix of a packed right operand as float32 [n, k]."""
     _, k, n = packed.shape
     values = packed.values[0]
-    if isinstance(packed.arithmetic.sums, IntegerSum):
-        return np.ascontiguousarray(values.T, dtype=np.float32)
     if packed.arithmetic.output == "fp64":
         narrowed: Floats = values.astype(np.float32)
         return narrowed

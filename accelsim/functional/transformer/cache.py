@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from accelsim.errors import WorkloadError
 from accelsim.formats import BlockFormat, find_format
-from accelsim.functional.block_formats import quantize_blocks
+from accelsim.functional.block_formats import BlockScaled, quantize_blocks
 from accelsim.functional.formats import round_to
 
 Floats = NDArray[np.float32]
-KvFault = Callable[[str, Floats, str, int], Floats]
 _FIRST_ROOM = 64
+_NARROW_BITS = 8
+
+
+class CacheDamage(Protocol):
+    """What strikes the bits of a cache (`accelsim.functional.faults.FaultInjector` is one)."""
+
+    def kv(
+        self, name: str, values: Floats, fmt: str, step: int, *, scale: ArrayLike | None = None
+    ) -> Floats:
+        """Strike values of a scalar format, times a scale."""
+
+    def blocks(self, target: Any, name: str, held: BlockScaled, step: int = 0) -> BlockScaled:
+        """Strike elements and scales of a block format."""
 
 
 class KvCache:
@@ -32,14 +44,14 @@ class KvCache:
         Most tokens.
     fmt : str
         Name of a scalar or block format.
-    fault : callable, optional
-        Applied to what is stored: (name, values, format, first position) -> values.
+    damage : CacheDamage, optional
+        Strikes what is stored, as it is stored.
     """
 
     def __init__(
-        self, shape: tuple[int, int, int], limit: int, fmt: str, fault: KvFault | None = None
+        self, shape: tuple[int, int, int], limit: int, fmt: str, damage: CacheDamage | None = None
     ) -> None:
-        self.shape, self.limit, self.fmt, self._fault = shape, limit, fmt, fault
+        self.shape, self.limit, self.fmt, self._damage = shape, limit, fmt, damage
         self.length = 0
         layers, heads, width = shape
         self._held = np.zeros((2, layers, heads, _FIRST_ROOM, width), dtype=np.float32)
@@ -57,9 +69,8 @@ class KvCache:
             )
         self._make_room(end)
         for place, name, fresh in ((0, "k", keys), (1, "v", values)):
-            stored = kept_as(fresh, self.fmt)
-            if self._fault is not None:
-                stored = self._fault(f"blk.{layer}.{name}", stored, self.fmt, self.length)
+            written = (f"blk.{layer}.{name}", self.length)
+            stored = kept_as(fresh, self.fmt, self._damage, written)
             self._held[place, layer, :, self.length : end] = stored
         return self._held[0, layer, :, :end], self._held[1, layer, :, :end]
 
@@ -77,14 +88,28 @@ class KvCache:
         self._held = grown
 
 
-def kept_as(x: Floats, fmt: str) -> Floats:
-    """Round keys or values [..., head_dim] to the format of a cache."""
-    found = find_format(fmt)
+def kept_as(
+    x: Floats, fmt: str, damage: CacheDamage | None = None, written: tuple[str, int] = ("", 0)
+) -> Floats:
+    """Round keys or values [..., head_dim] to the format of a cache.
+
+    Parameters
+    ----------
+    x : array of float32
+    fmt : str
+    damage : CacheDamage, optional
+    written : tuple of str and int
+        Name and first position, for `damage`.
+    """
+    found, (name, step) = find_format(fmt), written
     if isinstance(found, BlockFormat):
-        return quantize_blocks(x, found).values()
-    if found.bits > 8:
-        return round_to(x, found)
+        blocks = quantize_blocks(x, found)
+        return (blocks if damage is None else damage.blocks("kv", name, blocks, step)).values()
+    if found.bits > _NARROW_BITS:
+        stored = round_to(x, found)
+        return stored if damage is None else damage.kv(name, stored, fmt, step)
     largest = np.abs(x).max(axis=-1, keepdims=True)
     scale = np.where(largest > 0, largest / np.float32(found.max), np.float32(1.0))
     scale = scale.astype(np.float32)
-    return np.asarray(round_to(x / scale, found, saturate=True) * scale, dtype=np.float32)
+    stored = np.asarray(round_to(x / scale, found, saturate=True) * scale, dtype=np.float32)
+    return stored if damage is None else damage.kv(name, stored, fmt, step, scale=scale)

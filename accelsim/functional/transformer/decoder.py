@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.arithmetic import FP32, Arithmetic
 from accelsim.errors import WorkloadError
-from accelsim.functional.arithmetics import resolve_arithmetic
 from accelsim.functional.attention import attention
 from accelsim.functional.sampler import GREEDY, Sampler
-from accelsim.functional.tokenizer import Tokenizer
 from accelsim.functional.transformer.cache import KvCache
 from accelsim.functional.transformer.layers import Ops, Setting, run_layer
-from accelsim.functional.transformer.sources import WeightSource
-from accelsim.functional.transformer.spec import Spec
+from accelsim.functional.transformer.model import Model
 
 Floats = NDArray[np.float32]
 _WORD = 2**31
@@ -40,7 +36,7 @@ class Session:
             (config.n_layers, heads.n_kv_heads, heads.head_dim),
             config.position.max_positions,
             setting.arithmetic.kv,
-            setting.faults.kv if setting.faults is not None else None,
+            setting.faults,
         )
         self._local = [kind.local for kind in config.layer_kinds]
 
@@ -103,41 +99,8 @@ def checked_tokens(tokens: Sequence[int] | NDArray[np.int64], vocab_size: int) -
     return ids.astype(np.int64)
 
 
-@dataclass(eq=False)
-class DecoderModel:
-    """A decoder with its weights.
-
-    Attributes
-    ----------
-    name : str
-    spec : Spec
-    weights : WeightSource
-    tokenizer : Tokenizer or None
-    """
-
-    name: str
-    spec: Spec
-    weights: WeightSource
-    tokenizer: Tokenizer | None = None
-    _ops: Ops | None = None
-
-    @property
-    def context(self) -> int:
-        """Most tokens of one sequence."""
-        return self.spec.config.position.max_positions
-
-    def ops(self, setting: Setting, *, tell: Callable[[str], None] | None = None) -> Ops:
-        """Prepare the weights for a setting; those of the last one are kept, older ones not."""
-        kept = self._ops
-        if kept is not None and kept.setting.prepares_like(setting):
-            kept.setting = setting
-            return kept
-        self._ops = None  # Gone before the new ones are made: only one set fits small machines.
-        kept = None
-        fresh = Ops(self.spec, self.weights, setting)
-        fresh.prepare(tell)
-        self._ops = fresh
-        return fresh
+class DecoderModel(Model):
+    """A decoder with its weights: logits of a text, and text from logits."""
 
     def session(self, arithmetic: str | Arithmetic | Setting = FP32) -> Session:
         """Start a sequence.
@@ -147,7 +110,7 @@ class DecoderModel:
         arithmetic : str, Arithmetic or Setting
             "fp32", "bf16", ...; the name of a chip; or the full setting.
         """
-        return Session(self.ops(as_setting(arithmetic)))
+        return Session(self.ops(arithmetic))
 
     def logits(
         self, tokens: Sequence[int], arithmetic: str | Arithmetic | Setting = FP32
@@ -232,10 +195,3 @@ class DecoderModel:
                 f"{tokens} tokens and {new} new ones exceed the context of {self.context} of "
                 f"{self.name}: give a shorter prompt, or generate fewer"
             )
-
-
-def as_setting(arithmetic: str | Arithmetic | Setting) -> Setting:
-    """Return the setting that a name, an arithmetic or a setting stands for."""
-    if isinstance(arithmetic, Setting):
-        return arithmetic
-    return Setting(resolve_arithmetic(arithmetic))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,53 +10,22 @@ from numpy.typing import NDArray
 from accelsim.arithmetic import FP32, Arithmetic
 from accelsim.errors import WorkloadError
 from accelsim.functional.attention import attention
-from accelsim.functional.tokenizer import Tokenizer
-from accelsim.functional.transformer.decoder import as_setting, checked_tokens, embed
+from accelsim.functional.transformer.decoder import checked_tokens, embed
 from accelsim.functional.transformer.layers import Ops, Setting, run_layer
-from accelsim.functional.transformer.sources import WeightSource
-from accelsim.functional.transformer.spec import Spec
+from accelsim.functional.transformer.model import Model
 
 Floats = NDArray[np.float32]
 _TOKENS_AT_ONCE = 4096
 
 
-@dataclass(eq=False)
-class EncoderModel:
-    """An encoder with its weights.
-
-    Attributes
-    ----------
-    name : str
-    spec : Spec
-    weights : WeightSource
-    tokenizer : Tokenizer or None
-    """
-
-    name: str
-    spec: Spec
-    weights: WeightSource
-    tokenizer: Tokenizer | None = None
-    _ops: Ops | None = None
-
-    @property
-    def context(self) -> int:
-        """Most tokens of one sentence."""
-        return self.spec.config.position.max_positions
-
-    def ops(self, setting: Setting) -> Ops:
-        """Prepare the weights for a setting; those of the last one are kept."""
-        if self._ops is None or not self._ops.setting.prepares_like(setting):
-            self._ops = None
-            fresh = Ops(self.spec, self.weights, setting)
-            fresh.prepare()
-            self._ops = fresh
-        return self._ops
+class EncoderModel(Model):
+    """An encoder with its weights: hidden states of sentences, and their embeddings."""
 
     def hidden(
         self, sentences: Sequence[Sequence[int]], arithmetic: str | Arithmetic | Setting = FP32
     ) -> list[Floats]:
         """Return the last hidden states [tokens, d_model] of every sentence of token ids."""
-        ops = self.ops(as_setting(arithmetic))
+        ops = self.ops(arithmetic)
         ids = [checked_tokens(s, self.spec.config.vocab_size) for s in sentences]
         longest = max((len(s) for s in ids), default=0)
         if longest > self.context:

@@ -15,8 +15,10 @@ from accelsim.errors import WorkloadError
 from accelsim.functional import vector
 from accelsim.functional.formats import round_to
 from accelsim.functional.linear import Linear, make_linear
+from accelsim.functional.quant.memory import Damage
 from accelsim.functional.quant.schemes import Scheme
 from accelsim.functional.rope import rope, rope_frequencies
+from accelsim.functional.transformer.cache import CacheDamage
 from accelsim.functional.transformer.orders import PLAIN, Orders
 from accelsim.functional.transformer.sources import WeightSource
 from accelsim.functional.transformer.spec import Spec
@@ -27,14 +29,8 @@ Observer = Callable[[str, Floats], None]
 _UNQUANTISED = ("output", "ffn_gate_inp")
 
 
-class Faults(Protocol):
+class Faults(Damage, CacheDamage, Protocol):
     """What may damage a run (see `accelsim.functional.faults`)."""
-
-    def weights(self, name: str, values: Floats, fmt: str) -> Floats:
-        """Return weights as memory gives them back."""
-
-    def kv(self, name: str, values: Floats, fmt: str, step: int) -> Floats:
-        """Return cached keys or values as memory gives them back."""
 
     def accumulators(self, name: str, values: Floats, step: int) -> Floats:
         """Return sums as the registers of a matrix unit give them back."""
@@ -118,13 +114,12 @@ class Ops:
             weight, bias = weight[expert], None if bias is None else bias[expert]
         setting, op = self.setting, name.rsplit(".", 1)[-1]
         scheme = None if op in _UNQUANTISED else setting.scheme
-        if setting.faults is not None:
-            weight = setting.faults.weights(key, weight, setting.arithmetic.stored)
         n, k = weight.shape
         order: Callable[[int], SumOrder] = partial(_order, setting.orders, op, n, k)
         return make_linear(
             weight, self._unit(op), scheme=scheme, bias=bias, order=order, name=key,
             smoothing=setting.smoothing.get(tensor) if setting.smoothing else None,
+            allow_nonfinite=True, damage=setting.faults,
         )  # fmt: skip
 
     def _unit(self, op: str) -> MatrixArithmetic:

@@ -18,13 +18,14 @@ from accelsim.arithmetic import (
 )
 from accelsim.errors import MappingError, WorkloadError
 from accelsim.functional.formats import round_to
-from accelsim.functional.gemm import matmul, pack_matrix
+from accelsim.functional.gemm import matmul
 from accelsim.functional.linear import (
     Linear,
     make_linear,
     operand_scheme,
     scheme_arithmetic,
 )
+from accelsim.functional.packed_matrix import pack_matrix
 from accelsim.functional.quant.codes import dequantised
 from accelsim.functional.quant.schemes import parse_scheme
 from accelsim.functional.quant.smooth import smoothing_factors
@@ -146,7 +147,8 @@ def test_block_formats_are_quantised_by_the_unit(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["int8-weight", "int4-g32", "int4-g16-mse", "int4-g7-asym",
-                                  "fp8-weight", "fp8-g16", "mxfp4-weight", "nvfp4-weight"])  # fmt: skip
+                                  "fp8-weight", "fp8-g16", "mxfp4-weight",
+                                  "nvfp4-weight"])  # fmt: skip
 @pytest.mark.parametrize("arithmetic", [BF16, H100_BF16])
 @pytest.mark.parametrize("rows", [1, 3, 9])
 def test_weight_only_equals_weights_dequantised_first(

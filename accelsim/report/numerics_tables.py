@@ -1,0 +1,259 @@
+"""Quality of a precision beside its cost, in tables: variants, ops, layers, faults."""
+
+from __future__ import annotations
+
+import math
+import os.path
+import statistics
+from collections.abc import Iterable, Sequence
+
+from accelsim.arch.arithmetic import family_name
+from accelsim.arithmetic import Arithmetic
+from accelsim.documents import printable
+from accelsim.functional.layer_errors import LayerError
+from accelsim.report.spec_tables import sum_words
+from accelsim.report.tables import Column, Table
+from accelsim.report.words import percent, token_rate
+from accelsim.scenarios.numerics_result import NumericsResult
+from accelsim.units import format_si
+
+MARK = "||"
+"""Stands in a text before the first word that fp32 did not write."""
+_SHOWN_LETTERS = 240
+_WORST_OPS = 6
+
+_QUALITY_COLUMNS = (
+    Column("variant"), Column("weights (bit)", right=True), Column("KL (nat)", right=True),
+    Column("worst KL (nat)", right=True, rank=3), Column("logits off by (rms)", right=True, rank=2),
+    Column("top-1 kept", right=True), Column("perplexity", right=True),
+    Column("against fp32", right=True), Column("same tokens", right=True, rank=1),
+    Column("time", right=True, rank=1), Column("tokens/s", right=True, rank=2),
+    Column("J/token", right=True),
+)  # fmt: skip
+
+
+def op_place(name: str) -> tuple[int | None, str]:
+    """Split the name of an op's output: ``blk.3.attn_q`` is (3, "attn_q").
+
+    Parameters
+    ----------
+    name : str
+        As `LayerError` has it; those outside of layers have none.
+    """
+    parts = name.split(".")
+    if len(parts) == 3 and parts[0] == "blk" and parts[1].isdigit():
+        return int(parts[1]), parts[2]
+    return None, name
+
+
+def decibels(value: float) -> str:
+    """Write a signal to noise ratio [dB]; without any noise the result is exact."""
+    return "exact" if value == math.inf else f"{value:.1f}"
+
+
+def quality_table(results: Sequence[NumericsResult]) -> Table:
+    """One row per variant: what it does to the model, and what it costs on the chip.
+
+    Parameters
+    ----------
+    results : sequence of NumericsResult
+        Of one study.
+
+    Returns
+    -------
+    Table
+        Time and energy are those of the prompt and the generated tokens.
+    """
+    first = results[0]
+    columns = len(_QUALITY_COLUMNS)
+    fp32 = ["fp32", "32", "0", "0", "0", percent(1.0), f"{first.reference_perplexity:.4g}"]
+    generated = len(first.reference_tokens)
+    fp32 += ["reference", f"{generated} of {generated}"] if generated else ["reference", "-"]
+    rows = [tuple(fp32 + ["-"] * (columns - len(fp32))), *map(_quality_cells, results)]
+    cost = ""
+    if first.timing is not None:
+        new = first.timing.output_len if first.timing.phase == "generate" else 0
+        lengths = f"{first.timing.input_len} tokens in, {new} out"
+        cost = f"; time and energy on {first.chip}: {lengths}"
+    title = f"Quality over {first.quality.tokens} tokens of text, against fp32{cost}"
+    return Table(title, _QUALITY_COLUMNS, tuple(rows), breaks=(1,))
+
+
+def _quality_cells(result: NumericsResult) -> tuple[str, ...]:
+    quality = result.quality
+    change = result.perplexity / result.reference_perplexity - 1.0
+    made = len(result.reference_tokens)
+    same = made if result.diverges_at is None else result.diverges_at
+    latency_s, rate, energy_j = result.latency_s, result.tokens_per_s, result.energy_per_token_j
+    generates = result.timing is not None and result.timing.phase == "generate"
+    return (
+        result.variant, f"{result.weight_bits:.4g}", f"{quality.kl_nats:.3g}",
+        f"{quality.kl_max_nats:.3g}", f"{quality.rms:.3g}", percent(quality.top1_agreement),
+        f"{result.perplexity:.4g}", f"{100 * change:+.2f} %",
+        f"{same} of {made}" if made else "-",
+        "-" if latency_s is None else format_si(latency_s, "s"),
+        token_rate(rate) if rate is not None and generates else "-",
+        format_si(energy_j, "J") if energy_j is not None and generates else "-",
+    )  # fmt: skip
+
+
+def ops_table(results: Sequence[NumericsResult]) -> Table:
+    """SQNR of what each kind of op writes: the median over layers, and the lowest.
+
+    Parameters
+    ----------
+    results : sequence of NumericsResult
+        A column each.
+    """
+    kinds: dict[str, None] = {}
+    found: list[dict[str, list[tuple[int | None, LayerError]]]] = []
+    for result in results:
+        by_kind: dict[str, list[tuple[int | None, LayerError]]] = {}
+        for error in result.errors:
+            layer, kind = op_place(error.name)
+            by_kind.setdefault(kind, []).append((layer, error))
+            kinds.setdefault(kind)
+        found.append(by_kind)
+    rows = tuple((kind, *(_spread_words(by.get(kind, ())) for by in found)) for kind in kinds)
+    names = (Column(result.variant, right=True) for result in results)
+    title = "SQNR of what ops write [dB]: median over layers (lowest, in layer)"
+    return Table(title, (Column("op"), *names), rows)
+
+
+def _spread_words(errors: Sequence[tuple[int | None, LayerError]]) -> str:
+    if not errors:
+        return "-"
+    values = [error.sqnr_db for _, error in errors]
+    if any(map(math.isnan, values)):
+        return f"NaN in {sum(map(math.isnan, values))} of {len(values)}"
+    layer, worst = min(errors, key=lambda item: item[1].sqnr_db)
+    middle = decibels(statistics.median(values))
+    return middle if layer is None else f"{middle} ({decibels(worst.sqnr_db)}, {layer})"
+
+
+def worst_ops_table(results: Sequence[NumericsResult], count: int = _WORST_OPS) -> Table:
+    """List the outputs that are furthest from fp32.
+
+    Parameters
+    ----------
+    results : sequence of NumericsResult
+    count : int
+        Rows of each variant; those with NaN come first.
+    """
+    rows: list[tuple[str, ...]] = []
+    breaks = []
+    for result in results:
+        breaks.append(len(rows))
+        rows += [_worst_cells(result.variant, error) for error in worst_ops(result.errors, count)]
+    columns = (
+        Column("variant"), Column("output of"), Column("SQNR (dB)", right=True),
+        Column("rms of error / rms", right=True), Column("largest error", right=True),
+    )  # fmt: skip
+    return Table("Furthest from fp32", columns, tuple(rows), tuple(breaks[1:]))
+
+
+def worst_ops(errors: Iterable[LayerError], count: int) -> list[LayerError]:
+    """Return the `count` errors of least SQNR, NaN first."""
+
+    def rank(error: LayerError) -> tuple[bool, float]:
+        unknown = math.isnan(error.sqnr_db)
+        return not unknown, 0.0 if unknown else error.sqnr_db
+
+    return sorted(errors, key=rank)[:count]
+
+
+def _worst_cells(variant: str, error: LayerError) -> tuple[str, ...]:
+    return (
+        variant, error.name, decibels(error.sqnr_db), f"{error.relative_rms:.3g}",
+        f"{error.max_abs:.3g}",
+    )  # fmt: skip
+
+
+def faults_table(results: Sequence[NumericsResult]) -> Table:
+    """What injected bit flips did, by variant and target; empty without faults."""
+    counts = (
+        ("flips", "flipped bits"), ("check_flips", "of check bits"), ("corrected", "corrected"),
+        ("detected", "detected"), ("miscorrected", "miscorrected"), ("undetected", "undetected"),
+        ("values_changed", "values changed"),
+    )  # fmt: skip
+    rows = tuple(
+        (result.variant, target, *(f"{tally[key]:,}" for key, _ in counts))
+        for result in results
+        for target, tally in result.faults.items()
+    )
+    titles = (Column(title, right=True) for _, title in counts)
+    return Table(
+        "Bit flips (bits; words by outcome)", (Column("variant"), Column("in"), *titles), rows
+    )
+
+
+def numerics_pairs(
+    results: Sequence[NumericsResult], arithmetics: Sequence[Arithmetic], order: str
+) -> tuple[tuple[str, str], ...]:
+    """Return what was asked and what came out as pairs of a label and a text.
+
+    Parameters
+    ----------
+    results : sequence of NumericsResult
+    arithmetics : sequence of Arithmetic
+        Of each result.
+    order : str
+        "mapped" or "plain".
+    """
+    first = results[0]
+    pairs = [("prompt", _one_line(first.prompt))]
+    if first.reference_tokens:
+        pairs.append(("fp32 continues", _one_line(first.reference_text) or "(ends at once)"))
+    for result in results if first.reference_tokens else ():
+        pairs.append((f"{result.variant} continues", continuation(result)))
+    for result, arithmetic in zip(results, arithmetics, strict=True):
+        pairs.append((f"{result.variant} is", arithmetic_words(arithmetic, result.scheme)))
+    where = "the chip's mapping" if order == "mapped" else "k ascending"
+    return (*pairs, ("order of sums", where))
+
+
+def continuation(result: NumericsResult) -> str:
+    """Return the generated text on one line, marked where it leaves that of fp32.
+
+    Notes
+    -----
+    The mark stands before the first word that differs; a difference in spaces or in tokens that
+    are no text has none.
+    """
+    if result.diverges_at is None:
+        return "the same"
+    text, wanted = _one_line(result.text), _one_line(result.reference_text)
+    if not text:
+        return "(ends at once)"
+    shared = len(os.path.commonprefix([text, wanted]))
+    if shared < max(len(text), len(wanted)):  # Back to the beginning of the word.
+        ends_word = shared == len(text) or text[shared] == " "
+        inside = shared < len(wanted) and wanted[shared] != " "
+        if not ends_word or inside:
+            shared = text.rfind(" ", 0, shared) + 1
+    return f"{text[:shared]}{MARK} {text[shared:].lstrip()}".rstrip()
+
+
+def arithmetic_words(arithmetic: Arithmetic, scheme: str = "") -> str:
+    """Describe an arithmetic on one line: operands, sums, and where values are kept.
+
+    Parameters
+    ----------
+    arithmetic : Arithmetic
+    scheme : str
+        Quantisation in words.
+    """
+    linear, attention = arithmetic.linear, arithmetic.attention
+    words = f"{linear.operand}, {family_name(linear.sums).replace('_', ' ')}"
+    words += f" ({sum_words(linear.sums)}) in {linear.output}"
+    if attention != linear:
+        words += f"; attention and head {attention.operand}"
+    words += f"; vector unit {arithmetic.vector}, stored as {arithmetic.stored}"
+    words += f", KV cache {arithmetic.kv}"
+    return f"{words}; {scheme}" if scheme else words
+
+
+def _one_line(text: str) -> str:
+    """Join a text's lines and cut it to what a table has room for."""
+    joined = printable(" ".join(text.split()))
+    return joined if len(joined) <= _SHOWN_LETTERS else joined[: _SHOWN_LETTERS - 3] + "..."

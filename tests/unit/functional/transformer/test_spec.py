@@ -1,0 +1,59 @@
+"""Which models are executed, and in which words the others are refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from accelsim.errors import WorkloadError
+from accelsim.functional.transformer.spec import Constants, Spec
+from accelsim.workload.attention_config import LatentConfig
+from accelsim.workload.layer_config import (
+    EmbeddingConfig,
+    HeadConfig,
+    MlpConfig,
+    MoeConfig,
+    NormConfig,
+)
+from tests.unit.functional.transformer.tiny_models import CONFIGS, LLAMA
+
+_HEADS = LLAMA.attention
+TIMED_ONLY = {
+    "latent attention": replace(LLAMA, attention=replace(_HEADS, latent=LatentConfig(8, 8, 2, 4))),
+    "attention sinks": replace(LLAMA, attention=replace(_HEADS, sinks=True)),
+    "capped attention scores": replace(LLAMA, attention=replace(_HEADS, softcap=True)),
+    "norms on both sides": replace(LLAMA, norm=NormConfig(placement="sandwich")),
+    "scaled embeddings": replace(LLAMA, embedding=EmbeddingConfig(37, scaled=True)),
+    "values of another width": replace(LLAMA, attention=replace(_HEADS, v_head_dim=8)),
+    "shared experts": replace(LLAMA, moe=MoeConfig(2, 1, MlpConfig(8), shared=MlpConfig(8))),
+    "this activation": replace(LLAMA, mlp=MlpConfig(8, activation="swiglu_oai")),
+}
+
+
+@pytest.mark.parametrize("part", list(TIMED_ONLY))
+def test_parts_that_are_only_timed_are_named(part: str) -> None:
+    with pytest.raises(WorkloadError, match=f"tiny-llama can be timed, not executed: {part}"):
+        Spec(TIMED_ONLY[part])
+
+
+def test_all_missing_parts_are_named_at_once() -> None:
+    both = replace(LLAMA, attention=replace(_HEADS, sinks=True, softcap=True))
+    with pytest.raises(WorkloadError, match="attention sinks, capped attention scores"):
+        Spec(both)
+
+
+def test_a_capped_head_is_not_executed() -> None:
+    with pytest.raises(WorkloadError, match="can be timed, not executed"):
+        Spec(replace(LLAMA, head=HeadConfig(softcap=True)))
+
+
+def test_rotated_sizes() -> None:
+    sizes = {name: Spec(config).rotary_size for name, config in CONFIGS.items()}
+    assert (sizes["llama"], sizes["half rotated"], sizes["gpt2"]) == (6, 4, 0)
+
+
+def test_gelu_is_by_tanh_unless_told_otherwise() -> None:
+    assert Spec(LLAMA).activation("gelu") == "gelu_tanh"
+    assert Spec(LLAMA, Constants(gelu_erf=True)).activation("gelu") == "gelu_erf"
+    assert Spec(LLAMA, Constants(gelu_erf=True)).activation("silu") == "silu"

@@ -1,0 +1,209 @@
+"""Models of a few hundred weights, and the same Transformers in 60 lines of NumPy in fp64."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accelsim.functional.transformer.decoder import DecoderModel
+from accelsim.functional.transformer.encoder import EncoderModel
+from accelsim.functional.transformer.names import Shape, tensor_shapes
+from accelsim.functional.transformer.spec import Constants, Spec
+from accelsim.workload.attention_config import AttentionConfig, WindowConfig
+from accelsim.workload.config import ModelConfig
+from accelsim.workload.layer_config import (
+    EmbeddingConfig,
+    HeadConfig,
+    MlpConfig,
+    MoeConfig,
+    NormConfig,
+    PositionConfig,
+)
+
+Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+VOCAB, WIDTH, CONTEXT = 37, 24, 32
+LLAMA = ModelConfig(
+    "tiny-llama", "llama", 2, WIDTH, EmbeddingConfig(VOCAB), PositionConfig("rope", CONTEXT),
+    AttentionConfig(4, 2, 6, 6), NormConfig(), MlpConfig(40),
+)  # fmt: skip
+_NORM = NormConfig("layernorm", bias=True)
+CONFIGS = {
+    "llama": LLAMA,
+    "tied": replace(LLAMA, head=HeadConfig(tied=True)),
+    "qwen": replace(LLAMA, attention=replace(LLAMA.attention, qkv_bias=True)),
+    "normed heads": replace(LLAMA, norm=NormConfig(qk=True)),
+    "window": replace(LLAMA, attention=replace(LLAMA.attention, window=WindowConfig(3, (1,)))),
+    "half rotated": replace(LLAMA, position=PositionConfig("rope", CONTEXT, rotary_dim=4)),
+    "gpt2": replace(
+        LLAMA, position=PositionConfig("learned", CONTEXT), norm=_NORM, head=HeadConfig(tied=True),
+        attention=AttentionConfig(4, 4, 6, 6, qkv_bias=True, o_bias=True),
+        mlp=MlpConfig(40, gated=False, activation="gelu", bias=True),
+    ),
+    "opt": replace(
+        LLAMA, position=PositionConfig("learned", CONTEXT, table_offset=2), norm=_NORM,
+        mlp=MlpConfig(40, gated=False, activation="relu", bias=True),
+    ),
+    "parallel": replace(
+        LLAMA, norm=_NORM, parallel_residual=True,
+        mlp=MlpConfig(40, gated=False, activation="gelu"),
+    ),
+    "post-norm": replace(LLAMA, norm=NormConfig(placement="post", final=False)),
+    "geglu": replace(LLAMA, mlp=MlpConfig(40, activation="gelu")),
+    "experts": replace(LLAMA, mlp=None, moe=MoeConfig(5, 2, MlpConfig(16))),
+    "some experts": replace(
+        LLAMA, moe=MoeConfig(4, 1, MlpConfig(16), dense_layers=(0,), router_bias=True)
+    ),
+}  # fmt: skip
+BERT = ModelConfig(
+    "tiny-bert", "bert", 2, WIDTH, EmbeddingConfig(VOCAB, token_types=2, norm=True),
+    PositionConfig("learned", CONTEXT),
+    AttentionConfig(4, 4, 6, 6, qkv_bias=True, o_bias=True, causal=False),
+    NormConfig("layernorm", placement="post", bias=True, final=False),
+    MlpConfig(40, gated=False, activation="gelu", bias=True), head=HeadConfig(lm_head=False),
+)  # fmt: skip
+
+
+@dataclass
+class Table:
+    """Weights of a model, drawn once; norms near one, all else of the size that keeps values."""
+
+    shapes: dict[str, Shape]
+    held: dict[str, Floats] = field(default_factory=dict)
+    bits_per_weight: float = 32.0
+
+    def __post_init__(self) -> None:
+        rng = np.random.default_rng(11)
+        for name, shape in self.shapes.items():
+            values = rng.standard_normal(shape) / (WIDTH**0.5 if len(shape) > 1 else 5.0)
+            values += 1.0 if "norm" in name and name.endswith("weight") else 0.0
+            self.held[name] = values.astype(np.float32)
+
+    def read(self, name: str) -> Floats:
+        return self.held[name]
+
+    def rows(self, name: str, ids: NDArray[np.int64]) -> Floats:
+        rows: Floats = self.held[name][ids]
+        return rows
+
+
+def tiny(config: ModelConfig = LLAMA, **constants: Any) -> DecoderModel:
+    return DecoderModel(
+        config.name, Spec(config, Constants(**constants)), Table(tensor_shapes(config))
+    )
+
+
+def tiny_encoder(**constants: Any) -> EncoderModel:
+    return EncoderModel("tiny-bert", Spec(BERT, Constants(**constants)), Table(tensor_shapes(BERT)))
+
+
+class Twin:
+    """The same model once more: one function per part, everything in fp64."""
+
+    def __init__(self, model: DecoderModel | EncoderModel) -> None:
+        assert isinstance(model.weights, Table)
+        self.config, self.constants = model.spec.config, model.spec.constants
+        self.held = {name: w.astype(np.float64) for name, w in model.weights.held.items()}
+
+    def dense(self, name: str, x: Doubles, expert: Any = ...) -> Doubles:
+        out: Doubles = x @ self.held[f"{name}.weight"][expert].T
+        bias = self.held.get(f"{name}.bias")
+        return out if bias is None else out + bias[expert]
+
+    def norm(self, name: str, x: Doubles) -> Doubles:
+        if self.config.norm.kind == "layernorm":
+            x = x - x.mean(-1, keepdims=True)
+        x = x / np.sqrt((x * x).mean(-1, keepdims=True) + self.constants.eps)
+        return x * self.held[f"{name}.weight"] + self.held.get(f"{name}.bias", 0.0)
+
+    def rotate(self, x: Doubles) -> Doubles:
+        if self.config.position.kind != "rope":
+            return x
+        size = self.config.position.rotary_dim or x.shape[-1]
+        at = np.arange(x.shape[1])[:, None] * 1e4 ** (-np.arange(0, size, 2) / size)
+        turned = x.copy()
+        if self.constants.rope_style == "neox":
+            first, second = np.s_[..., : size // 2], np.s_[..., size // 2 : size]
+        else:
+            first, second = np.s_[..., 0:size:2], np.s_[..., 1:size:2]
+        turned[first] = x[first] * np.cos(at) - x[second] * np.sin(at)
+        turned[second] = x[first] * np.sin(at) + x[second] * np.cos(at)
+        return turned
+
+    def attention(self, layer: int, x: Doubles) -> Doubles:
+        config, at = self.config.attention, f"blk.{layer}.attn_"
+        q, k, v = (
+            self.dense(at + part, x).reshape(len(x), -1, config.head_dim).swapaxes(0, 1)
+            for part in "qkv"
+        )
+        if self.config.norm.qk:
+            q, k = self.norm(at + "q_norm", q), self.norm(at + "k_norm", k)
+        q, k = self.rotate(q), self.rotate(k)
+        k, v = (np.repeat(y, config.n_heads // config.n_kv_heads, axis=0) for y in (k, v))
+        scores = q @ k.swapaxes(1, 2) / config.head_dim**0.5
+        distance = np.arange(len(x))[:, None] - np.arange(len(x))
+        if config.causal:
+            scores[:, distance < 0] = -np.inf
+        if config.window is not None and layer in config.window.layers:
+            scores[:, distance >= config.window.size] = -np.inf
+        weights = np.exp(scores - scores.max(-1, keepdims=True))
+        mixed = weights / weights.sum(-1, keepdims=True) @ v
+        return self.dense(at + "output", mixed.swapaxes(0, 1).reshape(len(x), -1))
+
+    def mlp(self, layer: int, x: Doubles, mlp: MlpConfig, expert: Any = ...) -> Doubles:
+        at, tail = f"blk.{layer}.ffn_", "" if expert is ... else "_exps"
+        up = self.dense(f"{at}up{tail}", x, expert)
+        fed = self.dense(f"{at}gate{tail}", x, expert) if mlp.gated else up
+        active = {
+            "silu": lambda y: y / (1 + np.exp(-y)),
+            "relu": lambda y: np.maximum(y, 0),
+            "gelu": lambda y: y / 2 * (1 + np.tanh((2 / np.pi) ** 0.5 * (y + 0.044715 * y**3))),
+        }[mlp.activation](fed)
+        return self.dense(f"{at}down{tail}", active * up if mlp.gated else active, expert)
+
+    def feed_forward(self, layer: int, x: Doubles) -> Doubles:
+        moe = self.config.moe
+        if moe is None or layer in moe.dense_layers:
+            assert self.config.mlp is not None
+            return self.mlp(layer, x, self.config.mlp)
+        out = np.zeros_like(x)
+        gates = np.exp(self.dense(f"blk.{layer}.ffn_gate_inp", x))
+        gates /= gates.sum(-1, keepdims=True)
+        for row, own in enumerate(gates):
+            best = np.argsort(-own)[: moe.topk]
+            total = own[best].sum() if self.constants.norm_topk else 1.0
+            for e in best:
+                fed = self.mlp(layer, x[row : row + 1], moe.expert, int(e))
+                out[row] += own[e] / total * fed[0]
+        return out
+
+    def layer(self, layer: int, x: Doubles) -> Doubles:
+        at = f"blk.{layer}."
+        if self.config.norm.placement == "post":
+            x = self.norm(at + "attn_output_norm", x + self.attention(layer, x))
+            return self.norm(at + "layer_output_norm", x + self.feed_forward(layer, x))
+        mixed = self.attention(layer, self.norm(at + "attn_norm", x))
+        if self.config.parallel_residual:
+            return x + mixed + self.feed_forward(layer, self.norm(at + "ffn_norm", x))
+        x = x + mixed
+        return x + self.feed_forward(layer, self.norm(at + "ffn_norm", x))
+
+    def hidden(self, tokens: list[int]) -> Doubles:
+        position, embedding = self.config.position, self.config.embedding
+        x = self.held["token_embd.weight"][tokens]
+        if position.kind == "learned":
+            first = position.table_offset
+            x = x + self.held["position_embd.weight"][first : first + len(tokens)]
+        if embedding.token_types:
+            x = x + self.held["token_types.weight"][0]
+        x = self.norm("token_embd_norm", x) if embedding.norm else x
+        for layer in range(self.config.n_layers):
+            x = self.layer(layer, x)
+        return self.norm("output_norm", x) if self.config.norm.final else x
+
+    def logits(self, tokens: list[int]) -> Doubles:
+        head = "token_embd" if self.config.head.tied else "output"
+        return self.dense(head, self.hidden(tokens))
