@@ -26,7 +26,7 @@ class Chain:
     Attributes
     ----------
     precision : str
-        Format of sums: "fp32" or "fp64".
+        Format of sums: "fp16", "fp32" or "fp64".
     fused : bool
         Multiply and add with one rounding (IEEE fma); else the product is rounded first. The same
         where products are exact, as those of 16-bit operands in fp32.

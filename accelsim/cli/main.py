@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from accelsim import __version__
-from accelsim.cli import demo, listing, predict, run, schema, show, sweep, systolic
+from accelsim.cli import demo, listing, numerics, predict, run, schema, show, sweep, systolic
 from accelsim.cli.console import ReaderGoneError
 from accelsim.documents import printable
 from accelsim.errors import AccelsimError
@@ -35,6 +35,7 @@ app = typer.Typer(
 )
 app.command("run")(run.run)
 app.command("predict")(predict.predict)
+app.command("numerics")(numerics.numerics)
 app.command("systolic")(systolic.systolic)
 app.command("sweep")(sweep.sweep)
 app.command("list")(listing.list_names)

@@ -38,6 +38,28 @@ from accelsim.kernels.softmax import (
 _PARALLEL_FROM = 65536
 
 
+@dataclass(frozen=True)
+class Mask:
+    """Which keys a query sees.
+
+    Attributes
+    ----------
+    causal : bool
+        Query i sees no key behind ``past + i``.
+    window : int or None
+        A query sees keys at most ``window - 1`` positions away.
+    past : int
+        Position of the first query among the keys.
+    """
+
+    causal: bool = True
+    window: int | None = None
+    past: int = 0
+
+
+CAUSAL = Mask()
+
+
 def attention(
     q: ArrayLike,
     k: ArrayLike,
@@ -45,10 +67,9 @@ def attention(
     arithmetic: Arithmetic,
     *,
     order: AttentionOrder = UNFUSED,
+    mask: Mask = CAUSAL,
     scale: float | None = None,
-    causal: bool = True,
-    window: int | None = None,
-    past: int = 0,
+    sinks: ArrayLike | None = None,
 ) -> Float32:
     """Return ``softmax(scale q k^T) v`` of every head.
 
@@ -62,14 +83,11 @@ def attention(
         Its `attention` for both matmuls, its `vector` for scores and softmax.
     order : AttentionOrder, optional
         Tiles of the mapping; default: unfused.
+    mask : Mask, optional
     scale : float, optional
         Default ``1 / sqrt(head_dim)``.
-    causal : bool, optional
-        Query i sees no key behind ``past + i``.
-    window : int, optional
-        A query sees keys at most ``window - 1`` positions away.
-    past : int, optional
-        Position of the first query among the keys.
+    sinks : array of float32, shape (heads,), optional
+        A score per head that joins every softmax and brings no value (gpt-oss).
 
     Returns
     -------
@@ -93,7 +111,8 @@ def attention(
     their exponentials are of the vector format; largest score m, sum l and output o are fp32:
     ``l = l exp(m_old - m) + sum(p)``, ``o = o exp(m_old - m) + p v``, at the end ``o / l``. With
     `split_kv` parts, each has its own m, l and o; parts are merged in ascending order. Tiles that
-    no query of the tile sees are skipped. A tile of which a row sees -inf scores alone, before any
+    no query of the tile sees are skipped. Sinks are merged last, as a part of their own; with them
+    attention is never unfused. A tile of which a row sees -inf scores alone, before any
     finite one, makes that row NaN. `tile_q` 0 is all queries; parts without `tile_kv` are one tile.
     """
     held = _Operands.of(q, k, v)
@@ -102,12 +121,13 @@ def attention(
     task = _Task(
         matrix=arithmetic.attention,
         vector=format_code(arithmetic.vector),
-        mask=visibility(causal, past, window),
+        mask=visibility(mask.causal, mask.past, mask.window),
         scale=held.q.shape[-1] ** -0.5 if scale is None else float(scale),
+        sinks=None if sinks is None else _sinks(sinks, held),
     )
     if 0 in held.shape:
         return np.empty(held.shape, np.float32)
-    if order.tile_kv == 0 and order.split_kv == 1:
+    if order.tile_kv == 0 and order.split_kv == 1 and sinks is None:
         return _unfused(held, task).reshape(held.shape)
     queries = held.q.shape[-2]
     tile_q = order.tile_q or max(1, queries)
@@ -164,6 +184,16 @@ class _Task:
     vector: tuple[int, ...]
     mask: tuple[int, int, int, int]
     scale: float
+    sinks: Float32 | None = None  # blocks, group
+
+
+def _sinks(sinks: ArrayLike, held: _Operands) -> Float32:
+    """Spread a score per head over all blocks of the operands."""
+    scores = float32("sinks", sinks)
+    blocks, group = held.q.shape[:2]
+    if scores.ndim != 1 or not scores.size or (blocks * group) % scores.size:
+        raise WorkloadError(f"sinks of shape {scores.shape}: expected one score per head")
+    return np.tile(scores, blocks * group // scores.size).reshape(blocks, group)
 
 
 def _matmul(a: Float32, b: Float32, task: _Task) -> Float32:
@@ -187,6 +217,10 @@ def _split(held: _Operands, task: _Task, order: AttentionOrder) -> Float32:
     state, out = _part(held, task, range(min(part, keys)), order.tile_kv)
     for first in range(part, keys, part):
         merge(state, *_part(held, task, range(first, min(first + part, keys)), order.tile_kv), out)
+    if task.sinks is not None:
+        scores = np.repeat(task.sinks.reshape(-1), held.q.shape[2])
+        sink = np.stack([scores, np.ones_like(scores)], axis=1)
+        merge(state, sink, np.zeros_like(out), out)
     divide(state, out)
     return out
 

@@ -12,10 +12,16 @@ from accelsim.errors import WorkloadError, suggest
 from accelsim.functional.gguf_tokenizer import gguf_tokenizer
 from accelsim.functional.rope import RopeScaling
 from accelsim.functional.tokenizer import Tokenizer, load_tokenizer
+from accelsim.functional.transformer.capped import capped_config, with_layers
 from accelsim.functional.transformer.decoder import DecoderModel
 from accelsim.functional.transformer.encoder import EncoderModel
 from accelsim.functional.transformer.names import hf_name, tensor_shapes
-from accelsim.functional.transformer.sources import FileWeights, RandomWeights, WeightSource
+from accelsim.functional.transformer.sources import (
+    MEMORY_LIMIT_BYTES,
+    FileWeights,
+    RandomWeights,
+    WeightSource,
+)
 from accelsim.functional.transformer.spec import Constants, Spec
 from accelsim.functional.weights.gguf_model import GGUF_FAMILIES, gguf_config, gguf_constants
 from accelsim.functional.weights.opening import open_weights
@@ -62,33 +68,28 @@ def random_model(name: str | Path, *, layers: int | None = None, seed: int = 0) 
     name : str or Path
         As for `accelsim.load_model`.
     layers : int, optional
-        Only that many of its layers.
+        Only the first so many layers.
     seed : int
+
+    Returns
+    -------
+    DecoderModel or EncoderModel
+        Models beyond 4 GB of fp32 weights are cut to that (see `capped_config`); the name says so.
 
     Raises
     ------
     CapacityError
-        If the weights would take more than 4 GB.
+        If not even one layer of each kind fits.
     WorkloadError
-        If the model has parts that are timed but not executed.
+        If the model has parts that are timed but not executed, or fewer layers than asked for.
     """
     config = load_model(name)
     if layers is not None:
-        config = _shortened(config, layers)
+        if not 1 <= layers <= config.n_layers:
+            raise WorkloadError(f"{config.name} has {config.n_layers} layers, not {layers}")
+        config = with_layers(config, list(config.layer_kinds[:layers]))
+    config = capped_config(config, MEMORY_LIMIT_BYTES)
     return _model(config.name, Spec(config), RandomWeights(config, seed), None)
-
-
-def _shortened(config: ModelConfig, layers: int) -> ModelConfig:
-    if not 1 <= layers <= config.n_layers:
-        raise WorkloadError(f"{config.name} has {config.n_layers} layers, not {layers}")
-    window, moe = config.attention.window, config.moe
-    kept = config.attention
-    if window is not None:
-        local = tuple(i for i in window.layers if i < layers)
-        kept = replace(kept, window=replace(window, layers=local) if local else None)
-    if moe is not None:
-        moe = replace(moe, dense_layers=tuple(i for i in moe.dense_layers if i < layers))
-    return replace(config, n_layers=layers, attention=kept, moe=moe)
 
 
 def _model(name: str, spec: Spec, weights: WeightSource, tokenizer: Tokenizer | None) -> Opened:
@@ -138,15 +139,18 @@ def _found_name(opened: TensorFile, config: ModelConfig, canonical: str) -> str:
 def _hf_constants(raw: dict[str, Any], path: Path) -> Constants:
     """Read eps, rotary base and scaling from a config.json."""
     default = 1e-12 if raw.get("model_type") == "bert" else 1e-6
-    eps = raw.get("rms_norm_eps", raw.get("layer_norm_eps", default))
-    rotary = raw.get("rope_parameters") or {}
-    theta = raw.get("rope_theta", rotary.get("rope_theta", 10000.0))
+    eps: Any = raw.get("rms_norm_eps", raw.get("layer_norm_eps", default))
+    rotary: Any = raw.get("rope_parameters") or {}
+    scaling: Any = raw.get("rope_scaling") or {}
+    if not isinstance(rotary, dict) or not isinstance(scaling, dict):
+        raise WorkloadError(f"{path}: rope_parameters and rope_scaling are tables of values")
+    theta: Any = raw.get("rope_theta", rotary.get("rope_theta", 10000.0))
     for key, value in (("eps of the norms", eps), ("rope_theta", theta)):
         if not isinstance(value, int | float) or not 0 < value < float("inf"):
             raise WorkloadError(f"{path}: {key} is {value!r}, expected a positive number")
     return Constants(
         eps=float(eps), rope_theta=float(theta),
-        rope_scaling=_scaling(raw.get("rope_scaling") or rotary, path),
+        rope_scaling=_scaling(scaling or rotary, path),
         gelu_erf=raw.get("hidden_act") == "gelu",
         norm_topk=bool(raw.get("norm_topk_prob", True)),
     )  # fmt: skip
@@ -160,8 +164,13 @@ def _scaling(raw: dict[str, Any], path: Path) -> RopeScaling | None:
         raise WorkloadError(
             f"{path}: rope scaling {kind!r} is not executed, only linear and llama3"
         )
-    return RopeScaling(
-        kind, float(raw["factor"]), float(raw.get("low_freq_factor", 1.0)),
-        float(raw.get("high_freq_factor", 4.0)),
-        int(raw.get("original_max_position_embeddings", 8192)),
-    )  # fmt: skip
+    given: list[Any] = [
+        raw.get("factor"), raw.get("low_freq_factor", 1.0), raw.get("high_freq_factor", 4.0),
+        raw.get("original_max_position_embeddings", 8192),
+    ]  # fmt: skip
+    if not all(isinstance(value, int | float) and 0 < value < 2**40 for value in given):
+        raise WorkloadError(
+            f"{path}: the factors of rope scaling {kind!r} are {given}, expected positive numbers"
+        )
+    factor, low, high, length = given
+    return RopeScaling(kind, float(factor), float(low), float(high), int(length))

@@ -66,24 +66,33 @@ def as_operand(
     found = find_format(fmt)
     if isinstance(found, BlockFormat):
         return block_operand(quantize_blocks(x, found, axis=axis), aligned=aligned, group=group)
-    values = rounded_operand(x, found)
+    values = rounded_operand(x, found, flush=flush)
+    return Operand(values, alignment_of(values, found) if aligned else None)
+
+
+def rounded_operand(
+    x: NDArray[np.float32],
+    fmt: Format,
+    *,
+    flush: bool = False,
+    out: NDArray[np.float32] | None = None,
+) -> NDArray[np.float32]:
+    """Round to a scalar format the way that operands are converted to it; see `as_operand`."""
+    values = x
+    if fmt.name != "fp32":
+        rounding = "toward_zero" if fmt.name == "tf32" else "nearest_even"
+        narrow = fmt.bits <= _SATURATING_BITS
+        values = round_to(x, fmt, rounding=rounding, saturate=narrow, out=out)
     if flush:
-        values = np.where(np.abs(values) < found.smallest_normal, np.float32(0.0), values)
-    return Operand(values, _exponents(values, found.min_exponent) if aligned else None)
+        values = np.where(np.abs(values) < fmt.smallest_normal, np.float32(0.0), values)
+    return values
 
 
-def rounded_operand(x: NDArray[np.float32], fmt: Format) -> NDArray[np.float32]:
-    """Round to a scalar format the way that operands are converted to it."""
-    if fmt.name == "fp32":
-        return x
-    rounding = "toward_zero" if fmt.name == "tf32" else "nearest_even"
-    narrow = fmt.bits <= _SATURATING_BITS
-    return round_to(x, fmt, rounding=rounding, saturate=narrow)
-
-
-def _exponents(values: NDArray[np.float32], smallest: int) -> NDArray[np.int8]:
+def alignment_of(values: NDArray[np.float32], fmt: Format) -> NDArray[np.int8]:
+    """Return the exponents that values of a scalar format are aligned by."""
     out = np.empty(values.shape, dtype=np.int8)
-    alignment_exponents(np.ascontiguousarray(values).reshape(-1), smallest, out.reshape(-1))
+    flat = np.ascontiguousarray(values).reshape(-1)
+    alignment_exponents(flat, fmt.min_exponent, out.reshape(-1))
     return out
 
 
@@ -101,11 +110,11 @@ def block_operand(blocks: BlockScaled, *, aligned: bool, group: int = 1) -> Oper
         values = np.ascontiguousarray(elements * spread(scales), dtype=np.float32)
     if not aligned:
         return Operand(values, None, float(blocks.tensor_scale))
-    of_scales = spread(_exponents(scales, fmt.scale.min_exponent)).astype(np.int16)
+    of_scales = spread(alignment_of(scales, fmt.scale)).astype(np.int16)
     if group > 1:
         exponents = of_scales
     else:
-        exponents = of_scales + _exponents(elements, fmt.element.min_exponent)
+        exponents = of_scales + alignment_of(elements, fmt.element)
     floor = np.int16(2 * ZERO_EXPONENT)
     exponents = np.maximum(exponents, floor)
     return Operand(values, np.ascontiguousarray(exponents), float(blocks.tensor_scale))

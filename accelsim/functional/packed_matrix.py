@@ -18,9 +18,15 @@ from accelsim.arithmetic import (
     TwoStageSum,
 )
 from accelsim.errors import WorkloadError
-from accelsim.formats import find_format
+from accelsim.formats import BlockFormat, Format, find_format
 from accelsim.functional.block_formats import BlockScaled
-from accelsim.functional.operands import Operand, as_operand, block_operand
+from accelsim.functional.operands import (
+    Operand,
+    alignment_of,
+    as_operand,
+    block_operand,
+    rounded_operand,
+)
 from accelsim.kernels import gemm_chain
 from accelsim.kernels.lanes import PANEL
 
@@ -31,13 +37,17 @@ def _aligned(sums: SumFamily) -> bool:
     return isinstance(sums, FusedSum | TwoStageSum)
 
 
+def _flushes(sums: SumFamily) -> bool:
+    return isinstance(sums, Chain | PairwiseSum) and sums.flush_subnormals
+
+
 def taken_in(x: Floats, arithmetic: MatrixArithmetic, *, axis: int) -> Operand:
     """Convert values to what the unit multiplies; `axis` is that of k."""
     sums = arithmetic.sums
     return as_operand(
         x, arithmetic.operand, axis=axis, aligned=_aligned(sums),
         group=sums.group if isinstance(sums, FusedSum) else 1,
-        flush=isinstance(sums, Chain | PairwiseSum) and sums.flush_subnormals,
+        flush=_flushes(sums),
     )  # fmt: skip
 
 
@@ -110,10 +120,23 @@ def pack_matrix(
     if arithmetic.output == "fp64":
         rows = matrix if transposed else matrix.swapaxes(1, 2)
         return PackedMatrix(arithmetic, (t, k, n), np.ascontiguousarray(rows, dtype=np.float64))
-    operand = taken_in(
-        np.ascontiguousarray(matrix, dtype=np.float32), arithmetic, axis=2 if transposed else 1
-    )
-    return _packed(operand, arithmetic, (t, k, n), transposed)
+    given = np.ascontiguousarray(matrix, dtype=np.float32)
+    if isinstance(find_format(arithmetic.operand), BlockFormat):
+        operand = taken_in(given, arithmetic, axis=2 if transposed else 1)
+        return _packed(operand, arithmetic, (t, k, n), transposed)
+    return _rounded(_packed(Operand(given), arithmetic, (t, k, n), transposed))
+
+
+def _rounded(packed: PackedMatrix) -> PackedMatrix:
+    """Round values where they lie, which spares large matrices a copy."""
+    sums, values = packed.arithmetic.sums, packed.values
+    fmt = find_format(packed.arithmetic.operand)
+    assert isinstance(fmt, Format)
+    values = rounded_operand(values, fmt, flush=_flushes(sums), out=values)
+    if not _aligned(sums):
+        return replace(packed, values=values)
+    finite = bool(np.isfinite(values).all())
+    return replace(packed, values=values, exponents=alignment_of(values, fmt), finite=finite)
 
 
 def _packed_blocks(

@@ -59,22 +59,26 @@ lane_fma32: Callable[[np.float32, np.float32, np.float32], np.float32] = cast(
 
 
 @kernel
-def fma32(x: float, y: float, z: float) -> float:
-    """x y + z for fp32 values, rounded once to fp32.
+def odd_sum(x: float, y: float) -> float:
+    """x + y in fp64, its last bit odd where it is not exact.
 
-    The product is exact in fp64; of their sum the rounding error is kept as an odd last bit, so
-    that the second rounding, to fewer than half the bits, decides as if there was none before.
+    A second rounding, to fewer than half the bits, then decides as if there was none before.
     """
-    product = x * y
-    total = product + z
+    total = x + y
     if not math.isfinite(total):
-        return float(np.float32(total))
-    back = total - product
-    error = (product - (total - back)) + (z - back)
+        return total
+    back = total - x
+    error = (x - (total - back)) + (y - back)
     if error != 0.0:
         half, exponent = math.frexp(total)
         units = np.int64(math.ldexp(half, 53))
         if units % 2 == 0:  # toward the error: the odd neighbour on its side
             units += 1 if error > 0.0 else -1
         total = math.ldexp(float(units), exponent - 53)
-    return float(np.float32(total))
+    return total
+
+
+@kernel
+def fma32(x: float, y: float, z: float) -> float:
+    """x y + z for fp32 values, rounded once to fp32; their product is exact in fp64."""
+    return float(np.float32(odd_sum(x * y, z)))

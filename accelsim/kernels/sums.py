@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.kernels.jit import kernel, parallel_kernel, prange
-from accelsim.kernels.scalar_fma import fma32, fma64
+from accelsim.kernels.scalar_fma import fma32, fma64, odd_sum
 
 CHAIN, FUSED, PAIRWISE, TWO_STAGE = 0, 1, 2, 3
 OUT_FP32, OUT_FP16, OUT_FP64 = 0, 1, 2
@@ -214,6 +214,9 @@ def chain_step(rule: SumRule, x: float, y: float, total: float) -> float:
     """Add one product to a chain (`Chain`)."""
     if rule.output == OUT_FP64:
         return fma64(x, y, total)
+    if rule.output == OUT_FP16:
+        exact = odd_sum(x * y, total)
+        return math.copysign(round_fp16(exact), exact) if math.isfinite(exact) else exact
     if rule.separate:
         total = _add32(float(np.float32(np.float32(x) * np.float32(y))), total)
     else:
@@ -233,8 +236,7 @@ def chain(rule: SumRule, a: NDArray[np.float64], b: NDArray[np.float64], c: floa
         fold = 0.0
         for k in range(start, min(start + rule.block, a.size)):
             fold = chain_step(rule, a[k], b[k], fold)
-        total = total + fold if rule.output == OUT_FP64 else _add32(total, fold)
-        total = _flushed(total) if rule.flush else total
+        total = chain_step(rule, fold, 1.0, total)
     return total
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os.path
 import statistics
 from collections.abc import Iterable, Sequence
 
@@ -217,21 +216,17 @@ def continuation(result: NumericsResult) -> str:
 
     Notes
     -----
-    The mark stands before the first word that differs; a difference in spaces or in tokens that
-    are no text has none.
+    The mark stands before the first word that differs, last where only spaces or tokens that are
+    no text do.
     """
     if result.diverges_at is None:
         return "the same"
-    text, wanted = _one_line(result.text), _one_line(result.reference_text)
-    if not text:
+    words, wanted = _one_line(result.text).split(), _one_line(result.reference_text).split()
+    if not words:
         return "(ends at once)"
-    shared = len(os.path.commonprefix([text, wanted]))
-    if shared < max(len(text), len(wanted)):  # Back to the beginning of the word.
-        ends_word = shared == len(text) or text[shared] == " "
-        inside = shared < len(wanted) and wanted[shared] != " "
-        if not ends_word or inside:
-            shared = text.rfind(" ", 0, shared) + 1
-    return f"{text[:shared]}{MARK} {text[shared:].lstrip()}".rstrip()
+    pairs = enumerate(zip(words, wanted, strict=False))
+    same = next((i for i, (a, b) in pairs if a != b), min(len(words), len(wanted)))
+    return " ".join([*words[:same], MARK, *words[same:]])
 
 
 def arithmetic_words(arithmetic: Arithmetic, scheme: str = "") -> str:

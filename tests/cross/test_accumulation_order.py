@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from accelsim import RunOptions, SystolicArray, load_chip, load_model, run, simulate_array
 from accelsim.arithmetic import Chain, MatrixArithmetic, SumOrder
-from accelsim.functional import matmul
 from accelsim.functional.formats import round_to
+from accelsim.functional.gemm import matmul
 from accelsim.scenarios.mapped_orders import MappedOrders
 from accelsim.workload.phases import PhaseOptions
 
@@ -77,9 +77,7 @@ OPS = {"attn_q": "attention.qkv", "attn_output": "attention.o+attention.residual
 @pytest.mark.parametrize(
     ("phase", "tokens", "context"), [("prefill", 64, 64), ("prefill", 500, 500), ("decode", 1, 65)]
 )
-def test_splits_and_tiles_are_those_of_the_timed_run(
-    phase: str, tokens: int, context: int
-) -> None:
+def test_splits_and_tiles_are_those_of_the_timed_run(phase: str, tokens: int, context: int) -> None:
     step = _orders(phase, context).step(tokens, context)
     mappings = _mappings(phase, context if phase == "prefill" else context - 1)
     for op, timed in OPS.items():

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from accelsim.arithmetic import FP32, Arithmetic, AttentionOrder, Chain, MatrixArithmetic
-from accelsim.functional.attention import attention
+from accelsim.functional.attention import Mask, attention
 from tests.oracle.naive_attention import Query
 from tests.oracle.naive_vector import Unit
 
@@ -58,7 +58,7 @@ def test_bits_are_those_of_the_twin(
     operands = _operands(1)
     found = attention(
         *operands, replace(BF16, vector=vector), order=order or AttentionOrder(),
-        window=window, past=PAST,
+        mask=Mask(window=window, past=PAST),
     )  # fmt: skip
     expected = _twin(operands, vector, window, order)
     assert np.array_equal(found.view(np.uint32), expected.view(np.uint32))
@@ -85,23 +85,23 @@ def test_every_order_is_near_attention_in_fp64(
 ) -> None:
     operands, past = _operands(seed, queries, keys), max(0, keys - queries)
     order = AttentionOrder(tile_q, tile_kv, split_kv)
-    found = attention(*operands, FP32, order=order, past=past)
+    found = attention(*operands, FP32, order=order, mask=Mask(past=past))
     assert np.abs(found - _in_fp64(operands, past)).max() < 4e-5
 
 
 def test_tiles_change_bits_and_the_same_tiles_give_the_same() -> None:
     operands = _operands(2)
     orders = [AttentionOrder(), AttentionOrder(0, 4), AttentionOrder(0, 8), AttentionOrder(0, 8, 2)]
-    runs = [attention(*operands, FP32, order=order, past=PAST).tobytes() for order in orders]
+    runs = [attention(*operands, FP32, order=order, mask=Mask(past=PAST)).tobytes() for order in orders]
     assert len(set(runs)) == len(runs)
-    again = [attention(*operands, FP32, order=order, past=PAST).tobytes() for order in orders]
+    again = [attention(*operands, FP32, order=order, mask=Mask(past=PAST)).tobytes() for order in orders]
     assert again == runs
 
 
 def test_tiles_of_queries_do_not_change_bits() -> None:
     operands = _operands(3)
     runs = {
-        attention(*operands, FP32, order=AttentionOrder(tile, 6), past=PAST).tobytes()
+        attention(*operands, FP32, order=AttentionOrder(tile, 6), mask=Mask(past=PAST)).tobytes()
         for tile in range(QUERIES + 2)
     }
     assert len(runs) == 1

@@ -127,8 +127,8 @@ def count_exact(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 @pytest.mark.parametrize("name", list(FAST))
 def test_bits_are_those_of_sums_one_by_one(name: str, kind: str, count_exact: list[int]) -> None:
     rng = np.random.default_rng([*name.encode(), len(kind)])
-    for m, k, n in SHAPES:
-        k += k % 2 if name == "interleaved" else 0
+    for m, depth, n in SHAPES:
+        k = depth + depth % 2 if name == "interleaved" else depth
         for split_k in (1, 3):
             a, b = (_values(rng, s, kind, FAST[name].operand) for s in ((1, m, k), (1, k, n)))
             found = matmul(a, b, FAST[name], order=SumOrder(split_k))
@@ -225,11 +225,11 @@ def answers() -> list[str]:
     """Bytes of small matmuls in every family, by the lanes of this process or without them."""
     rng = np.random.default_rng(7)
     found = []
-    for name in FAST:
+    for value in FAST.values():
         for m in (1, 2, 5):
-            k = 18 if find_format(FAST[name].operand).bits > 8 else 70
-            a, b = (_values(rng, s, "wide", FAST[name].operand) for s in ((1, m, k), (1, k, 3)))
-            found.append(matmul(a, b, FAST[name], order=SumOrder(m)).tobytes().hex())
+            k = 18 if find_format(value.operand).bits > 8 else 70
+            a, b = (_values(rng, s, "wide", value.operand) for s in ((1, m, k), (1, k, 3)))
+            found.append(matmul(a, b, value, order=SumOrder(m)).tobytes().hex())
     whole = rng.integers(-128, 128, (1, 3, 9)), rng.integers(-128, 128, (1, 9, 4))
     for saturate in (False, True):
         arithmetic = MatrixArithmetic("int8", IntegerSum(saturate), "int32")

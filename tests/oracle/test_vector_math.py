@@ -112,7 +112,7 @@ _SCRIPT = """
 import numpy as np
 from accelsim.arithmetic import FP32, AttentionOrder
 from accelsim.functional import vector
-from accelsim.functional.attention import attention
+from accelsim.functional.attention import Mask, attention
 from accelsim.functional.rope import rope, rope_frequencies
 x = (np.random.default_rng(3).normal(size=(2, 3, 20)) * 3).astype(np.float32)
 w = x[0, 0]
@@ -122,7 +122,7 @@ for fmt in ("fp32", "bf16", "fp16"):
             vector.gelu_tanh(x, fmt), vector.gelu_erf(x, fmt), vector.relu2(x, fmt),
             rope(x, np.array([0, 3, 90]), rope_frequencies(20, 1e4), fmt)]
     for order in (AttentionOrder(), AttentionOrder(2, 2, 2)):
-        runs.append(attention(x, x, x, FP32, order=order, window=2))
+        runs.append(attention(x, x, x, FP32, order=order, mask=Mask(window=2)))
     for run in runs:
         print(run.tobytes().hex())
 """

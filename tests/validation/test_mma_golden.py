@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from accelsim.functional import mma
+from accelsim.functional.instructions import mma
 
 pytestmark = pytest.mark.shared
 FILES = 73
@@ -34,7 +34,7 @@ def test_no_output_of_any_instruction_is_wrong(shared_dir: Path) -> None:
     for file in files:
         architecture, instruction = file.stem.split("__", 1)
         with np.load(file) as held:
-            scales = [held[s] if s in held else None for s in ("scale_A", "scale_B")]
+            scales = [held.get(s) for s in ("scale_A", "scale_B")]
             found = mma(architecture, instruction, held["A"], held["B"], held["C"], *scales)
             if count := _wrong(found, held["D"]):
                 wrong[file.stem] = f"{count} of {found.size}"

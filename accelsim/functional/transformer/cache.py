@@ -39,7 +39,7 @@ class KvCache:
     Parameters
     ----------
     shape : tuple of int
-        Layers, KV heads, width of a head.
+        Layers, KV heads, widths of a head's key and of its value.
     limit : int
         Most tokens.
     fmt : str
@@ -49,12 +49,18 @@ class KvCache:
     """
 
     def __init__(
-        self, shape: tuple[int, int, int], limit: int, fmt: str, damage: CacheDamage | None = None
+        self,
+        shape: tuple[int, int, int, int],
+        limit: int,
+        fmt: str,
+        damage: CacheDamage | None = None,
     ) -> None:
         self.shape, self.limit, self.fmt, self._damage = shape, limit, fmt, damage
         self.length = 0
-        layers, heads, width = shape
-        self._held = np.zeros((2, layers, heads, _FIRST_ROOM, width), dtype=np.float32)
+        layers, heads, *widths = shape
+        self._held = [
+            np.zeros((layers, heads, _FIRST_ROOM, width), dtype=np.float32) for width in widths
+        ]
 
     def append(self, layer: int, keys: Floats, values: Floats) -> tuple[Floats, Floats]:
         """Store new tokens of a layer and return all of its keys and values.
@@ -68,24 +74,27 @@ class KvCache:
                 "generate fewer tokens"
             )
         self._make_room(end)
-        for place, name, fresh in ((0, "k", keys), (1, "v", values)):
+        for held, name, fresh in zip(self._held, "kv", (keys, values), strict=True):
             written = (f"blk.{layer}.{name}", self.length)
             stored = kept_as(fresh, self.fmt, self._damage, written)
-            self._held[place, layer, :, self.length : end] = stored
-        return self._held[0, layer, :, :end], self._held[1, layer, :, :end]
+            held[layer, :, self.length : end] = stored
+        known, worth = self._held
+        return known[layer, :, :end], worth[layer, :, :end]
 
     def advance(self, tokens: int) -> None:
         """Count tokens that every layer has stored."""
         self.length += tokens
 
     def _make_room(self, tokens: int) -> None:
-        room = self._held.shape[3]
+        room = self._held[0].shape[2]
         if tokens <= room:
             return
         larger = min(self.limit, max(tokens, 2 * room))
-        grown = np.zeros((*self._held.shape[:3], larger, self._held.shape[4]), dtype=np.float32)
-        grown[:, :, :, : self.length] = self._held[:, :, :, : self.length]
-        self._held = grown
+        for place, held in enumerate(self._held):
+            layers, heads, _, width = held.shape
+            grown = np.zeros((layers, heads, larger, width), dtype=np.float32)
+            grown[:, :, : self.length] = held[:, :, : self.length]
+            self._held[place] = grown
 
 
 def kept_as(
@@ -102,6 +111,8 @@ def kept_as(
         Name and first position, for `damage`.
     """
     found, (name, step) = find_format(fmt), written
+    if not x.size:
+        return x
     if isinstance(found, BlockFormat):
         blocks = quantize_blocks(x, found)
         return (blocks if damage is None else damage.blocks("kv", name, blocks, step)).values()

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from accelsim.arithmetic import FP32, Arithmetic
 from accelsim.errors import WorkloadError
-from accelsim.functional.attention import attention
+from accelsim.functional.attention import Mask, attention
 from accelsim.functional.sampler import GREEDY, Sampler
 from accelsim.functional.transformer.cache import KvCache
-from accelsim.functional.transformer.layers import Ops, Setting, run_layer
+from accelsim.functional.transformer.layers import Ops, Setting, run_layer, unfolded
 from accelsim.functional.transformer.model import Model
 
 Floats = NDArray[np.float32]
@@ -32,8 +32,11 @@ class Session:
         self.ops = ops
         config, setting = ops.spec.config, ops.setting
         heads = config.attention
+        per_token = (heads.n_kv_heads, heads.head_dim, heads.v_head_dim)
+        if heads.latent is not None:  # one vector that all heads unfold
+            per_token = (1, heads.latent.cache_width, 0)
         self.cache = KvCache(
-            (config.n_layers, heads.n_kv_heads, heads.head_dim),
+            (config.n_layers, *per_token),
             config.position.max_positions,
             setting.arithmetic.kv,
             setting.faults,
@@ -61,10 +64,17 @@ class Session:
         ops, setting = self.ops, self.ops.setting
         past = self.cache.length
         keys, values = self.cache.append(layer, k, v)
+        if ops.spec.config.attention.latent is not None:
+            keys, values = unfolded(ops, layer, keys)
         window = ops.spec.config.attention.window
         size = window.size if window is not None and self._local[layer] else None
         order = setting.orders.attention(q.shape[1], keys.shape[1])
-        return attention(q, keys, values, setting.arithmetic, order=order, window=size, past=past)
+        mask = Mask(window=size, past=past)
+        sinks = f"blk.{layer}.attn_sinks.weight"
+        return attention(
+            q, keys, values, setting.arithmetic, order=order, mask=mask,
+            sinks=ops.parameter(sinks) if sinks in ops.source.shapes else None,
+        )  # fmt: skip
 
 
 def embed(ops: Ops, ids: NDArray[np.int64], positions: NDArray[np.int64]) -> Floats:

@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 
 from accelsim.arithmetic import FP32, Arithmetic
 from accelsim.errors import WorkloadError
-from accelsim.functional.attention import attention
+from accelsim.functional.attention import Mask, attention
 from accelsim.functional.transformer.decoder import checked_tokens, embed
 from accelsim.functional.transformer.layers import Ops, Setting, run_layer
 from accelsim.functional.transformer.model import Model
 
 Floats = NDArray[np.float32]
 _TOKENS_AT_ONCE = 4096
+_ALL = Mask(causal=False)
 
 
 class EncoderModel(Model):
@@ -102,7 +103,7 @@ def _run(ops: Ops, batch: list[NDArray[np.int64]]) -> list[Floats]:
             order = setting.orders.attention(length, length)
             rows = [spans[p] for p in places]
             queries, keys, values = (np.stack([x[:, r] for r in rows]) for x in (q, k, v))
-            mixed = attention(queries, keys, values, setting.arithmetic, order=order, causal=False)
+            mixed = attention(queries, keys, values, setting.arithmetic, order=order, mask=_ALL)
             for r, result in zip(rows, mixed, strict=True):
                 out[:, r] = result
         return out

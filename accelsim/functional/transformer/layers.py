@@ -22,6 +22,7 @@ from accelsim.functional.transformer.cache import CacheDamage
 from accelsim.functional.transformer.orders import PLAIN, Orders
 from accelsim.functional.transformer.sources import WeightSource
 from accelsim.functional.transformer.spec import Spec
+from accelsim.workload.layer_config import MlpConfig
 
 Floats = NDArray[np.float32]
 Attend = Callable[[int, Floats, Floats, Floats], Floats]
@@ -197,16 +198,63 @@ def run_layer(
 def _attention(
     ops: Ops, layer: int, x: Floats, positions: NDArray[np.int64], attend: Attend
 ) -> Floats:
+    at = f"blk.{layer}"
+    if ops.spec.config.attention.latent is not None:
+        mixed = latent_attention(ops, layer, x, positions, attend)
+    else:
+        mixed = _plain_attention(ops, layer, x, positions, attend)
+    joined = np.ascontiguousarray(mixed.swapaxes(0, 1)).reshape(len(x), -1)
+    return ops.linear(f"{at}.attn_output", ops.store(f"{at}.attn", joined))
+
+
+def _plain_attention(
+    ops: Ops, layer: int, x: Floats, positions: NDArray[np.int64], attend: Attend
+) -> Floats:
     config, at = ops.spec.config.attention, f"blk.{layer}"
     q = heads_of(ops.linear(f"{at}.attn_q", x), config.n_heads)
     k = heads_of(ops.linear(f"{at}.attn_k", x), config.n_kv_heads)
     v = heads_of(ops.linear(f"{at}.attn_v", x), config.n_kv_heads)
     if ops.spec.config.norm.qk:
         q, k = ops.norm(f"{at}.attn_q_norm", q), ops.norm(f"{at}.attn_k_norm", k)
-    q, k = ops.rotate(q, positions), ops.rotate(k, positions)
-    mixed = attend(layer, q, k, v)
-    joined = np.ascontiguousarray(mixed.swapaxes(0, 1)).reshape(len(x), -1)
-    return ops.linear(f"{at}.attn_output", ops.store(f"{at}.attn", joined))
+    return attend(layer, ops.rotate(q, positions), ops.rotate(k, positions), v)
+
+
+def latent_attention(
+    ops: Ops, layer: int, x: Floats, positions: NDArray[np.int64], attend: Attend
+) -> Floats:
+    """Multi-head latent attention: keys and values unfold from one cached vector per token.
+
+    The cache holds the normed latent vector beside the rotated key that all heads share; what
+    attention reads is unfolded from there at every step.
+    """
+    config, at = ops.spec.config.attention, f"blk.{layer}"
+    latent = config.latent
+    assert latent is not None
+    if latent.q_rank is None:
+        whole = ops.linear(f"{at}.attn_q", x)
+    else:
+        low = ops.norm(f"{at}.attn_q_a_norm", ops.linear(f"{at}.attn_q_a", x))
+        whole = ops.linear(f"{at}.attn_q_b", low)
+    q = heads_of(whole, config.n_heads)
+    turned = ops.rotate(q[..., latent.nope_dim :], positions)
+    q = np.concatenate([q[..., : latent.nope_dim], turned], axis=-1)
+    packed = ops.linear(f"{at}.attn_kv_a_mqa", x)
+    shared = ops.rotate(packed[None, :, latent.kv_rank :], positions)
+    compressed = ops.norm(f"{at}.attn_kv_a_norm", packed[:, : latent.kv_rank])
+    kept = np.concatenate([compressed[None], shared], axis=-1)
+    return attend(layer, q, kept, kept[..., :0])
+
+
+def unfolded(ops: Ops, layer: int, kept: Floats) -> tuple[Floats, Floats]:
+    """Keys and values of all heads from cached latent vectors [1, tokens, rank + rope_dim]."""
+    config = ops.spec.config.attention
+    latent = config.latent
+    assert latent is not None
+    up = ops.linear_of(f"blk.{layer}.attn_kv_b")(kept[0, :, : latent.kv_rank])
+    both = heads_of(round_to(up, ops.stored), config.n_heads)
+    spread = np.broadcast_to(kept[:, :, latent.kv_rank :], (*both.shape[:2], latent.rope_dim))
+    keys = np.concatenate([both[..., : latent.nope_dim], spread], axis=-1)
+    return keys, np.ascontiguousarray(both[..., latent.nope_dim :])
 
 
 def _feed_forward(ops: Ops, layer: int, x: Floats) -> Floats:
@@ -214,23 +262,35 @@ def _feed_forward(ops: Ops, layer: int, x: Floats) -> Floats:
         return _experts(ops, layer, x)
     mlp = ops.spec.config.mlp
     assert mlp is not None
-    return _mlp(ops, f"blk.{layer}", x, (mlp.gated, mlp.activation))
+    return _mlp(ops, f"blk.{layer}", x, mlp)
 
 
-def _mlp(ops: Ops, at: str, x: Floats, kind: tuple[bool, str], expert: int | None = None) -> Floats:
-    gated, activation = kind
-    tail = "" if expert is None else "_exps"
+def _mlp(
+    ops: Ops, at: str, x: Floats, mlp: MlpConfig, tail: str = "", expert: int | None = None
+) -> Floats:
     up = ops.linear(f"{at}.ffn_up{tail}", x, expert)
-    function = vector.ACTIVATIONS[ops.spec.activation(activation)]
-    if gated:
-        gate = ops.linear(f"{at}.ffn_gate{tail}", x, expert)
-        if activation == "silu":
-            up = vector.silu_mul(gate, up, ops.vector)
-        else:
-            up = vector.mul(function(gate, ops.vector), up, ops.vector)
-    else:
-        up = function(up, ops.vector)
-    return ops.linear(f"{at}.ffn_down{tail}", ops.store(f"{at}.ffn_act{tail}", up), expert)
+    gate = ops.linear(f"{at}.ffn_gate{tail}", x, expert) if mlp.gated else None
+    active = ops.store(f"{at}.ffn_act{tail}", _activated(ops, mlp.activation, up, gate))
+    return ops.linear(f"{at}.ffn_down{tail}", active, expert)
+
+
+def _activated(ops: Ops, name: str, up: Floats, gate: Floats | None) -> Floats:
+    function = vector.ACTIVATIONS[ops.spec.activation(name)]
+    if gate is None:
+        return function(up, ops.vector)
+    if name == "silu":
+        return vector.silu_mul(gate, up, ops.vector)
+    if name == "swiglu_oai":
+        return _clamped_swiglu(gate, up, ops.vector)
+    return vector.mul(function(gate, ops.vector), up, ops.vector)
+
+
+def _clamped_swiglu(gate: Floats, up: Floats, fmt: str) -> Floats:
+    """``g sigmoid(1.702 g) (u + 1)`` of clamped g and u (gpt-oss)."""
+    slope, limit = np.float32(1.702), np.float32(7.0)
+    steep = vector.mul(np.minimum(gate, limit), slope, fmt)
+    gated = vector.mul(vector.silu(steep, fmt), np.float32(1.0) / slope, fmt)
+    return vector.mul(gated, vector.add(np.clip(up, -limit, limit), np.float32(1.0), fmt), fmt)
 
 
 def _experts(ops: Ops, layer: int, x: Floats) -> Floats:
@@ -248,8 +308,9 @@ def _experts(ops: Ops, layer: int, x: Floats) -> Floats:
         picked = (picked / picked.sum(axis=1, keepdims=True)).astype(np.float32)
     for expert in np.unique(chosen):
         rows, places = np.nonzero(chosen == expert)
-        kind = (moe.expert.gated, moe.expert.activation)
-        result = _mlp(ops, at, x[rows], kind, int(expert))
+        result = _mlp(ops, at, x[rows], moe.expert, "_exps", int(expert))
         share = vector.mul(result, picked[rows, places][:, None], ops.vector)
         total[rows] = vector.add(total[rows], share, ops.vector)
+    if moe.shared is not None:
+        total = vector.add(total, _mlp(ops, at, x, moe.shared, "_shexp"), ops.vector)
     return ops.store(f"{at}.ffn_experts", total)

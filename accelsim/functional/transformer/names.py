@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from accelsim.workload.attention_config import LatentConfig
 from accelsim.workload.config import ModelConfig
 from accelsim.workload.layer_config import MlpConfig
 
@@ -78,18 +79,46 @@ def _layer(config: ModelConfig, moe: bool) -> Iterator[tuple[str, Shape]]:
     yield from _norm(config, first, d_model)
     if not (config.parallel_residual and config.norm.per_layer == 1):
         yield from _norm(config, second, d_model)
-    q, kv = attention.n_heads * attention.head_dim, attention.n_kv_heads * attention.head_dim
-    for name, width in (("attn_q", q), ("attn_k", kv), ("attn_v", kv)):
-        yield from _dense(name, width, d_model, attention.qkv_bias)
-    yield from _dense("attn_output", d_model, q, attention.o_bias)
-    if config.norm.qk:
-        yield "attn_q_norm.weight", (attention.head_dim,)
-        yield "attn_k_norm.weight", (attention.head_dim,)
+    if attention.latent is not None:
+        yield from _latent(attention.latent, config)
+    else:
+        yield from _heads(config)
+    yield from _dense(
+        "attn_output", d_model, attention.n_heads * attention.v_head_dim, attention.o_bias
+    )
+    if attention.sinks:
+        yield "attn_sinks.weight", (attention.n_heads,)
     if moe:
         yield from _experts(config)
     else:
         assert config.mlp is not None
         yield from _mlp(config.mlp, d_model)
+
+
+def _heads(config: ModelConfig) -> Iterator[tuple[str, Shape]]:
+    attention = config.attention
+    q, kv = attention.n_heads * attention.head_dim, attention.n_kv_heads * attention.head_dim
+    values = attention.n_kv_heads * attention.v_head_dim
+    for name, width in (("attn_q", q), ("attn_k", kv), ("attn_v", values)):
+        yield from _dense(name, width, config.d_model, attention.qkv_bias)
+    if config.norm.qk:
+        yield "attn_q_norm.weight", (attention.head_dim,)
+        yield "attn_k_norm.weight", (attention.head_dim,)
+
+
+def _latent(latent: LatentConfig, config: ModelConfig) -> Iterator[tuple[str, Shape]]:
+    attention, d_model = config.attention, config.d_model
+    q = attention.n_heads * attention.head_dim
+    if latent.q_rank is None:
+        yield from _dense("attn_q", q, d_model, False)
+    else:
+        yield from _dense("attn_q_a", latent.q_rank, d_model, False)
+        yield "attn_q_a_norm.weight", (latent.q_rank,)
+        yield from _dense("attn_q_b", q, latent.q_rank, False)
+    yield from _dense("attn_kv_a_mqa", latent.cache_width, d_model, False)
+    yield "attn_kv_a_norm.weight", (latent.kv_rank,)
+    per_head = latent.nope_dim + attention.v_head_dim
+    yield from _dense("attn_kv_b", attention.n_heads * per_head, latent.kv_rank, False)
 
 
 def _mlp(mlp: MlpConfig, d_model: int) -> Iterator[tuple[str, Shape]]:
@@ -106,6 +135,9 @@ def _experts(config: ModelConfig) -> Iterator[tuple[str, Shape]]:
     for name, shape in _mlp(moe.expert, d_model):
         part, kind = name.split(".")
         yield f"{part}_exps.{kind}", (moe.n_experts, *shape)
+    if moe.shared is not None:
+        for name, shape in _mlp(moe.shared, d_model):
+            yield name.replace(".", "_shexp."), shape
 
 
 def hf_name(canonical: str, family: str) -> str:

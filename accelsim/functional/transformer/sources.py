@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -10,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim.errors import CapacityError, WorkloadError
+from accelsim.errors import WorkloadError
 from accelsim.functional.formats import NonFinite, count_nonfinite
 from accelsim.functional.transformer.names import Shape, tensor_shapes
 from accelsim.functional.weights.storage import decode
@@ -18,7 +17,7 @@ from accelsim.functional.weights.tensor_file import TensorFile
 from accelsim.workload.config import ModelConfig
 
 MEMORY_LIMIT_BYTES = 4 * 10**9
-"""Random models beyond this much of fp32 weights are refused."""
+"""Random models are cut to this much of fp32 weights."""
 _SPREAD = 0.02
 Floats = NDArray[np.float32]
 
@@ -109,11 +108,6 @@ class RandomWeights:
     seed : int
     shapes : dict
         Of every tensor.
-
-    Raises
-    ------
-    CapacityError
-        If the weights in fp32 exceed `MEMORY_LIMIT_BYTES`.
     """
 
     config: ModelConfig
@@ -123,12 +117,6 @@ class RandomWeights:
 
     def __post_init__(self) -> None:
         self.shapes.update(tensor_shapes(self.config))
-        size = 4 * sum(math.prod(shape) for shape in self.shapes.values())
-        if size > MEMORY_LIMIT_BYTES:
-            raise CapacityError(
-                f"{self.config.name} with random weights takes {size / 1e9:.1f} GB in fp32, at "
-                f"most {MEMORY_LIMIT_BYTES / 1e9:.0f} GB are made; take fewer layers"
-            )
 
     def read(self, name: str) -> Floats:
         """Return one tensor: norms of ones, biases of zeros, else N(0, 0.02^2)."""

@@ -8,7 +8,9 @@ from accelsim.errors import WorkloadError
 from accelsim.functional.rope import RopeScaling, RopeStyle
 from accelsim.workload.config import ModelConfig
 
-ACTIVATIONS = {"silu": "silu", "gelu": "gelu_tanh", "relu": "relu", "relu2": "relu2"}
+ACTIVATIONS = {
+    "silu": "silu", "gelu": "gelu_tanh", "relu": "relu", "relu2": "relu2", "swiglu_oai": "silu",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -60,10 +62,12 @@ class Spec:
 
     @property
     def rotary_size(self) -> int:
-        """Elements of a head that are rotated; 0 without rotary positions."""
-        position = self.config.position
+        """Elements of a head that are rotated (of its rotated part); 0 without rotary positions."""
+        position, latent = self.config.position, self.config.attention.latent
         if position.kind != "rope":
             return 0
+        if latent is not None:
+            return latent.rope_dim
         return position.rotary_dim or self.config.attention.head_dim
 
     def activation(self, name: str) -> str:
@@ -75,12 +79,8 @@ def _unexecuted(config: ModelConfig) -> dict[str, bool]:
     attention = config.attention
     mlps = [m for m in (config.mlp, config.moe.expert if config.moe else None) if m is not None]
     return {
-        "latent attention (MLA)": attention.latent is not None,
-        "attention sinks": attention.sinks,
         "capped attention scores": attention.softcap or config.head.softcap,
         "norms on both sides of a sublayer": config.norm.placement == "sandwich",
         "scaled embeddings": config.embedding.scaled,
-        "values of another width than keys": attention.v_head_dim != attention.head_dim,
-        "shared experts": config.moe is not None and config.moe.shared is not None,
         "this activation": any(m.activation not in ACTIVATIONS for m in mlps),
     }

