@@ -111,10 +111,7 @@ def block_operand(blocks: BlockScaled, *, aligned: bool, group: int = 1) -> Oper
     if not aligned:
         return Operand(values, None, float(blocks.tensor_scale))
     of_scales = spread(alignment_of(scales, fmt.scale)).astype(np.int16)
-    if group > 1:
-        exponents = of_scales
-    else:
-        exponents = of_scales + alignment_of(elements, fmt.element)
+    own = alignment_of(elements, fmt.element) if group == 1 else np.int8(0)
     floor = np.int16(2 * ZERO_EXPONENT)
-    exponents = np.maximum(exponents, floor)
+    exponents = np.maximum(of_scales + own, floor)
     return Operand(values, np.ascontiguousarray(exponents), float(blocks.tensor_scale))

@@ -19,16 +19,16 @@ def weight_bytes(config: ModelConfig) -> int:
 
 
 def capped_config(config: ModelConfig, limit_bytes: int) -> ModelConfig:
-    """Return a model of the same layers that fits: its width and heads stay as they are.
+    """Return a model of such layers that fits: its d_model and heads stay as they are.
 
     What does not fit is cut in this order: the vocabulary to 4,096 tokens, routed experts to
-    twice those that a token visits, layers to as many as fit, of every kind at least one. The
-    name says what was cut.
+    those that a token visits, layers to as many as fit (of every kind at least one), feed-forward
+    networks to a half, a quarter, ... of their width. The name says what was cut.
 
     Raises
     ------
     CapacityError
-        If not even one layer of each kind fits.
+        If not even that fits.
     """
     if weight_bytes(config) <= limit_bytes:
         return config
@@ -38,12 +38,16 @@ def capped_config(config: ModelConfig, limit_bytes: int) -> ModelConfig:
         small = replace(small, embedding=replace(small.embedding, vocab_size=FEW_TOKENS))
         cuts.append(f"{FEW_TOKENS:,} of {vocabulary:,} tokens")
     moe = small.moe
-    if weight_bytes(small) > limit_bytes and moe is not None and moe.n_experts > 2 * moe.topk:
-        small = replace(small, moe=replace(moe, n_experts=2 * moe.topk))
-        cuts.append(f"{2 * moe.topk} of {moe.n_experts} experts")
+    if weight_bytes(small) > limit_bytes and moe is not None and moe.n_experts > moe.topk:
+        small = replace(small, moe=replace(moe, n_experts=moe.topk))
+        cuts.append(f"{moe.topk} of {moe.n_experts} experts")
     if weight_bytes(small) > limit_bytes:
         small = _fewer_layers(small, limit_bytes)
         cuts.append(f"{small.n_layers} of {config.n_layers} layers")
+    if weight_bytes(small) > limit_bytes:
+        small = _narrower(small, limit_bytes)
+        assert small.mlp is not None and config.mlp is not None
+        cuts.append(f"d_ff {small.mlp.d_ff:,} of {config.mlp.d_ff:,}")
     return replace(small, name=f"{config.name} ({', '.join(cuts)})")
 
 
@@ -54,19 +58,29 @@ def _fewer_layers(config: ModelConfig, limit_bytes: int) -> ModelConfig:
         small = with_layers(config, _spread(kinds, needed, count))
         if weight_bytes(small) <= limit_bytes:
             return small
-    smallest = weight_bytes(with_layers(config, needed))
-    raise CapacityError(
-        f"one layer of each kind of {config.name} takes {smallest / 1e9:.1f} GB in fp32, at most "
-        f"{limit_bytes / 1e9:.0f} GB of random weights are made"
-    )
+    return with_layers(config, needed)
+
+
+def _narrower(config: ModelConfig, limit_bytes: int) -> ModelConfig:
+    """Halve feed-forward networks until the model fits."""
+    small = config
+    while weight_bytes(small) > limit_bytes:
+        if small.mlp is None or small.mlp.d_ff < small.d_model // 4:
+            raise CapacityError(
+                f"one layer of each kind of {config.name} takes {weight_bytes(config) / 1e9:.1f} "
+                f"GB in fp32, at most {limit_bytes / 1e9:.0f} GB of random weights are made"
+            )
+        small = replace(small, mlp=replace(small.mlp, d_ff=small.mlp.d_ff // 2))
+    return small
 
 
 def _spread(kinds: tuple[LayerKind, ...], needed: list[LayerKind], count: int) -> list[LayerKind]:
-    """Keep the first layers, and one of each kind that would be missing, in the model's order."""
-    missing = [kind for kind in needed if kind not in kinds[:count]]
-    while missing and missing != [k for k in needed if k not in kinds[: count - len(missing)]]:
-        missing = [k for k in needed if k not in kinds[: count - len(missing)]]
-    return [*kinds[: count - len(missing)], *missing]
+    """Keep the first layers, and at the end one of each kind that would be missing."""
+    for head in range(count, -1, -1):
+        missing = [kind for kind in needed if kind not in kinds[:head]]
+        if head + len(missing) == count:
+            return [*kinds[:head], *missing]
+    return needed
 
 
 def with_layers(config: ModelConfig, kinds: list[LayerKind]) -> ModelConfig:

@@ -83,7 +83,8 @@ class Ops:
         """Pack all weights now, not on first use; `tell` is called with every name."""
         tied = self.spec.config.head.tied
         for name, shape in self.source.shapes.items():
-            if len(shape) == 2 and not name.startswith(("token_", "position_")):
+            weight = len(shape) == 2 and name.endswith(".weight")
+            if weight and not name.startswith(("token_", "position_")):
                 self.linear_of(name.removesuffix(".weight"))
             if tell is not None:
                 tell(name)
@@ -108,11 +109,13 @@ class Ops:
         tensor = f"{name}.weight"
         if tensor == "output.weight" and tensor not in self.source.shapes:
             tensor = "token_embd.weight"
-        weight = self.source.read(tensor)
         bias_name = f"{name}.bias"
         bias = self.source.read(bias_name) if bias_name in self.source.shapes else None
-        if expert is not None:
-            weight, bias = weight[expert], None if bias is None else bias[expert]
+        if expert is None:
+            weight = self.source.read(tensor)
+        else:
+            weight = self.source.rows(tensor, np.array([expert]))[0]
+            bias = None if bias is None else bias[expert]
         setting, op = self.setting, name.rsplit(".", 1)[-1]
         scheme = None if op in _UNQUANTISED else setting.scheme
         n, k = weight.shape
@@ -124,7 +127,7 @@ class Ops:
         )  # fmt: skip
 
     def _unit(self, op: str) -> MatrixArithmetic:
-        """The head and routers stay in 16 bits where the layers are narrower."""
+        """Return the arithmetic of an op: head and routers stay in 16 bits where layers do not."""
         arithmetic = self.setting.arithmetic
         return arithmetic.attention if op in _UNQUANTISED else arithmetic.linear
 
@@ -266,7 +269,7 @@ def _feed_forward(ops: Ops, layer: int, x: Floats) -> Floats:
 
 
 def _mlp(
-    ops: Ops, at: str, x: Floats, mlp: MlpConfig, tail: str = "", expert: int | None = None
+    ops: Ops, at: str, x: Floats, mlp: MlpConfig, *, tail: str = "", expert: int | None = None
 ) -> Floats:
     up = ops.linear(f"{at}.ffn_up{tail}", x, expert)
     gate = ops.linear(f"{at}.ffn_gate{tail}", x, expert) if mlp.gated else None
@@ -308,9 +311,9 @@ def _experts(ops: Ops, layer: int, x: Floats) -> Floats:
         picked = (picked / picked.sum(axis=1, keepdims=True)).astype(np.float32)
     for expert in np.unique(chosen):
         rows, places = np.nonzero(chosen == expert)
-        result = _mlp(ops, at, x[rows], moe.expert, "_exps", int(expert))
+        result = _mlp(ops, at, x[rows], moe.expert, tail="_exps", expert=int(expert))
         share = vector.mul(result, picked[rows, places][:, None], ops.vector)
         total[rows] = vector.add(total[rows], share, ops.vector)
     if moe.shared is not None:
-        total = vector.add(total, _mlp(ops, at, x, moe.shared, "_shexp"), ops.vector)
+        total = vector.add(total, _mlp(ops, at, x, moe.shared, tail="_shexp"), ops.vector)
     return ops.store(f"{at}.ffn_experts", total)

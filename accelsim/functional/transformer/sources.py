@@ -16,9 +16,10 @@ from accelsim.functional.weights.storage import decode
 from accelsim.functional.weights.tensor_file import TensorFile
 from accelsim.workload.config import ModelConfig
 
-MEMORY_LIMIT_BYTES = 4 * 10**9
+MEMORY_LIMIT_BYTES = 5 * 10**9
 """Random models are cut to this much of fp32 weights."""
 _SPREAD = 0.02
+_EXPERTS = 3
 Floats = NDArray[np.float32]
 
 
@@ -33,7 +34,7 @@ class WeightSource(Protocol):
         """Return one tensor as float32."""
 
     def rows(self, name: str, ids: NDArray[np.int64]) -> Floats:
-        """Return some rows of a table as float32, without reading all of it."""
+        """Return some members of the first axis as float32, without reading all of them."""
 
     @property
     def bits_per_weight(self) -> float:
@@ -83,13 +84,13 @@ class FileWeights:
         return values
 
     def rows(self, name: str, ids: NDArray[np.int64]) -> Floats:
-        """Return some rows of a table as float32, without reading all of it."""
+        """Return some members of the first axis as float32, without reading all of them."""
         info = self.file.info(self.file_name(name))
         width = info.shape[-1]
         if width % info.storage.block_elements:
             return self.read(name)[ids]
         stored = self.file.raw(self.file_name(name)).reshape(info.shape[0], -1)
-        return decode(info.storage, stored[ids].reshape(-1)).reshape(len(ids), width)
+        return decode(info.storage, stored[ids].reshape(-1)).reshape(len(ids), *info.shape[1:])
 
     @property
     def bits_per_weight(self) -> float:
@@ -125,10 +126,22 @@ class RandomWeights:
             return np.zeros(shape, dtype=np.float32)
         if "norm" in name:
             return np.ones(shape, dtype=np.float32)
-        place = list(self.shapes).index(name)
-        generator = np.random.Generator(np.random.Philox(key=self.seed, counter=place))
-        return generator.standard_normal(shape, dtype=np.float32) * np.float32(_SPREAD)
+        if len(shape) == _EXPERTS:
+            return np.stack([self._drawn(name, expert, shape[1:]) for expert in range(shape[0])])
+        return self._drawn(name, 0, shape)
 
     def rows(self, name: str, ids: NDArray[np.int64]) -> Floats:
-        """Return some rows of a table."""
+        """Return some members of the first axis."""
+        shape = self.shapes[name]
+        if len(shape) == _EXPERTS:
+            return np.stack([self._drawn(name, int(expert), shape[1:]) for expert in ids])
         return self.read(name)[ids]
+
+    def _drawn(self, name: str, part: int, shape: Shape) -> Floats:
+        place = list(self.shapes).index(name)
+        generator = np.random.Generator(
+            np.random.Philox(key=self.seed, counter=[0, 0, part, place])
+        )
+        drawn = generator.standard_normal(shape, dtype=np.float32)
+        drawn *= np.float32(_SPREAD)
+        return drawn
