@@ -35,9 +35,10 @@ wheel-check: $(VENV)/.stamp-lint ## build a wheel, run it in a clean environment
 	tests/packaging/check_wheel.sh $(BIN)/python
 
 .PHONY: bench
-bench: $(VENV)/.stamp-run ## measure speed and memory (benchmarks/README.md)
+bench: $(VENV)/.stamp-test ## measure speed and memory (benchmarks/README.md)
 	$(BIN)/python benchmarks/bench_core.py --markdown docs/benchmarks.md
 	$(BIN)/python benchmarks/bench_systolic.py --markdown docs/benchmarks.md
+	$(BIN)/python benchmarks/bench_numerics.py --markdown docs/benchmarks.md
 
 ##@ Keep house
 .PHONY: clean

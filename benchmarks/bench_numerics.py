@@ -231,15 +231,16 @@ def main() -> None:
     figures.append(
         Figure("peak memory of all of the above", "no target", f"{peak:.2f} GB", True, "")
     )
-    table = figures_table("numerics", figures)
+    table = figures_table("bench_numerics", figures)
     print(table)
-    if options.peer:
-        beside = peers(options.peer)
-        lines = ["| Peer, 2 threads | measured |", "|---|---|"]
-        table += "\n\n" + "\n".join([*lines, *(f"| {k} | {v} |" for k, v in beside.items())])
-        print(table.rsplit("\n\n", 1)[1])
     if options.markdown:
-        replace_section(options.markdown, "numerics", table)
+        replace_section(options.markdown, "bench_numerics", table)
+    if options.peer:
+        rows = "\n".join(f"| {name} | {speed} |" for name, speed in peers(options.peer).items())
+        beside = f"| peer, 2 threads | measured |\n|---|---|\n{rows}"
+        print(beside)
+        if options.markdown:
+            replace_section(options.markdown, "numerics_peers", beside)
 
 
 if __name__ == "__main__":

@@ -16,8 +16,16 @@ from math import ceil, prod
 import numpy as np
 from numpy.typing import ArrayLike
 
-from accelsim.arithmetic import UNFUSED, Arithmetic, AttentionOrder, MatrixArithmetic
+from accelsim.arithmetic import (
+    UNFUSED,
+    Arithmetic,
+    AttentionOrder,
+    IntegerSum,
+    MatrixArithmetic,
+)
 from accelsim.errors import MappingError, WorkloadError
+from accelsim.formats import FORMATS
+from accelsim.functional.formats import round_to
 from accelsim.functional.gemm import matmul
 from accelsim.functional.vector import (
     Float32,
@@ -114,6 +122,9 @@ def attention(
     no query of the tile sees are skipped. Sinks are merged last, as a part of their own; with them
     attention is never unfused. A tile of which a row sees -inf scores alone, before any
     finite one, makes that row NaN. `tile_q` 0 is all queries; parts without `tile_kv` are one tile.
+
+    A unit that has integers alone multiplies codes of its operands, with one scale per query and
+    key (per query and channel of the values), found from the largest magnitudes.
     """
     held = _Operands.of(q, k, v)
     if min(order.tile_q, order.tile_kv) < 0 or order.split_kv < 1:
@@ -198,7 +209,24 @@ def _sinks(sinks: ArrayLike, held: _Operands) -> Float32:
 
 def _matmul(a: Float32, b: Float32, task: _Task) -> Float32:
     """Multiply; sums of fp64 units are rounded to what the vector unit reads."""
+    if isinstance(task.matrix.sums, IntegerSum):
+        return _by_integers(a, b, task.matrix)
     return np.ascontiguousarray(matmul(a, b, task.matrix), np.float32)
+
+
+def _by_integers(a: Float32, b: Float32, matrix: MatrixArithmetic) -> Float32:
+    """Multiply on a unit that has integers alone: a scale per row of a and per column of b."""
+    largest = np.float32(FORMATS[matrix.operand].max)
+    codes, scales = [], []
+    for operand, axis in ((a, -1), (b, -2)):
+        peaks = np.abs(operand).max(axis=axis, keepdims=True, initial=0.0)
+        scale = np.where(peaks > 0, peaks / largest, np.float32(1.0)).astype(np.float32)
+        scales.append(scale)
+        codes.append(round_to(operand / scale, matrix.operand))
+    sums = matmul(codes[0], codes[1], matrix).astype(np.float32)
+    sums *= scales[0]
+    sums *= scales[1]
+    return sums
 
 
 def _unfused(held: _Operands, task: _Task) -> Float32:

@@ -74,7 +74,7 @@ def random_model(name: str | Path, *, layers: int | None = None, seed: int = 0) 
     Returns
     -------
     DecoderModel or EncoderModel
-        Models beyond 4 GB of fp32 weights are cut to that (see `capped_config`); the name says so.
+        Models beyond 5 GB of fp32 weights are cut to that (see `capped_config`); the name says so.
 
     Raises
     ------

@@ -22,6 +22,7 @@ from accelsim.report.words import percent
 from accelsim.scenarios.numerics_result import NumericsResult
 
 _PANELS = 6
+_COLUMNS = 4
 _POINTS = 400_000
 _CARRIED = "+ residual"
 _SUBLAYERS = {
@@ -69,34 +70,19 @@ def numerics_figures(
 
 
 def layers_figure(results: Sequence[NumericsResult], path: str | Path) -> Path:
-    """Draw the SQNR of what every op writes by layer; several results also beside each other.
+    """Draw the SQNR of what every op writes by layer.
 
     Parameters
     ----------
     results : sequence of NumericsResult
-        The first six get panels of their own.
+        One gets a line per op, several a panel per op with a line each.
     path : str or Path
         Picture file.
     """
-    shown, several = results[:_PANELS], len(results) > 1
-    heights = [1.15] * several + [1.0] * len(shown)
-    figure = style.new_figure(10.0, 1.1 + (2.5 if several else 3.7) * sum(heights))
+    several = len(results) > 1
+    figure = style.new_figure(*((11.0, 9.2) if several else (10.0, 4.9)))
     style.headline(figure, _worst_words(results), _detail(results))
-    grid = figure.add_gridspec(len(heights), 2, height_ratios=heights)
-    panels: list[Axes] = []
-    if several:
-        top = figure.add_subplot(grid[0, :])
-        for index, result in enumerate(results):
-            _draw_line(top, result, "ffn_add", result.variant, index)
-        _finish(top, "what each layer hands on", legend=True)
-        panels.append(top)
-    for row, result in enumerate(shown, start=int(several)):
-        for column, (name, ops) in enumerate(_SUBLAYERS.items()):
-            axes = figure.add_subplot(grid[row, column])
-            for index, (kind, label) in enumerate(ops.items()):
-                _draw_line(axes, result, kind, label, index)
-            _finish(axes, f"{result.variant}: {name}", legend=result is shown[0])
-            panels.append(axes)
+    panels = _panels_of_ops(figure, results) if several else _panels_of_one(figure, results[0])
     low = min(axes.get_ylim()[0] for axes in panels)
     high = max(axes.get_ylim()[1] for axes in panels)
     for axes in panels:
@@ -104,7 +90,44 @@ def layers_figure(results: Sequence[NumericsResult], path: str | Path) -> Path:
     return style.save(figure, path)
 
 
-def _draw_line(axes: Axes, result: NumericsResult, kind: str, label: str, index: int) -> None:
+def _panels_of_one(figure: Figure, result: NumericsResult) -> list[Axes]:
+    panels = list(figure.subplots(1, 2))
+    for axes, (name, ops) in zip(panels, _SUBLAYERS.items(), strict=True):
+        for index, (kind, label) in enumerate(ops.items()):
+            _draw_line(axes, result, kind, index, label)
+        _finish(axes, f"{result.variant}: {name}")
+        if axes.get_legend_handles_labels()[1]:
+            axes.legend(fontsize=8.5, frameon=False, loc="upper right", ncols=2)
+        axes.set(xlabel="layer", ylabel="SQNR [dB]")
+    return panels
+
+
+def _panels_of_ops(figure: Figure, results: Sequence[NumericsResult]) -> list[Axes]:
+    ops = [
+        (kind, f"{name.partition(' ')[0]}: {label}")
+        for name, kinds in _SUBLAYERS.items()
+        for kind, label in kinds.items()
+    ]
+    grid = figure.add_gridspec(math.ceil(len(ops) / _COLUMNS), _COLUMNS)
+    panels = []
+    for place, (kind, title) in enumerate(ops):
+        axes = figure.add_subplot(grid[divmod(place, _COLUMNS)])
+        for index, result in enumerate(results):
+            _draw_line(axes, result, kind, index, result.variant)
+        _finish(axes, title)
+        if place % _COLUMNS == 0:
+            axes.set_ylabel("SQNR [dB]")
+        if place + _COLUMNS >= len(ops):
+            axes.set_xlabel("layer")
+        panels.append(axes)
+    names = panels[0].get_legend_handles_labels()
+    corner = figure.add_subplot(grid[-1, len(ops) % _COLUMNS :])
+    corner.set_axis_off()
+    corner.legend(*names, fontsize=10, frameon=False, loc="center", ncols=2)
+    return panels
+
+
+def _draw_line(axes: Axes, result: NumericsResult, kind: str, index: int, label: str) -> None:
     """Draw one kind of op over layers; what is exact or NaN leaves a gap."""
     points = [
         (layer, error.sqnr_db if math.isfinite(error.sqnr_db) else math.nan)
@@ -123,16 +146,10 @@ def _draw_line(axes: Axes, result: NumericsResult, kind: str, label: str, index:
     )  # fmt: skip
 
 
-def _finish(axes: Axes, title: str, *, legend: bool) -> None:
+def _finish(axes: Axes, title: str) -> None:
     style.tidy(axes)
-    axes.set(xlabel="layer", ylabel="SQNR [dB]")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
     axes.set_title(title, loc="left", fontsize=10, color=style.INK)
-    if legend and axes.get_legend_handles_labels()[1]:
-        axes.legend(
-            fontsize=8.5, frameon=False, loc="lower left", bbox_to_anchor=(-0.02, 1.1),
-            handlelength=1.6, ncols=4, columnspacing=1.2,
-        )  # fmt: skip
 
 
 def _worst_words(results: Sequence[NumericsResult]) -> str:
@@ -181,12 +198,13 @@ def logits_figure(results: Sequence[NumericsResult], path: str | Path) -> Path:
     width = 6.4 if columns == 1 else 4.1 * columns
     figure = style.new_figure(width, 1.0 + (5.2 if columns == 1 else 3.9) * rows)
     style.headline(figure, _logit_words(shown), _detail(results))
+    grid = figure.add_gridspec(rows, columns)
     pairs = [_sampled(result) for result in shown]
     low = min(float(wanted.min()) for wanted, _ in pairs)
     high = max(float(wanted.max()) for wanted, _ in pairs)
     margin = 0.04 * (high - low) or 1.0
     for index, (result, (wanted, found)) in enumerate(zip(shown, pairs, strict=True)):
-        axes = figure.add_subplot(rows, columns, index + 1)
+        axes = figure.add_subplot(grid[divmod(index, columns)])
         _draw_logits(axes, result, wanted, found)
         axes.set(xlim=(low - margin, high + margin), ylim=(low - margin, high + margin))
     return style.save(figure, path)

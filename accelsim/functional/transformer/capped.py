@@ -41,7 +41,7 @@ def capped_config(config: ModelConfig, limit_bytes: int) -> ModelConfig:
     if weight_bytes(small) > limit_bytes and moe is not None and moe.n_experts > moe.topk:
         small = replace(small, moe=replace(moe, n_experts=moe.topk))
         cuts.append(f"{moe.topk} of {moe.n_experts} experts")
-    if weight_bytes(small) > limit_bytes:
+    if weight_bytes(small) > limit_bytes and small.n_layers > len(set(small.layer_kinds)):
         small = _fewer_layers(small, limit_bytes)
         cuts.append(f"{small.n_layers} of {config.n_layers} layers")
     if weight_bytes(small) > limit_bytes:

@@ -22,7 +22,7 @@ def _tokens(count: int, seed: int = 0) -> tuple[Floats, Floats]:
 
 
 def test_tokens_stay_where_they_were_while_the_cache_grows() -> None:
-    cache = KvCache((1, 2, 32), 500, "fp32")
+    cache = KvCache((1, 2, 32, 32), 500, "fp32")
     keys, values = _tokens(300)
     for start, end in ((0, 3), (3, 64), (64, 65), (65, 290), (290, 300)):
         held_k, held_v = cache.append(0, keys[:, start:end], values[:, start:end])
@@ -33,7 +33,7 @@ def test_tokens_stay_where_they_were_while_the_cache_grows() -> None:
 
 
 def test_layers_share_no_place_and_count_once() -> None:
-    cache = KvCache((2, 2, 32), 100, "fp32")
+    cache = KvCache((2, 2, 32, 32), 100, "fp32")
     first, second = _tokens(5, 1), _tokens(5, 2)
     assert np.array_equal(cache.append(0, *first)[0], first[0])
     assert np.array_equal(cache.append(1, *second)[0], second[0])
@@ -43,11 +43,28 @@ def test_layers_share_no_place_and_count_once() -> None:
 
 
 def test_the_context_is_the_end() -> None:
-    cache = KvCache((1, 2, 32), 70, "fp32")
+    cache = KvCache((1, 2, 32, 32), 70, "fp32")
     cache.append(0, *_tokens(70))
     cache.advance(70)
     with pytest.raises(WorkloadError, match="71 tokens do not fit the context of 70"):
         cache.append(0, *_tokens(1))
+
+
+def test_keys_and_values_have_widths_of_their_own() -> None:
+    cache = KvCache((1, 2, 32, 5), 500, "fp32")
+    keys, values = _tokens(100)
+    held_k, held_v = cache.append(0, keys, values[..., :5])
+    assert np.array_equal(held_k, keys)
+    assert np.array_equal(held_v, values[..., :5])
+
+
+@pytest.mark.parametrize("fmt", ["fp32", "bf16", "int8", "mxfp8"])
+def test_a_cache_of_keys_alone_gives_back_no_values(fmt: str) -> None:
+    cache = KvCache((1, 2, 32, 0), 500, fmt)
+    keys = _tokens(70)[0]
+    held_k, held_v = cache.append(0, keys, keys[..., :0])
+    assert np.array_equal(held_k, kept_as(keys, fmt))
+    assert held_v.shape == (2, 70, 0)
 
 
 def test_damage_is_done_to_what_is_stored() -> None:
@@ -66,7 +83,7 @@ def test_damage_is_done_to_what_is_stored() -> None:
 
     keys, values = _tokens(3)
     for fmt in ("bf16", "int8", "mxfp8"):
-        cache = KvCache((2, 2, 32), 70, fmt, Damage())
+        cache = KvCache((2, 2, 32, 32), 70, fmt, Damage())
         cache.advance(5)
         held = cache.append(1, keys, values)[0][:, 5:]
         assert np.array_equal(held, kept_as(keys, fmt) + (fmt != "mxfp8"))

@@ -6,13 +6,23 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from accelsim.errors import WorkloadError
 from accelsim.functional.arithmetics import resolve_arithmetic
 from accelsim.functional.transformer.layers import Setting
-from tests.unit.functional.transformer.tiny_models import CONFIGS, CONTEXT, LLAMA, VOCAB, Twin, tiny
+from tests.unit.functional.transformer.tiny_models import (
+    CONFIGS,
+    CONTEXT,
+    LLAMA,
+    VOCAB,
+    Table,
+    Twin,
+    tiny,
+)
 
 TOKENS = [3, 30, 0, 7, 7, 36, 12, 1, 19]
+LATER = ("wide values", "sinks", "clamped gates", "latent", "like gpt-oss", "like deepseek")
 
 
 @pytest.mark.parametrize("name", list(CONFIGS))
@@ -36,7 +46,7 @@ def test_constants_are_those_of_the_twin(name: str, constants: dict[str, Any]) -
 
 
 @pytest.mark.parametrize("arithmetic", ["fp32", "bf16", "h100_sxm", "mi300x", "tpu_v5e"])
-@pytest.mark.parametrize("name", ["llama", "gpt2", "window", "experts"])
+@pytest.mark.parametrize("name", ["llama", "gpt2", "window", "experts", *LATER])
 def test_a_prompt_at_once_and_token_by_token_give_the_same_bits(name: str, arithmetic: str) -> None:
     model = tiny(CONFIGS[name])
     whole = model.logits(TOKENS, arithmetic)
@@ -46,6 +56,51 @@ def test_a_prompt_at_once_and_token_by_token_give_the_same_bits(name: str, arith
     session = model.session(arithmetic)
     parts = [session.logits(TOKENS[:4]), session.logits(TOKENS[4:])]
     assert np.array_equal(whole, np.concatenate(parts))
+
+
+@pytest.mark.parametrize("kv", ["int8", "mxfp8"])
+@pytest.mark.parametrize("name", ["latent", "sinks and window"])
+def test_a_quantised_cache_does_not_care_how_tokens_came(name: str, kv: str) -> None:
+    model = tiny(CONFIGS[name])
+    arithmetic = resolve_arithmetic("bf16", kv_dtype=kv)
+    session = model.session(arithmetic)
+    steps = np.concatenate([session.logits([token]) for token in TOKENS])
+    assert np.array_equal(steps, model.logits(TOKENS, arithmetic))
+    assert not np.array_equal(steps, model.logits(TOKENS, "bf16"))
+
+
+@pytest.mark.parametrize("name", ["clamped gates", "like gpt-oss"])
+def test_gates_are_clamped_where_they_are_large(name: str) -> None:
+    model = tiny(CONFIGS[name])
+    assert isinstance(model.weights, Table)
+    for tensor, values in model.weights.held.items():
+        if "ffn_gate" in tensor or "ffn_up" in tensor:
+            values *= 1 if "inp" in tensor else 12
+    seen: dict[str, NDArray[np.float32]] = {}
+    setting = Setting(resolve_arithmetic("fp32"), observe=seen.__setitem__)
+    wanted = Twin(model).logits(TOKENS)
+    assert np.abs(model.logits(TOKENS, setting) - wanted).max() < 1e-3
+    clamped = [np.abs(x).max() for name, x in seen.items() if "ffn_up" in name or "gate" in name]
+    assert max(clamped) > 14
+
+
+def test_a_large_sink_takes_all_attention() -> None:
+    model = tiny(CONFIGS["sinks"])
+    assert isinstance(model.weights, Table)
+    seen: dict[str, NDArray[np.float32]] = {}
+    model.weights.held["blk.1.attn_sinks.weight"][:] = [1e4, -1e4, 0, 1e4]
+    model.logits(TOKENS, Setting(resolve_arithmetic("fp32"), observe=seen.__setitem__))
+    heads = seen["blk.1.attn"].reshape(len(TOKENS), 4, 6)
+    assert not heads[:, [0, 3]].any()
+    assert (heads[:, [1, 2]] != 0).all()
+    # A sink that nothing reaches: the first token sees itself alone, with all its weight.
+    assert np.array_equal(heads[0, 1], seen["blk.1.attn_v"][0, :6])
+
+
+def test_a_latent_cache_holds_one_vector_per_token() -> None:
+    session = tiny(CONFIGS["latent"]).session()
+    session.logits(TOKENS)
+    assert session.cache.shape == (2, 1, 12, 0)
 
 
 def test_the_last_row_alone_is_that_of_all() -> None:

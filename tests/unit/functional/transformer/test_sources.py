@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from accelsim.errors import CapacityError, WorkloadError
+from accelsim.errors import WorkloadError
 from accelsim.functional.transformer.names import tensor_shapes
 from accelsim.functional.transformer.sources import FileWeights, RandomWeights
 from accelsim.functional.weights.opening import open_weights
@@ -75,6 +75,7 @@ def test_weights_that_are_not_finite_are_counted(tmp_path: Path) -> None:
         assert (counted.nan, counted.inf) == (2, 1)
 
 
-def test_random_weights_beyond_memory_are_refused() -> None:
-    with pytest.raises(CapacityError, match=r"llama2-7b with random weights takes 27\.0 GB"):
-        RandomWeights(load_model("llama2-7b"))
+def test_random_weights_are_drawn_when_they_are_read() -> None:
+    weights = RandomWeights(load_model("llama3.1-405b"))
+    assert weights.shapes["blk.125.ffn_up.weight"] == (53248, 16384)
+    assert (weights.read("blk.125.ffn_norm.weight") == 1).all()

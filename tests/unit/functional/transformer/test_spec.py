@@ -8,26 +8,14 @@ import pytest
 
 from accelsim.errors import WorkloadError
 from accelsim.functional.transformer.spec import Constants, Spec
-from accelsim.workload.attention_config import LatentConfig
-from accelsim.workload.layer_config import (
-    EmbeddingConfig,
-    HeadConfig,
-    MlpConfig,
-    MoeConfig,
-    NormConfig,
-)
+from accelsim.workload.layer_config import EmbeddingConfig, HeadConfig, NormConfig
 from tests.unit.functional.transformer.tiny_models import CONFIGS, LLAMA
 
 _HEADS = LLAMA.attention
 TIMED_ONLY = {
-    "latent attention": replace(LLAMA, attention=replace(_HEADS, latent=LatentConfig(8, 8, 2, 4))),
-    "attention sinks": replace(LLAMA, attention=replace(_HEADS, sinks=True)),
     "capped attention scores": replace(LLAMA, attention=replace(_HEADS, softcap=True)),
     "norms on both sides": replace(LLAMA, norm=NormConfig(placement="sandwich")),
     "scaled embeddings": replace(LLAMA, embedding=EmbeddingConfig(37, scaled=True)),
-    "values of another width": replace(LLAMA, attention=replace(_HEADS, v_head_dim=8)),
-    "shared experts": replace(LLAMA, moe=MoeConfig(2, 1, MlpConfig(8), shared=MlpConfig(8))),
-    "this activation": replace(LLAMA, mlp=MlpConfig(8, activation="swiglu_oai")),
 }
 
 
@@ -38,8 +26,8 @@ def test_parts_that_are_only_timed_are_named(part: str) -> None:
 
 
 def test_all_missing_parts_are_named_at_once() -> None:
-    both = replace(LLAMA, attention=replace(_HEADS, sinks=True, softcap=True))
-    with pytest.raises(WorkloadError, match="attention sinks, capped attention scores"):
+    both = replace(TIMED_ONLY["norms on both sides"], attention=replace(_HEADS, softcap=True))
+    with pytest.raises(WorkloadError, match="capped attention scores, norms on both sides"):
         Spec(both)
 
 
@@ -51,6 +39,7 @@ def test_a_capped_head_is_not_executed() -> None:
 def test_rotated_sizes() -> None:
     sizes = {name: Spec(config).rotary_size for name, config in CONFIGS.items()}
     assert (sizes["llama"], sizes["half rotated"], sizes["gpt2"]) == (6, 4, 0)
+    assert (sizes["latent"], sizes["wide values"]) == (4, 6)
 
 
 def test_gelu_is_by_tanh_unless_told_otherwise() -> None:

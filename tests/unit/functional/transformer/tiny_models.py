@@ -1,4 +1,4 @@
-"""Models of a few hundred weights, and the same Transformers in 60 lines of NumPy in fp64."""
+"""Models of a few hundred weights, and the same Transformers in NumPy in fp64."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from accelsim.functional.transformer.decoder import DecoderModel
 from accelsim.functional.transformer.encoder import EncoderModel
 from accelsim.functional.transformer.names import Shape, tensor_shapes
 from accelsim.functional.transformer.spec import Constants, Spec
-from accelsim.workload.attention_config import AttentionConfig, WindowConfig
+from accelsim.workload.attention_config import AttentionConfig, LatentConfig, WindowConfig
 from accelsim.workload.config import ModelConfig
 from accelsim.workload.layer_config import (
     EmbeddingConfig,
@@ -31,6 +31,10 @@ LLAMA = ModelConfig(
     AttentionConfig(4, 2, 6, 6), NormConfig(), MlpConfig(40),
 )  # fmt: skip
 _NORM = NormConfig("layernorm", bias=True)
+_HEADS, _LATENT = LLAMA.attention, AttentionConfig(4, 4, 10, 5, latent=LatentConfig(None, 8, 4, 6))
+_LOW_RANK = replace(_LATENT, latent=LatentConfig(12, 8, 4, 6))
+_SOME_LOCAL = replace(_HEADS, sinks=True, window=WindowConfig(3, (1,)))
+_CLAMPED = MlpConfig(16, activation="swiglu_oai", bias=True)
 CONFIGS = {
     "llama": LLAMA,
     "tied": replace(LLAMA, head=HeadConfig(tied=True)),
@@ -56,6 +60,22 @@ CONFIGS = {
     "experts": replace(LLAMA, mlp=None, moe=MoeConfig(5, 2, MlpConfig(16))),
     "some experts": replace(
         LLAMA, moe=MoeConfig(4, 1, MlpConfig(16), dense_layers=(0,), router_bias=True)
+    ),
+    "shared experts": replace(
+        LLAMA, mlp=None, moe=MoeConfig(5, 2, MlpConfig(16), shared=MlpConfig(12))
+    ),
+    "wide values": replace(LLAMA, attention=replace(_HEADS, v_head_dim=8)),
+    "sinks": replace(LLAMA, attention=replace(_HEADS, sinks=True)),
+    "sinks and window": replace(LLAMA, attention=_SOME_LOCAL),
+    "clamped gates": replace(LLAMA, mlp=_CLAMPED),
+    "latent": replace(LLAMA, attention=_LATENT),
+    "latent queries": replace(LLAMA, attention=_LOW_RANK),
+    "like gpt-oss": replace(
+        LLAMA, mlp=None, attention=_SOME_LOCAL, moe=MoeConfig(5, 2, _CLAMPED, router_bias=True)
+    ),
+    "like deepseek": replace(
+        LLAMA, attention=_LOW_RANK,
+        moe=MoeConfig(5, 2, MlpConfig(16), shared=MlpConfig(12), dense_layers=(0,)),
     ),
 }  # fmt: skip
 BERT = ModelConfig(
@@ -100,6 +120,10 @@ def tiny_encoder(**constants: Any) -> EncoderModel:
     return EncoderModel("tiny-bert", Spec(BERT, Constants(**constants)), Table(tensor_shapes(BERT)))
 
 
+def _heads(x: Doubles, count: int) -> Doubles:
+    return x.reshape(len(x), count, -1).swapaxes(0, 1)
+
+
 class Twin:
     """The same model once more: one function per part, everything in fp64."""
 
@@ -133,35 +157,63 @@ class Twin:
         turned[second] = x[first] * np.sin(at) + x[second] * np.cos(at)
         return turned
 
-    def attention(self, layer: int, x: Doubles) -> Doubles:
+    def plain_heads(self, layer: int, x: Doubles) -> list[Doubles]:
         config, at = self.config.attention, f"blk.{layer}.attn_"
-        q, k, v = (
-            self.dense(at + part, x).reshape(len(x), -1, config.head_dim).swapaxes(0, 1)
-            for part in "qkv"
-        )
+        heads = {"q": config.n_heads, "k": config.n_kv_heads, "v": config.n_kv_heads}
+        q, k, v = (_heads(self.dense(at + part, x), heads[part]) for part in "qkv")
         if self.config.norm.qk:
             q, k = self.norm(at + "q_norm", q), self.norm(at + "k_norm", k)
-        q, k = self.rotate(q), self.rotate(k)
-        k, v = (np.repeat(y, config.n_heads // config.n_kv_heads, axis=0) for y in (k, v))
+        group = config.n_heads // config.n_kv_heads
+        return [self.rotate(q), *(np.repeat(y, group, axis=0) for y in (self.rotate(k), v))]
+
+    def latent_heads(self, layer: int, x: Doubles) -> list[Doubles]:
+        config, at = self.config.attention, f"blk.{layer}.attn_"
+        latent = config.latent
+        assert latent is not None
+        name, given = at + "q", x
+        if latent.q_rank is not None:
+            name, given = at + "q_b", self.norm(at + "q_a_norm", self.dense(at + "q_a", x))
+        q = _heads(self.dense(name, given), config.n_heads)
+        packed = self.dense(at + "kv_a_mqa", x)
+        low = self.norm(at + "kv_a_norm", packed[:, : latent.kv_rank])
+        unfolded = _heads(self.dense(at + "kv_b", low), config.n_heads)
+        shared = self.rotate(packed[None, :, latent.kv_rank :])
+        plain, turned = q[..., : latent.nope_dim], self.rotate(q[..., latent.nope_dim :])
+        k = [unfolded[..., : latent.nope_dim], np.repeat(shared, config.n_heads, axis=0)]
+        return [np.concatenate([plain, turned], -1), np.concatenate(k, -1),
+                unfolded[..., latent.nope_dim :]]  # fmt: skip
+
+    def attention(self, layer: int, x: Doubles) -> Doubles:
+        config, at = self.config.attention, f"blk.{layer}.attn_"
+        heads = self.plain_heads if config.latent is None else self.latent_heads
+        q, k, v = heads(layer, x)
         scores = q @ k.swapaxes(1, 2) / config.head_dim**0.5
         distance = np.arange(len(x))[:, None] - np.arange(len(x))
         if config.causal:
             scores[:, distance < 0] = -np.inf
         if config.window is not None and layer in config.window.layers:
             scores[:, distance >= config.window.size] = -np.inf
-        weights = np.exp(scores - scores.max(-1, keepdims=True))
-        mixed = weights / weights.sum(-1, keepdims=True) @ v
+        weights = np.exp(scores)
+        total = weights.sum(-1, keepdims=True)
+        if config.sinks:
+            total = total + np.exp(self.held[at + "sinks.weight"])[:, None, None]
+        mixed = weights / total @ v
         return self.dense(at + "output", mixed.swapaxes(0, 1).reshape(len(x), -1))
 
-    def mlp(self, layer: int, x: Doubles, mlp: MlpConfig, expert: Any = ...) -> Doubles:
-        at, tail = f"blk.{layer}.ffn_", "" if expert is ... else "_exps"
+    def mlp(
+        self, layer: int, x: Doubles, mlp: MlpConfig, tail: str = "", expert: Any = ...
+    ) -> Doubles:
+        at = f"blk.{layer}.ffn_"
         up = self.dense(f"{at}up{tail}", x, expert)
-        fed = self.dense(f"{at}gate{tail}", x, expert) if mlp.gated else up
+        gate = self.dense(f"{at}gate{tail}", x, expert) if mlp.gated else up
+        if mlp.activation == "swiglu_oai":
+            gate, up = np.minimum(gate, 7), np.clip(up, -7, 7) + 1
         active = {
             "silu": lambda y: y / (1 + np.exp(-y)),
             "relu": lambda y: np.maximum(y, 0),
             "gelu": lambda y: y / 2 * (1 + np.tanh((2 / np.pi) ** 0.5 * (y + 0.044715 * y**3))),
-        }[mlp.activation](fed)
+            "swiglu_oai": lambda y: y / (1 + np.exp(-1.702 * y)),
+        }[mlp.activation](gate)
         return self.dense(f"{at}down{tail}", active * up if mlp.gated else active, expert)
 
     def feed_forward(self, layer: int, x: Doubles) -> Doubles:
@@ -176,9 +228,9 @@ class Twin:
             best = np.argsort(-own)[: moe.topk]
             total = own[best].sum() if self.constants.norm_topk else 1.0
             for e in best:
-                fed = self.mlp(layer, x[row : row + 1], moe.expert, int(e))
+                fed = self.mlp(layer, x[row : row + 1], moe.expert, "_exps", int(e))
                 out[row] += own[e] / total * fed[0]
-        return out
+        return out if moe.shared is None else out + self.mlp(layer, x, moe.shared, "_shexp")
 
     def layer(self, layer: int, x: Doubles) -> Doubles:
         at = f"blk.{layer}."

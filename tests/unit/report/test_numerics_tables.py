@@ -1,0 +1,127 @@
+"""Do the tables of a numerics study say what its results say?"""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from accelsim.arithmetic import FP32, Arithmetic, FusedSum, MatrixArithmetic
+from accelsim.functional.layer_errors import LayerError
+from accelsim.report.numerics_tables import (
+    arithmetic_words,
+    continuation,
+    faults_table,
+    numerics_pairs,
+    op_place,
+    ops_table,
+    quality_table,
+    worst_ops_table,
+)
+from tests.unit.report.numerics_results import made_result
+
+
+def cells(table, row):
+    return dict(zip((c.title for c in table.columns), table.rows[row], strict=True))
+
+
+def test_the_quality_table_sets_variants_under_fp32(make) -> None:
+    run = make("generate")
+    table = quality_table([made_result("bf16", run), made_result("int8", run, weight_bits=8.25)])
+    assert [row[0] for row in table.rows] == ["fp32", "bf16", "int8"]
+    row = cells(table, 2)
+    assert row["weights (bit)"] == "8.25"
+    assert row["against fp32"] == "+10.00 %"
+    assert row["same tokens"] == "2 of 4"
+    assert row["J/token"].endswith("J")
+    assert "1024 tokens in, 2 out" in table.title
+    assert cells(table, 0)["perplexity"] == "10"
+
+
+def test_without_times_or_tokens_there_are_dashes() -> None:
+    nothing = made_result("bf16", None, tokens=(), reference_tokens=(), diverges_at=None)
+    row = cells(quality_table([nothing]), 1)
+    assert {row[c] for c in ("same tokens", "time", "tokens/s", "J/token")} == {"-"}
+
+
+def test_a_prefill_has_no_rate_of_generated_tokens(make) -> None:
+    row = cells(quality_table([made_result("bf16", make("prefill"))]), 1)
+    assert (row["tokens/s"], row["J/token"]) == ("-", "-")
+    assert row["time"] != "-"
+
+
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [
+        ("blk.12.attn_q", (12, "attn_q")),
+        ("token_embd", (None, "token_embd")),
+        ("blk.x.attn", (None, "blk.x.attn")),
+    ],
+)
+def test_names_of_ops_are_split(name, place) -> None:
+    assert op_place(name) == place
+
+
+def test_ops_are_summed_up_over_layers() -> None:
+    table = ops_table([made_result("bf16", None)])
+    rows = dict(table.rows)
+    assert rows["attn_v"] == "32.0 (31.0, 2)"
+    assert rows["token_embd"] == "exact"
+
+
+def test_nan_is_counted_and_stands_first() -> None:
+    bad = (LayerError("blk.0.attn", 30.0, 0.03, 1.0), LayerError("blk.1.attn", *[math.nan] * 3))
+    result = made_result("int8", None, errors=bad)
+    assert dict(ops_table([result]).rows)["attn"] == "NaN in 1 of 2"
+    assert [row[1] for row in worst_ops_table([result]).rows] == ["blk.1.attn", "blk.0.attn"]
+
+
+def test_the_worst_ops_come_per_variant() -> None:
+    table = worst_ops_table([made_result("bf16", None), made_result("int8", None)], count=2)
+    assert [row[:2] for row in table.rows] == [
+        ("bf16", "blk.2.attn_v"), ("bf16", "blk.1.attn_v"),
+        ("int8", "blk.2.attn_v"), ("int8", "blk.1.attn_v"),
+    ]  # fmt: skip
+    assert table.breaks == (2,)
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({}, "a b || x d"),
+        ({"diverges_at": None}, "the same"),
+        ({"text": "a b"}, "a b ||"),
+        ({"text": "a b c d e"}, "a b c d || e"),
+        ({"text": "a\nbad \x1b[2J"}, "a || bad ?[2J"),
+        ({"text": " \n"}, "(ends at once)"),
+    ],
+)
+def test_the_text_is_marked_where_it_leaves_fp32(changes, text) -> None:
+    assert continuation(made_result("int8", None, **changes)) == text
+
+
+def test_pairs_tell_prompt_texts_and_arithmetic() -> None:
+    pairs = dict(numerics_pairs([made_result("bf16", None)], [FP32], "plain"))
+    assert pairs["prompt"] == "Say something."
+    assert pairs["fp32 continues"] == "a b c d"
+    assert pairs["order of sums"] == "k ascending"
+
+
+def test_an_arithmetic_in_words() -> None:
+    fp8 = MatrixArithmetic("fp8_e4m3", FusedSum(32, 13, 13))
+    bf16 = MatrixArithmetic("bf16", FusedSum(16, 25))
+    words = arithmetic_words(Arithmetic("c", fp8, bf16, stored="bf16", kv="fp8_e4m3"), "by channel")
+    assert words == (
+        "fp8_e4m3, fused sum (32 aligned to 13 bits, 13 bits kept) in fp32; attention and head "
+        "bf16; vector unit fp32, stored as bf16, KV cache fp8_e4m3; by channel"
+    )
+
+
+def test_faults_have_a_table_only_if_there_are_any() -> None:
+    assert not faults_table([made_result("bf16", None)]).rows
+    tally = dict.fromkeys(
+        ("flips", "check_flips", "corrected", "detected", "miscorrected", "undetected",
+         "values_changed"), 1234,
+    )  # fmt: skip
+    table = faults_table([made_result("bf16", None, faults={"kv": tally})])
+    assert table.rows[0][:3] == ("bf16", "kv", "1,234")
