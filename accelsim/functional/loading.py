@@ -31,6 +31,8 @@ from accelsim.workload.config import ModelConfig
 from accelsim.workload.models import load_model
 
 Opened = DecoderModel | EncoderModel
+HF_FAMILIES = ("llama", "mistral", "qwen2", "qwen3", "bert")
+"""Model types whose safetensors are understood."""
 
 
 def load_weights(name: str | Path) -> Opened:
@@ -117,6 +119,11 @@ def _from_folder(files: ModelFiles, opened: TensorFile) -> Opened:
             "folder with its config.json"
         )
     config = load_model(files.config)
+    if config.family not in HF_FAMILIES:
+        raise WorkloadError(
+            f"{files.config}: weights of '{config.family}' are not read from files, only those of "
+            f"{', '.join(HF_FAMILIES)}; random_model tries its shapes"
+        )
     if config.family == "bert":  # Sentence encoders are pooled here, by the mean.
         config = replace(config, head=replace(config.head, pooler=False, lm_head=False))
     config = replace(config, name=files.name)

@@ -31,7 +31,7 @@ def forget_stale(folder: Path) -> bool:
     cache = folder / "__pycache__"
     mark = cache / "kernels.sha256"
     with suppress(OSError):
-        if mark.is_file() and mark.read_text(encoding="ascii") == digest:
+        if mark.is_file() and mark.read_bytes() == digest.encode():
             return False
         for compiled in (*cache.glob("*.nbi"), *cache.glob("*.nbc")):
             compiled.unlink(missing_ok=True)

@@ -27,7 +27,7 @@ _POINTS = 400_000
 _CARRIED = "+ residual"
 _SUBLAYERS = {
     "attention": {
-        "attn_norm": "norm", "attn_q": "q", "attn_k": "k", "attn_v": "v", "attn": "attention",
+        "attn_norm": "norm", "attn_q": "q", "attn_k": "k", "attn_v": "v", "attn": "softmax(q k) v",
         "attn_output": "projection", "attn_add": _CARRIED,
     },
     "feed-forward network": {
@@ -85,8 +85,9 @@ def layers_figure(results: Sequence[NumericsResult], path: str | Path) -> Path:
     panels = _panels_of_ops(figure, results) if several else _panels_of_one(figure, results[0])
     low = min(axes.get_ylim()[0] for axes in panels)
     high = max(axes.get_ylim()[1] for axes in panels)
+    room = 0.0 if several else 0.3 * (high - low)  # for the legends
     for axes in panels:
-        axes.set_ylim(low, high)
+        axes.set_ylim(low, high + room)
     return style.save(figure, path)
 
 
@@ -240,7 +241,7 @@ def _draw_logits(
     ends = [float(wanted.min()), float(wanted.max())]
     axes.plot(ends, ends, color=style.VERMILLION, linewidth=1.1, zorder=3)
     axes.set_title(result.variant, loc="left", fontsize=10, color=style.INK)
-    axes.set(xlabel="logit in fp32", ylabel=f"logit in {result.variant}", aspect="equal")
+    axes.set(xlabel="logit in fp32", ylabel=f"logit in {result.variant}")
     quality = result.quality
     axes.text(
         0.97, 0.04, f"KL {quality.kl_nats:.3g} nat\nrms {quality.rms:.3g}",

@@ -23,10 +23,10 @@ _WORST_OPS = 6
 
 _QUALITY_COLUMNS = (
     Column("variant"), Column("weights (bit)", right=True), Column("KL (nat)", right=True),
-    Column("worst KL (nat)", right=True, rank=3), Column("logits off by (rms)", right=True, rank=2),
+    Column("worst KL (nat)", right=True, rank=4), Column("logits off by (rms)", right=True, rank=3),
     Column("top-1 kept", right=True), Column("perplexity", right=True),
-    Column("against fp32", right=True), Column("same tokens", right=True, rank=1),
-    Column("time", right=True, rank=1), Column("tokens/s", right=True, rank=2),
+    Column("against fp32", right=True), Column("same tokens", right=True, rank=2),
+    Column("time", right=True, rank=1), Column("tokens/s", right=True, rank=3),
     Column("J/token", right=True),
 )  # fmt: skip
 

