@@ -90,7 +90,9 @@ class NumericsOptions:
         for name, least in (("tokens", 0), ("eval_tokens", 2)):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise WorkloadError(f"{name} is {value!r}, expected {least} or more, a whole number")
+                raise WorkloadError(
+                    f"{name} is {value!r}, expected {least} or more, a whole number"
+                )
 
 
 @dataclass(frozen=True)
