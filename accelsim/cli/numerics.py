@@ -22,7 +22,6 @@ from accelsim.cli.console import (
 from accelsim.cli.numerics_input import (
     find_model,
     named,
-    plain,
     read_text,
     variants_of,
     write_errors,
@@ -161,7 +160,7 @@ def numerics(  # noqa: PLR0917  (typer calls it by keyword: one parameter per op
     arithmetics = study.check(variants)
     results = _measured(study, variants)
     interruptibly(lambda: _write(results, _Files(plots, csv)))
-    found = [plain({**result.as_dict(), "order": order}) for result in results]
+    found = [{**result.as_dict(), "order": order} for result in results]
     data = found[0] if len(found) == 1 else {"compared": found}
     emit(data, json_file, lambda: _show(results, arithmetics, order))
 
@@ -227,7 +226,7 @@ def _write(results: Results, files: _Files) -> None:
         from accelsim.explore.pareto import pareto_mask
         from accelsim.report.numerics_figures import numerics_figures
 
-        costs = [(r.energy_per_token_j or 0.0, r.quality.kl_nats) for r in results]
+        costs = [(r.energy_per_token_j, r.quality.kl_nats) for r in results]
         generates = all(r.timing is not None and r.timing.phase == "generate" for r in results)
         front = pareto_mask(costs) if generates else None
         made = numerics_figures(results, front, files.plots)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import io
-import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from accelsim.cli.console import note
 from accelsim.documents import printable
@@ -106,17 +105,6 @@ def variants_of(compare: str | None, quantize: Sequence[str] | None) -> list[str
             "bf16,fp8,int4-g128"
         )
     return list(names) or [None]
-
-
-def plain(data: Any) -> Any:
-    """Return data for JSON, which has no NaN and no infinities: they become null."""
-    if isinstance(data, dict):
-        return {key: plain(value) for key, value in data.items()}
-    if isinstance(data, list | tuple):
-        return [plain(value) for value in data]
-    if isinstance(data, float) and not math.isfinite(data):
-        return None
-    return data
 
 
 def write_errors(results: Sequence[NumericsResult], path: Path) -> None:

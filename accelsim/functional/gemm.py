@@ -139,10 +139,10 @@ def _sum_parts(a: NDArray[Any], b: PackedMatrix, order: SumOrder) -> NDArray[Any
     if order.split_k < 1:
         raise WorkloadError(f"split_k is {order.split_k}, expected at least 1")
     k = b.shape[1]
+    if isinstance(b.arithmetic.sums, IntegerSum):  # exact, in whatever order
+        return _integers(a, b)
     step = max(1, -(-k // order.split_k))
-    if isinstance(b.arithmetic.sums, IntegerSum):
-        run, scale = _integers(a, b), 1.0
-    elif b.arithmetic.output == "fp64":
+    if b.arithmetic.output == "fp64":
         run, scale = _one_by_one(np.ascontiguousarray(a, dtype=np.float64), None, b), 1.0
     else:
         run, scale = _floats(np.ascontiguousarray(a, dtype=np.float32), b)
@@ -153,21 +153,17 @@ def _sum_parts(a: NDArray[Any], b: PackedMatrix, order: SumOrder) -> NDArray[Any
     return total * np.float32(scale) if scale != 1.0 else total
 
 
-def _integers(a: NDArray[Any], b: PackedMatrix) -> Run:
+def _integers(a: NDArray[Any], b: PackedMatrix) -> NDArray[np.int32]:
     """Exact sums through fp32: as long as they stay below 2**24 each is a whole number there."""
     whole = as_integers(a, b.arithmetic.operand)
     saturate = isinstance(b.arithmetic.sums, IntegerSum) and b.arithmetic.sums.saturate
     add = _chain(whole, b, _INTEGERS)
-
-    def run(ks: tuple[int, int]) -> NDArray[np.int32]:
-        shape = (len(whole), whole.shape[1], b.shape[2])
-        total = np.zeros(shape, dtype=np.int64 if saturate else np.int32)
-        for k0 in range(ks[0], ks[1], _EXACT_DEPTH):
-            total += add((k0, min(k0 + _EXACT_DEPTH, ks[1]))).astype(np.int32)
-        limits = np.iinfo(np.int32)
-        return total.clip(limits.min, limits.max).astype(np.int32) if saturate else total
-
-    return run
+    shape = (len(whole), whole.shape[1], b.shape[2])
+    total = np.zeros(shape, dtype=np.int64 if saturate else np.int32)
+    for start in range(0, b.shape[1], _EXACT_DEPTH):
+        total += add((start, min(start + _EXACT_DEPTH, b.shape[1]))).astype(np.int32)
+    limits = np.iinfo(np.int32)
+    return total.clip(limits.min, limits.max).astype(np.int32) if saturate else total
 
 
 def _floats(a: Floats, b: PackedMatrix) -> tuple[Run, float]:

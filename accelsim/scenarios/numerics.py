@@ -349,7 +349,7 @@ class NumericsStudy:
             faults=_tallies(injector),
             logits=logits,
             reference_logits=reference.logits,
-            warnings=(*timing.warnings, *_warnings(bad)),
+            warnings=(*timing.warnings, *_warnings(bad, injector)),
         )
 
 
@@ -368,11 +368,17 @@ def _tallies(injector: FaultInjector | None) -> dict[str, dict[str, int]]:
     return {target: asdict(tally) for target, tally in injector.tally.items()}
 
 
-def _warnings(nonfinite: dict[str, int]) -> tuple[str, ...]:
-    if not nonfinite:
-        return ()
-    total, name = sum(nonfinite.values()), next(iter(nonfinite))
-    return (
-        f"{total} weights of {len(nonfinite)} tensors are NaN or infinite, first in '{name}': "
-        "results that they reach are NaN",
-    )
+def _warnings(nonfinite: dict[str, int], injector: FaultInjector | None) -> tuple[str, ...]:
+    warnings = []
+    if nonfinite:
+        total, name = sum(nonfinite.values()), next(iter(nonfinite))
+        warnings.append(
+            f"{total} weights of {len(nonfinite)} tensors are NaN or infinite, first in '{name}': "
+            "results that they reach are NaN"
+        )
+    if injector is not None and injector.unmet_places:
+        place = injector.unmet_places[0]
+        warnings.append(
+            f"{len(injector.unmet_places)} places of flips were never met, the first is {place}"
+        )
+    return tuple(warnings)

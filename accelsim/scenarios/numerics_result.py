@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -38,9 +39,8 @@ class NumericsResult:
         Of that text, in this run and in fp32.
     errors : tuple of LayerError
         Of what every op writes, in execution order.
-    timing : RunResult or None
-        The same run on the chip: prompt and generated tokens; None where only numbers were asked
-        for.
+    timing : RunResult
+        The same run on the chip: prompt and generated tokens.
     nonfinite_weights : dict
         NaN and infinite weights by tensor.
     faults : dict
@@ -66,7 +66,7 @@ class NumericsResult:
     perplexity: float
     reference_perplexity: float
     errors: tuple[LayerError, ...]
-    timing: RunResult | None
+    timing: RunResult
     nonfinite_weights: dict[str, int] = field(default_factory=dict)
     faults: dict[str, dict[str, int]] = field(default_factory=dict)
     logits: NDArray[np.float32] | None = field(default=None, repr=False)
@@ -74,27 +74,27 @@ class NumericsResult:
     warnings: tuple[str, ...] = ()
 
     @property
-    def latency_s(self) -> float | None:
+    def latency_s(self) -> float:
         """Time of prompt and generation on the chip [s]."""
-        return self.timing.latency_s if self.timing else None
+        return self.timing.latency_s
 
     @property
-    def energy_j(self) -> float | None:
+    def energy_j(self) -> float:
         """Energy of the same [J]."""
-        return self.timing.energy_j if self.timing else None
+        return self.timing.energy_j
 
     @property
-    def energy_per_token_j(self) -> float | None:
+    def energy_per_token_j(self) -> float:
         """Energy per generated token, the prompt's share included [J]."""
-        return self.timing.energy_j / self.timing.output_len if self.timing else None
+        return self.timing.energy_j / self.timing.output_len
 
     @property
-    def tokens_per_s(self) -> float | None:
+    def tokens_per_s(self) -> float:
         """Generated tokens per second of the whole run [1/s]."""
-        return self.timing.tokens_per_s if self.timing else None
+        return self.timing.tokens_per_s
 
     def as_dict(self) -> dict[str, Any]:
-        """Return everything but logits as plain values."""
+        """Return everything but logits as plain values; NaN and infinities become None."""
         plain = {
             name: getattr(self, name)
             for name in (
@@ -110,4 +110,14 @@ class NumericsResult:
             "warnings": list(self.warnings),
             "errors": [asdict(error) for error in self.errors],
         }
-        return {**plain, **lists, "quality": asdict(self.quality)}
+        found: dict[str, Any] = _finite({**plain, **lists, "quality": asdict(self.quality)})
+        return found
+
+
+def _finite(data: Any) -> Any:
+    """Return data for JSON, which has neither NaN nor infinities."""
+    if isinstance(data, dict):
+        return {key: _finite(value) for key, value in data.items()}
+    if isinstance(data, list):
+        return [_finite(value) for value in data]
+    return None if isinstance(data, float) and not math.isfinite(data) else data

@@ -92,9 +92,10 @@ def test_every_order_is_near_attention_in_fp64(
 def test_tiles_change_bits_and_the_same_tiles_give_the_same() -> None:
     operands = _operands(2)
     orders = [AttentionOrder(), AttentionOrder(0, 4), AttentionOrder(0, 8), AttentionOrder(0, 8, 2)]
-    runs = [attention(*operands, FP32, order=order, mask=Mask(past=PAST)).tobytes() for order in orders]
+    mask = Mask(past=PAST)
+    runs = [attention(*operands, FP32, order=order, mask=mask).tobytes() for order in orders]
     assert len(set(runs)) == len(runs)
-    again = [attention(*operands, FP32, order=order, mask=Mask(past=PAST)).tobytes() for order in orders]
+    again = [attention(*operands, FP32, order=order, mask=mask).tobytes() for order in orders]
     assert again == runs
 
 

@@ -116,7 +116,7 @@ def kept_as(
     if isinstance(found, BlockFormat):
         blocks = quantize_blocks(x, found)
         return (blocks if damage is None else damage.blocks("kv", name, blocks, step)).values()
-    if found.bits > _NARROW_BITS:
+    if found.kind == "float" and found.bits > _NARROW_BITS:
         stored = round_to(x, found)
         return stored if damage is None else damage.kv(name, stored, fmt, step)
     largest = np.abs(x).max(axis=-1, keepdims=True)

@@ -58,7 +58,7 @@ class Session:
     def logits(self, tokens: Sequence[int] | NDArray[np.int64], last: bool = False) -> Floats:
         """Return float32 logits [tokens, vocab] of the next tokens; `last`: of the last only."""
         x = self.hidden(tokens)
-        return self.ops.linear_of("output")(x[-1:] if last else x)
+        return self.ops.sums("output", x[-1:] if last else x)
 
     def _attend(self, layer: int, q: Floats, k: Floats, v: Floats) -> Floats:
         ops, setting = self.ops, self.ops.setting

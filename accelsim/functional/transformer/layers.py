@@ -133,10 +133,14 @@ class Ops:
 
     def linear(self, name: str, x: Floats, expert: int | None = None) -> Floats:
         """Multiply by a weight and store the result."""
+        return self.store(name, self.sums(name, x, expert))
+
+    def sums(self, name: str, x: Floats, expert: int | None = None) -> Floats:
+        """Multiply by a weight and keep the sums in fp32."""
         total = self.linear_of(name, expert)(x)
         if self.setting.faults is not None:
             total = self.setting.faults.accumulators(name, total, self.step)
-        return self.store(name, total)
+        return total
 
     def parameter(self, name: str) -> Floats:
         """Return a small tensor (norms, biases, tables)."""
@@ -253,7 +257,7 @@ def unfolded(ops: Ops, layer: int, kept: Floats) -> tuple[Floats, Floats]:
     config = ops.spec.config.attention
     latent = config.latent
     assert latent is not None
-    up = ops.linear_of(f"blk.{layer}.attn_kv_b")(kept[0, :, : latent.kv_rank])
+    up = ops.sums(f"blk.{layer}.attn_kv_b", kept[0, :, : latent.kv_rank])
     both = heads_of(round_to(up, ops.stored), config.n_heads)
     spread = np.broadcast_to(kept[:, :, latent.kv_rank :], (*both.shape[:2], latent.rope_dim))
     keys = np.concatenate([both[..., : latent.nope_dim], spread], axis=-1)

@@ -77,10 +77,11 @@ class Spec:
 
 def _unexecuted(config: ModelConfig) -> dict[str, bool]:
     attention = config.attention
-    mlps = [m for m in (config.mlp, config.moe.expert if config.moe else None) if m is not None]
+    experts = (config.moe.expert, config.moe.shared) if config.moe else ()
+    mlps = [m for m in (config.mlp, *experts) if m is not None]
     return {
         "capped attention scores": attention.softcap or config.head.softcap,
         "norms on both sides of a sublayer": config.norm.placement == "sandwich",
         "scaled embeddings": config.embedding.scaled,
-        "this activation": any(m.activation not in ACTIVATIONS for m in mlps),
+        "swiglu without a gate": any(m.activation == "swiglu_oai" and not m.gated for m in mlps),
     }

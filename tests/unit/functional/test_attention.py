@@ -35,7 +35,8 @@ def test_a_batch_is_its_members_alone(order: AttentionOrder) -> None:
     q, k, v = _random(2, 4, 3, 4), _random(2, 2, 5, 4), _random(2, 2, 5, 4)
     found = attention(q, k, v, FP32, order=order, mask=Mask(causal=False))
     for member in range(2):
-        alone = attention(q[member], k[member], v[member], FP32, order=order, mask=Mask(causal=False))
+        mask = Mask(causal=False)
+        alone = attention(q[member], k[member], v[member], FP32, order=order, mask=mask)
         assert np.array_equal(found[member], alone)
 
 
