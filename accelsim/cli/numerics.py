@@ -227,7 +227,7 @@ def _write(results: Results, files: _Files) -> None:
         from accelsim.report.numerics_figures import numerics_figures
 
         costs = [(r.energy_per_token_j, r.quality.kl_nats) for r in results]
-        generates = all(r.timing is not None and r.timing.phase == "generate" for r in results)
+        generates = all(r.timing.phase == "generate" for r in results)
         front = pareto_mask(costs) if generates else None
         made = numerics_figures(results, front, files.plots)
         note(f"pictures in {files.plots}: {', '.join(path.name for path in made)}")

@@ -278,16 +278,8 @@ def quality_energy_figure(
         Which no other beats.
     path : str or Path
         Picture file.
-
-    Raises
-    ------
-    WorkloadError
-        If a result has no energy.
     """
-    energies_j = [result.energy_per_token_j for result in results]
-    if any(energy_j is None for energy_j in energies_j):
-        raise WorkloadError("a result without times has no energy to draw")
-    x = np.array(energies_j, dtype=float)
+    x = np.array([result.energy_per_token_j for result in results])
     y = np.array([result.quality.kl_nats for result in results])
     finite = np.isfinite(y)
     best = np.asarray(front, dtype=bool) & finite

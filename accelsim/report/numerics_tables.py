@@ -69,12 +69,11 @@ def quality_table(results: Sequence[NumericsResult]) -> Table:
     generated = len(first.reference_tokens)
     fp32 += ["reference", f"{generated} of {generated}"] if generated else ["reference", "-"]
     rows = [tuple(fp32 + ["-"] * (columns - len(fp32))), *map(_quality_cells, results)]
-    cost = ""
-    if first.timing is not None:
-        new = first.timing.output_len if first.timing.phase == "generate" else 0
-        lengths = f"{first.timing.input_len} tokens in, {new} out"
-        cost = f"; time and energy on {first.chip}: {lengths}"
-    title = f"Quality over {first.quality.tokens} tokens of text, against fp32{cost}"
+    new = first.timing.output_len if first.timing.phase == "generate" else 0
+    title = (
+        f"Quality over {first.quality.tokens} tokens of text, against fp32; time and energy on "
+        f"{first.chip}: {first.timing.input_len} tokens in, {new} out"
+    )
     return Table(title, _QUALITY_COLUMNS, tuple(rows), breaks=(1,))
 
 
@@ -84,15 +83,15 @@ def _quality_cells(result: NumericsResult) -> tuple[str, ...]:
     made = len(result.reference_tokens)
     same = made if result.diverges_at is None else result.diverges_at
     latency_s, rate, energy_j = result.latency_s, result.tokens_per_s, result.energy_per_token_j
-    generates = result.timing is not None and result.timing.phase == "generate"
+    generates = result.timing.phase == "generate"
     return (
         result.variant, f"{result.weight_bits:.4g}", f"{quality.kl_nats:.3g}",
         f"{quality.kl_max_nats:.3g}", f"{quality.rms:.3g}", percent(quality.top1_agreement),
         f"{result.perplexity:.4g}", f"{100 * change:+.2f} %",
         f"{same} of {made}" if made else "-",
-        "-" if latency_s is None else format_si(latency_s, "s"),
-        token_rate(rate) if rate is not None and generates else "-",
-        format_si(energy_j, "J") if energy_j is not None and generates else "-",
+        format_si(latency_s, "s"),
+        token_rate(rate) if generates else "-",
+        format_si(energy_j, "J") if generates else "-",
     )  # fmt: skip
 
 
