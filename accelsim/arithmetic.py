@@ -15,8 +15,24 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from accelsim.errors import SpecError
+
 Precision = Literal["fp16", "fp32", "fp64"]
 FP32_FRACTION_BITS = 23
+MAX_TERMS = 1024
+"""Most products of one aligned sum."""
+MAX_ALIGNMENT_BITS = 40
+"""Fraction bits of a term, its two integer bits and the carries of 1024 terms fit the 53 bits of a
+float64, in which kernels add them exactly."""
+MAX_FOLD = 65536
+
+
+def _within(family: str, name: str, value: int, limits: tuple[int, int]) -> None:
+    least, most = limits
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise SpecError(
+            f"{family}: {name} is {value!r}, expected a whole number from {least} to {most}"
+        )
 
 
 @dataclass(frozen=True)
@@ -41,6 +57,14 @@ class Chain:
     fused: bool = True
     fold: int = 0
     flush_subnormals: bool = False
+
+    def __post_init__(self) -> None:
+        _within("chain", "fold", self.fold, (0, MAX_FOLD))
+        if self.precision != "fp32" and (self.flush_subnormals or not self.fused):
+            raise SpecError(
+                f"chain: sums in {self.precision} are those of fma with subnormals; a rounded "
+                "product and flushed subnormals are there for fp32 alone"
+            )
 
 
 @dataclass(frozen=True)
@@ -69,6 +93,18 @@ class FusedSum:
     output_fraction_bits: int = FP32_FRACTION_BITS
     group: int = 1
 
+    def __post_init__(self) -> None:
+        _within("fused sum", "block", self.block, (1, MAX_TERMS))
+        _within("fused sum", "alignment_bits", self.alignment_bits, (1, MAX_ALIGNMENT_BITS))
+        bits = (1, FP32_FRACTION_BITS)
+        _within("fused sum", "output_fraction_bits", self.output_fraction_bits, bits)
+        _within("fused sum", "group", self.group, (1, MAX_TERMS))
+        if self.block % self.group:
+            raise SpecError(
+                f"block {self.block} is not a multiple of group {self.group}: a block is made of "
+                "whole groups"
+            )
+
 
 @dataclass(frozen=True)
 class PairwiseSum:
@@ -85,6 +121,10 @@ class PairwiseSum:
 
     group: int
     flush_subnormals: bool = False
+
+    def __post_init__(self) -> None:
+        if self.group not in (2, 4):
+            raise SpecError(f"pairwise sum: group {self.group} makes no balanced tree: 2 or 4")
 
 
 @dataclass(frozen=True)
@@ -111,6 +151,13 @@ class TwoStageSum:
     sum_bits: int = 31
     accumulator_bits: int = 24
     interleaved: bool = False
+
+    def __post_init__(self) -> None:
+        _within("two-stage sum", "group", self.group, (1, MAX_TERMS))
+        for name in ("product_bits", "sum_bits", "accumulator_bits"):
+            _within("two-stage sum", name, getattr(self, name), (1, MAX_ALIGNMENT_BITS))
+        if self.interleaved and self.group % 2:
+            raise SpecError(f"an interleaved group has as many even as odd k, got {self.group}")
 
 
 @dataclass(frozen=True)
@@ -141,12 +188,30 @@ class MatrixArithmetic:
     sums : SumFamily
         How products are added.
     output : str
-        Format of the accumulator between instructions: "fp32", "fp16", "fp64" or "int32".
+        Format of the accumulator between instructions; left out, that of the family: the
+        precision of a chain, "int32" of integers, else "fp32". Fused sums also go to "fp16".
+
+    Raises
+    ------
+    SpecError
+        If the family does not sum into that format.
     """
 
     operand: str
     sums: SumFamily
-    output: str = "fp32"
+    output: str = ""
+
+    def __post_init__(self) -> None:
+        usual = "int32" if isinstance(self.sums, IntegerSum) else "fp32"
+        if isinstance(self.sums, Chain):
+            usual = self.sums.precision
+        known = (usual, "fp16") if isinstance(self.sums, FusedSum) else (usual,)
+        if self.output and self.output not in known:
+            raise SpecError(
+                f"sums of {self.operand} by {self.sums} end in {' or '.join(known)}, not in "
+                f"{self.output}"
+            )
+        object.__setattr__(self, "output", self.output or usual)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields, replace
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
@@ -21,6 +21,9 @@ from accelsim.arch.raw import RawSpec, check_sources, shared_stamp
 from accelsim.arch.validation import validate
 from accelsim.arithmetic import (
     FP32_FRACTION_BITS,
+    MAX_ALIGNMENT_BITS,
+    MAX_FOLD,
+    MAX_TERMS,
     Chain,
     FusedSum,
     IntegerSum,
@@ -42,10 +45,8 @@ FAMILIES: dict[str, type[SumFamily]] = {
 }  # fmt: skip
 """Families of sums by the name that a spec gives them."""
 
-Terms = Annotated[int, Number(maximum=1024)]
-# The fraction bits of a term, its two integer bits and the carries of 1024 terms fit the 53 bits of
-# a float64, in which kernels add them exactly.
-AlignmentBits = Annotated[int, Number(maximum=40)]
+Terms = Annotated[int, Number(maximum=MAX_TERMS)]
+AlignmentBits = Annotated[int, Number(maximum=MAX_ALIGNMENT_BITS)]
 
 
 def _known_dtype(name: str) -> str:
@@ -71,6 +72,14 @@ class _Sums(Section):
         default=None, description="Format of the operands, where not the usual one of the dtype."
     )
 
+    @model_validator(mode="after")
+    def _possible(self) -> _Sums:
+        try:
+            _family(cast("Sums", self))
+        except SpecError as problem:
+            raise ValueError(str(problem)) from None
+        return self
+
 
 class ChainSums(_Sums):
     """Products added one after the other, k ascending."""
@@ -78,7 +87,7 @@ class ChainSums(_Sums):
     family: Literal["chain"]
     precision: Precision = Field(default="fp32", description="Format of sums.")
     fused: bool = Field(default=True, description="One rounding per multiply-add.")
-    fold: Annotated[int, Number(minimum=0, maximum=65536)] = Field(
+    fold: Annotated[int, Number(minimum=0, maximum=MAX_FOLD)] = Field(
         default=0,
         description="Products summed from zero, then added to the accumulator; 0: one chain. Of a "
         "systolic unit it follows from rows and dataflow and is not stated.",
@@ -103,15 +112,6 @@ class FusedSums(_Sums):
     group: Terms = Field(default=1, description="Products added exactly before they are aligned.")
     output: Literal["fp32", "fp16"] = "fp32"
 
-    @model_validator(mode="after")
-    def _whole_groups(self) -> FusedSums:
-        if self.block % self.group:
-            raise ValueError(
-                f"block {self.block} is not a multiple of group {self.group}: a block is made of "
-                "whole groups"
-            )
-        return self
-
 
 class PairwiseSums(_Sums):
     """Groups of rounded products added as a tree."""
@@ -120,12 +120,6 @@ class PairwiseSums(_Sums):
     group: Annotated[int, Number(minimum=2, maximum=4)] = Field(description="2 or 4 products.")
     flush_subnormals: bool = False
     output: Literal["fp32"] = "fp32"
-
-    @model_validator(mode="after")
-    def _balanced(self) -> PairwiseSums:
-        if self.group == 3:
-            raise ValueError("group 3 makes no balanced tree: 2 or 4")
-        return self
 
 
 class TwoStageSums(_Sums):
@@ -138,12 +132,6 @@ class TwoStageSums(_Sums):
     accumulator_bits: AlignmentBits = 24
     interleaved: bool = Field(default=False, description="Even and odd k are summed apart.")
     output: Literal["fp32"] = "fp32"
-
-    @model_validator(mode="after")
-    def _pairs(self) -> TwoStageSums:
-        if self.interleaved and self.group % 2:
-            raise ValueError(f"an interleaved group has as many even as odd k, got {self.group}")
-        return self
 
 
 class IntegerSums(_Sums):

@@ -18,6 +18,7 @@ from accelsim.arithmetic import (
     SumOrder,
 )
 from accelsim.errors import WorkloadError
+from accelsim.functional.formats import real_array
 from accelsim.functional.operands import Operand
 from accelsim.functional.packed_matrix import PackedMatrix, as_integers, pack_matrix, taken_in
 from accelsim.kernels import gemm_aligned, gemm_chain, gemm_plain
@@ -36,6 +37,7 @@ from accelsim.kernels.sums import (
 )
 
 _OUTPUTS = {"fp32": OUT_FP32, "fp16": OUT_FP16, "fp64": OUT_FP64}
+_RESULTS = {"fp32": np.float32, "fp16": np.float32, "fp64": np.float64, "int32": np.int32}
 _FEW_ROWS = 3
 _EXACT_DEPTH = 1024
 """Products of int8 whose sum fits the 24 bits of an fp32 significand."""
@@ -116,7 +118,7 @@ def matmul(
     ----------
     See `accelsim.arithmetic` for the families.
     """
-    left = np.asarray(a)
+    left = real_array(a)
     packed = b if isinstance(b, PackedMatrix) else pack_matrix(b, arithmetic)
     if packed.arithmetic != arithmetic:
         raise WorkloadError(
@@ -139,18 +141,20 @@ def _sum_parts(a: NDArray[Any], b: PackedMatrix, order: SumOrder) -> NDArray[Any
     if order.split_k < 1:
         raise WorkloadError(f"split_k is {order.split_k}, expected at least 1")
     k = b.shape[1]
+    if not len(a):
+        return np.zeros((0, a.shape[1], b.shape[2]), dtype=_RESULTS[b.arithmetic.output])
     if isinstance(b.arithmetic.sums, IntegerSum):  # exact, in whatever order
         return _integers(a, b)
     step = max(1, -(-k // order.split_k))
     if b.arithmetic.output == "fp64":
         run, scale = _one_by_one(np.ascontiguousarray(a, dtype=np.float64), None, b), 1.0
     else:
-        run, scale = _floats(np.ascontiguousarray(a, dtype=np.float32), b)
+        run, scale = _floats(np.ascontiguousarray(a), b)
     total = run((0, min(step, k)))
     for start in range(step, k, step):
         with np.errstate(over="ignore", invalid="ignore"):
             total += run((start, min(start + step, k)))
-    return total * np.float32(scale) if scale != 1.0 else total
+    return total if scale == 1.0 else (total * np.float64(scale)).astype(np.float32)
 
 
 def _integers(a: NDArray[Any], b: PackedMatrix) -> NDArray[np.int32]:
@@ -166,10 +170,10 @@ def _integers(a: NDArray[Any], b: PackedMatrix) -> NDArray[np.int32]:
     return total.clip(limits.min, limits.max).astype(np.int32) if saturate else total
 
 
-def _floats(a: Floats, b: PackedMatrix) -> tuple[Run, float]:
+def _floats(a: NDArray[Any], b: PackedMatrix) -> tuple[Run, float]:
     """Choose the kernel of a family; also the scale of the result."""
     left = taken_in(a, b.arithmetic, axis=2)
-    scale = float(np.float32(left.scale) * np.float32(b.scale))
+    scale = left.scale * b.scale
     rule = sum_rule(b.arithmetic)
     if _needs_each_sum(left, b, rule):
         return _one_by_one(left.values.astype(np.float64), left.exponents, b), scale

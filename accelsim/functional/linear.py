@@ -217,7 +217,8 @@ def scheme_arithmetic(
         return arithmetic_of(dtype)
     wanted = scheme.weights.format
     found = arithmetic_of(_dtype_of(wanted))
-    if _dtype_of(found.operand) != _dtype_of(wanted):
+    foreign = wanted.endswith("fnuz") and not found.operand.endswith("fnuz")
+    if foreign or _dtype_of(found.operand) != _dtype_of(wanted):
         raise MappingError(
             f"the chip multiplies {_dtype_of(wanted)} as {found.operand}: it has no matmul of "
             f"{wanted} operands; take a weight-only scheme such as {_dtype_of(wanted)}-weight"

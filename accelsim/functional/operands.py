@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from accelsim.errors import WorkloadError
 from accelsim.formats import BlockFormat, Format, find_format
 from accelsim.functional.block_formats import BlockScaled, quantize_blocks
 from accelsim.functional.formats import decode, round_to
@@ -15,6 +16,7 @@ from accelsim.kernels.gemm_aligned import alignment_exponents
 from accelsim.kernels.sums import ZERO_EXPONENT
 
 _SATURATING_BITS = 8
+_FAR = 2.0**100
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Operand:
 
 
 def as_operand(
-    x: NDArray[np.float32],
+    x: NDArray[Any],
     fmt: str,
     *,
     axis: int,
@@ -49,8 +51,8 @@ def as_operand(
 
     Parameters
     ----------
-    x : array of float32
-        Any shape.
+    x : array of float32 or float64
+        Any shape; rounded once.
     fmt : str
         Name of a scalar or block format. tf32 drops the low bits of fp32 words, as the
         instructions do; formats of 8 bits and fewer saturate, as conversions to them do.
@@ -71,7 +73,7 @@ def as_operand(
 
 
 def rounded_operand(
-    x: NDArray[np.float32],
+    x: NDArray[Any],
     fmt: Format,
     *,
     flush: bool = False,
@@ -79,7 +81,10 @@ def rounded_operand(
 ) -> NDArray[np.float32]:
     """Round to a scalar format the way that operands are converted to it; see `as_operand`."""
     values = x
-    if fmt.name != "fp32":
+    if fmt.name == "fp32":
+        with np.errstate(over="ignore", invalid="ignore"):
+            values = x.astype(np.float32, copy=False)
+    else:
         rounding = "toward_zero" if fmt.name == "tf32" else "nearest_even"
         narrow = fmt.bits <= _SATURATING_BITS
         values = round_to(x, fmt, rounding=rounding, saturate=narrow, out=out)
@@ -106,8 +111,16 @@ def block_operand(blocks: BlockScaled, *, aligned: bool, group: int = 1) -> Oper
     def spread(per_block: NDArray[Any]) -> NDArray[Any]:
         return np.repeat(per_block, fmt.block, axis=axis).take(np.arange(size), axis=axis)
 
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         values = np.ascontiguousarray(elements * spread(scales), dtype=np.float32)
+    if _leaves_fp32(scales):
+        exact = elements.astype(np.float64) * spread(scales)
+        lost = np.count_nonzero((exact != values) & np.isfinite(exact))
+        if lost:
+            raise WorkloadError(
+                f"{lost} values of {fmt.name} times their scales leave fp32, in which operands "
+                "travel: rescale the tensor"
+            )
     if not aligned:
         return Operand(values, None, float(blocks.tensor_scale))
     of_scales = spread(alignment_of(scales, fmt.scale)).astype(np.int16)
@@ -115,3 +128,9 @@ def block_operand(blocks: BlockScaled, *, aligned: bool, group: int = 1) -> Oper
     floor = np.int16(2 * ZERO_EXPONENT)
     exponents = np.maximum(of_scales + own, floor)
     return Operand(values, np.ascontiguousarray(exponents), float(blocks.tensor_scale))
+
+
+def _leaves_fp32(scales: NDArray[np.float32]) -> bool:
+    """Whether scales are so large or small that products with elements may leave fp32."""
+    sizes = np.abs(scales[np.isfinite(scales) & (scales != 0.0)])
+    return bool(sizes.size and (sizes.max() > _FAR or sizes.min() < 1.0 / _FAR))

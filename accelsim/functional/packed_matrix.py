@@ -20,6 +20,7 @@ from accelsim.arithmetic import (
 from accelsim.errors import WorkloadError
 from accelsim.formats import BlockFormat, Format, find_format
 from accelsim.functional.block_formats import BlockScaled
+from accelsim.functional.formats import real_array
 from accelsim.functional.operands import (
     Operand,
     alignment_of,
@@ -41,7 +42,7 @@ def _flushes(sums: SumFamily) -> bool:
     return isinstance(sums, Chain | PairwiseSum) and sums.flush_subnormals
 
 
-def taken_in(x: Floats, arithmetic: MatrixArithmetic, *, axis: int) -> Operand:
+def taken_in(x: NDArray[Any], arithmetic: MatrixArithmetic, *, axis: int) -> Operand:
     """Convert values to what the unit multiplies; `axis` is that of k."""
     sums = arithmetic.sums
     return as_operand(
@@ -105,7 +106,7 @@ def pack_matrix(
     """
     if isinstance(b, BlockScaled):
         return _packed_blocks(b, arithmetic, transposed)
-    matrix = np.asarray(b)
+    matrix = real_array(b)
     if matrix.ndim not in (2, 3):
         raise WorkloadError(
             f"a right operand has shape {matrix.shape}: expected [k, n] or [t, k, n]"
@@ -120,10 +121,13 @@ def pack_matrix(
     if arithmetic.output == "fp64":
         rows = matrix if transposed else matrix.swapaxes(1, 2)
         return PackedMatrix(arithmetic, (t, k, n), np.ascontiguousarray(rows, dtype=np.float64))
-    given = np.ascontiguousarray(matrix, dtype=np.float32)
-    if isinstance(find_format(arithmetic.operand), BlockFormat):
-        operand = taken_in(given, arithmetic, axis=2 if transposed else 1)
+    fmt = find_format(arithmetic.operand)
+    if isinstance(fmt, BlockFormat):
+        operand = taken_in(np.ascontiguousarray(matrix), arithmetic, axis=2 if transposed else 1)
         return _packed(operand, arithmetic, (t, k, n), transposed)
+    if matrix.dtype == np.float64:  # rounded once, straight to the format
+        matrix = rounded_operand(matrix, fmt)
+    given = np.ascontiguousarray(matrix, dtype=np.float32)
     return _rounded(_packed(Operand(given), arithmetic, (t, k, n), transposed))
 
 

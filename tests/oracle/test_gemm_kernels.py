@@ -101,8 +101,8 @@ def one_by_one(
         fresh = part.astype(np.float32)
         total = fresh if total is None else total + fresh
     assert total is not None
-    scale = np.float32(x.scale) * np.float32(y.scale)
-    return total if scale == 1 else total * scale
+    scale = np.float64(x.scale) * y.scale
+    return total if scale == 1 else (total * scale).astype(np.float32)
 
 
 def _bits(x: NDArray[np.float32]) -> NDArray[np.uint32]:

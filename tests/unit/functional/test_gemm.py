@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -19,9 +19,10 @@ from accelsim.arithmetic import (
     SumOrder,
     TwoStageSum,
 )
-from accelsim.errors import WorkloadError
-from accelsim.functional.gemm import matmul, pack_matrix
+from accelsim.errors import SpecError, WorkloadError
+from accelsim.functional.gemm import matmul
 from accelsim.functional.operands import as_operand
+from accelsim.functional.packed_matrix import pack_matrix
 
 FP32 = MatrixArithmetic("fp32", Chain())
 HOPPER = MatrixArithmetic("bf16", FusedSum(16, 25))
@@ -182,8 +183,6 @@ BAD: dict[str, tuple[Any, Any, MatrixArithmetic, int, str]] = {
     "bf16 as integers": (ONES, np.ones((4, 2)), MatrixArithmetic("bf16", IntegerSum(), "int32"), 1,
                          "int8 or int4"),
     "unknown format": (ONES, np.ones((4, 2)), MatrixArithmetic("bf17", Chain()), 1, "bf16"),
-    "unknown output": (ONES, np.ones((4, 2)), MatrixArithmetic("bf16", Chain(), "bf16"), 1,
-                       "no rule of rounding"),
 }  # fmt: skip
 
 
@@ -199,3 +198,50 @@ def test_weights_packed_for_another_unit_are_refused() -> None:
     packed = pack_matrix(np.ones((4, 2)), FP32)
     with pytest.raises(WorkloadError, match=r"packed for .*fp32.*not for .*bf16"):
         matmul(ONES, packed, HOPPER)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: FusedSum(0, 25), "block is 0"),
+        (lambda: FusedSum(4, 90), "alignment_bits is 90"),
+        (lambda: FusedSum(8, 25, group=3), "not a multiple of group 3"),
+        (lambda: PairwiseSum(8), "no balanced tree"),
+        (lambda: TwoStageSum(3, interleaved=True), "as many even as odd"),
+        (lambda: Chain(fold=-3), "fold is -3"),
+        (lambda: Chain("fp64", fused=False), "for fp32 alone"),
+        (lambda: Chain("fp16", flush_subnormals=True), "for fp32 alone"),
+        (lambda: MatrixArithmetic("bf16", Chain(), "bf16"), "end in fp32, not in bf16"),
+        (lambda: MatrixArithmetic("int8", IntegerSum(), "fp32"), "end in int32"),
+    ],
+)
+def test_impossible_arithmetic_is_not_made(make: Callable[[], object], message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        make()
+
+
+def test_the_family_says_where_sums_end() -> None:
+    families = (Chain("fp16"), Chain("fp64"), IntegerSum())
+    outputs = [MatrixArithmetic("fp16", family).output for family in families]
+    assert outputs == ["fp16", "fp64", "int32"]
+    stuck = matmul(np.ones((1, 4096)), np.ones((4096, 1)), MatrixArithmetic("fp16", Chain("fp16")))
+    assert stuck[0, 0] == 2048
+
+
+def test_float64_operands_are_rounded_once() -> None:
+    above = [[1 + 2**-8 + 2**-40]]
+    for a, b in ((above, [[1.0]]), ([[1.0]], above)):
+        assert matmul(a, b, MatrixArithmetic("bf16", Chain()))[0, 0] == 1.0078125
+
+
+def test_tensor_scales_meet_before_they_are_rounded() -> None:
+    nvfp4 = MatrixArithmetic("nvfp4", FusedSum(64, 35, group=16))
+    tiny = np.full((1, 16), 1e-19, np.float32)
+    assert np.isclose(matmul(tiny, tiny.T, nvfp4)[0, 0], 1.6e-37, rtol=0.05)
+    apart = matmul(np.float32([[1e38, 0]]), np.float32([[0], [1e38]]), nvfp4)
+    assert apart[0, 0] == 0.0
+
+
+def test_nothing_by_nothing_is_nothing() -> None:
+    found = matmul(np.ones((0, 2, 4)), np.ones((0, 4, 3)), FP32)
+    assert found.shape == (0, 2, 3)
