@@ -5,6 +5,7 @@ Only storage and substitution live here; encoding and rounding belong to the fun
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from accelsim.errors import WorkloadError, suggest
@@ -62,6 +63,8 @@ _TABLE = (
     DType("int4", 4, "int", ("int8", "fp8", "bf16", "fp16", "tf32", "fp32")),
 )
 DTYPES: dict[str, DType] = {d.name: d for d in _TABLE}
+_GROUPED = re.compile(r"(int4|int8)-g([1-9][0-9]{0,5})")
+_SCALE_BITS = 32
 _ALIASES = {
     "float64": "fp64", "float32": "fp32", "float": "fp32", "bfloat16": "bf16", "float16": "fp16",
     "half": "fp16", "fp8_e4m3": "fp8", "fp8_e5m2": "fp8", "float8": "fp8", "e4m3": "fp8",
@@ -72,6 +75,9 @@ _ALIASES = {
 def dtype(name: str) -> DType:
     """Return the format with this name or alias.
 
+    ``int4-g128`` and the like are integers with an fp32 scale for each group of that many: how
+    weights are stored, 4 + 32 / 128 bits each.
+
     Raises
     ------
     WorkloadError
@@ -79,6 +85,10 @@ def dtype(name: str) -> DType:
     """
     key = name.strip().lower()
     found = DTYPES.get(_ALIASES.get(key, key))
+    grouped = _GROUPED.fullmatch(key)
+    if grouped is not None:
+        plain, group = DTYPES[grouped[1]], int(grouped[2])
+        return DType(key, plain.bits + _SCALE_BITS / group, plain.kind, plain.fallbacks)
     if found is None:
         raise WorkloadError(f"unknown dtype '{name}': {suggest(key, DTYPES)}")
     return found

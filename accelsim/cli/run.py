@@ -67,6 +67,10 @@ def run(  # noqa: PLR0917  (typer calls it by keyword: one parameter per option)
     dtype: Annotated[str | None, typer.Option(help=f"Arithmetic: {_DTYPE_HELP}")] = None,
     kv_dtype: Annotated[str | None, typer.Option(help="Storage of the KV cache.")] = None,
     weight_dtype: Annotated[str | None, typer.Option(help="Storage of the weights.")] = None,
+    attention_dtype: Annotated[
+        str | None,
+        typer.Option(help="Arithmetic of attention and logits.", show_default="as --dtype"),
+    ] = None,
     tp: Annotated[int, typer.Option(help="Devices that share every layer.")] = 1,
     pp: Annotated[int, typer.Option(help="Pipeline stages (1 only, so far).")] = 1,
     dp: Annotated[int, typer.Option(help="Data-parallel replicas (1 only, so far).")] = 1,
@@ -108,7 +112,8 @@ def run(  # noqa: PLR0917  (typer calls it by keyword: one parameter per option)
     _refuse_unbuilt({"pp": pp, "dp": dp, "ep": ep})
     options = RunOptions(
         phase=phase, batch=batch, input_len=input_len, output_len=output_len, dtype=dtype,
-        kv_dtype=kv_dtype, weight_dtype=weight_dtype, tp=tp, engine=engine, attention=attention,
+        kv_dtype=kv_dtype, weight_dtype=weight_dtype, attention_dtype=attention_dtype, tp=tp,
+        engine=engine, attention=attention,
         recompute=recompute, launch=launch, emulate_dtype=emulate_dtype,
         allow_oversubscribe=allow_oversubscribe,
     )  # fmt: skip

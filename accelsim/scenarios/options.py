@@ -33,8 +33,9 @@ class RunOptions:
     input_len : int or None
         Prompt tokens (cached tokens in decode); None means 1024, or half of a learned position
         table where that is less.
-    dtype, kv_dtype, weight_dtype : str or None
-        Arithmetic, KV cache and weight storage; None means the model's own dtype, or `dtype`.
+    dtype, kv_dtype, weight_dtype, attention_dtype : str or None
+        Arithmetic, KV cache, weight storage, and arithmetic of attention and logits; None means
+        the model's own dtype, or `dtype`.
     tp : int
         Devices that share every layer (tensor parallelism).
     engine : str
@@ -56,6 +57,7 @@ class RunOptions:
     dtype: str | None = None
     kv_dtype: str | None = None
     weight_dtype: str | None = None
+    attention_dtype: str | None = None
     tp: int = 1
     engine: str = "analytic"
     attention: str = "fused"
@@ -77,7 +79,7 @@ class RunOptions:
             whole = isinstance(value, int) and not isinstance(value, bool)
             if not whole or not 1 <= value <= COUNT_LIMIT:
                 raise WorkloadError(f"{name} is {value!r}, expected a whole number from 1 to 10^8")
-        for name in ("dtype", "kv_dtype", "weight_dtype"):
+        for name in ("dtype", "kv_dtype", "weight_dtype", "attention_dtype"):
             value = getattr(self, name)
             if value is not None:
                 object.__setattr__(self, name, find_dtype(value).name)

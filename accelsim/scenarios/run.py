@@ -54,6 +54,7 @@ class _Planner:
             dtype=o.dtype,
             weight_dtype=weight_dtype or o.weight_dtype,
             kv_dtype=o.kv_dtype,
+            attention_dtype=o.attention_dtype,
             recompute=o.recompute,
             keep_scores=o.attention == "unfused",
         )
@@ -199,7 +200,7 @@ def _check_network_options(network: Network, options: RunOptions) -> None:
             f"{network.name} is a network without tokens: it has no {options.phase} phase, only "
             f"{FORWARD}, one pass over a batch of samples"
         )
-    for name in ("input_len", "kv_dtype"):
+    for name in ("input_len", "kv_dtype", "attention_dtype"):
         if getattr(options, name) is not None:
             raise WorkloadError(f"{network.name} is a network without tokens: leave {name} out")
     if options.tp > 1:

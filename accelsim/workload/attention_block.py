@@ -40,7 +40,7 @@ def attention_ops(context: BuildContext, window: int | None) -> tuple[Op, ...]:
             q_len=context.q_len, kv_len=context.kv_len,
             head_dim=attention.head_dim, v_head_dim=attention.v_head_dim,
             causal=attention.causal, window=window, cached=context.cached,
-            dtype=context.formats.matmul, kv_dtype=context.formats.cache,
+            dtype=context.formats.attention, kv_dtype=context.formats.cache,
         )
     )  # fmt: skip
     ops.append(

@@ -20,7 +20,9 @@ class Formats:
     Attributes
     ----------
     matmul : str
-        Arithmetic of matmuls and attention.
+        Arithmetic of matmuls with weights.
+    attention : str
+        Arithmetic of attention and of the logits.
     activation : str
         Elementwise functions, and activations between ops.
     cache : str
@@ -32,6 +34,7 @@ class Formats:
     """
 
     matmul: str
+    attention: str
     activation: str
     cache: str
     linear: str
@@ -45,6 +48,7 @@ class Formats:
         dtype: str | None = None,
         weight_dtype: str | None = None,
         kv_dtype: str | None = None,
+        attention_dtype: str | None = None,
     ) -> Formats:
         """Choose the formats from a checkpoint's own ones and a user's wishes.
 
@@ -67,7 +71,8 @@ class Formats:
         wide = weight_dtype is not None and find_dtype(weight_dtype).bits >= 16
         other = linear if wide else activation
         cache = find_dtype(kv_dtype).name if kv_dtype else activation
-        return cls(matmul, activation, cache, linear, experts, other)
+        attention = find_dtype(attention_dtype).name if attention_dtype else matmul
+        return cls(matmul, attention, activation, cache, linear, experts, other)
 
     def for_training(self, weight_dtype: str | None) -> Formats:
         """Return the formats of a training step: all weights stored alike, none quantized."""

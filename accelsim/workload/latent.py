@@ -85,7 +85,7 @@ def _expanded(context: BuildContext, latent: LatentConfig) -> list[Op]:
         q_len=context.q_len, kv_len=context.kv_len,
         head_dim=attention.head_dim, v_head_dim=attention.v_head_dim,
         causal=attention.causal, cached=False,
-        dtype=context.formats.matmul, kv_dtype=context.formats.cache,
+        dtype=context.formats.attention, kv_dtype=context.formats.cache,
         after=("attention.q_rope", "attention.k_rope", "attention.kv_b"),
     )  # fmt: skip
     if not context.cached:
@@ -109,7 +109,7 @@ def _absorbed(context: BuildContext, latent: LatentConfig) -> list[Op]:
         name="attention.sdpa", batch=context.batch, shard="heads",
         heads=attention.n_heads, kv_heads=1, q_len=context.q_len, kv_len=context.kv_len,
         head_dim=latent.cache_width, v_head_dim=latent.kv_rank, latent_kv=True,
-        dtype=formats.matmul, kv_dtype=formats.cache,
+        dtype=formats.attention, kv_dtype=formats.cache,
         after=("attention.q_absorb", "attention.q_rope", "attention.k_rope", "attention.kv_norm"),
     )  # fmt: skip
     return [

@@ -28,9 +28,9 @@ class PhaseOptions:
         with `input_len` tokens in the cache) or ``train`` (forward, backward, optimizer).
     batch, input_len : int
         Sequences, and tokens per sequence.
-    dtype, weight_dtype, kv_dtype : str or None
-        Arithmetic of matmuls, stored weights, KV cache; None means the checkpoint's own, or
-        `dtype` (see `accelsim.workload.context.Formats.resolve`).
+    dtype, weight_dtype, kv_dtype, attention_dtype : str or None
+        Arithmetic of matmuls, stored weights, KV cache, arithmetic of attention and logits; None
+        means the checkpoint's own, or `dtype` (see `accelsim.workload.context.Formats.resolve`).
     recompute : str
         Training: ``none``, ``selective`` (attention again) or ``full`` (the layers again).
     keep_scores : bool
@@ -44,6 +44,7 @@ class PhaseOptions:
     dtype: str | None = None
     weight_dtype: str | None = None
     kv_dtype: str | None = None
+    attention_dtype: str | None = None
     recompute: str = "none"
     keep_scores: bool = False
 
@@ -56,7 +57,7 @@ class PhaseOptions:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 10**8:
                 raise WorkloadError(f"{name} is {value!r}, expected a whole number from 1 to 10^8")
-        for name in ("dtype", "weight_dtype", "kv_dtype"):
+        for name in ("dtype", "weight_dtype", "kv_dtype", "attention_dtype"):
             value = getattr(self, name)
             if value is not None:
                 object.__setattr__(self, name, find_dtype(value).name)
@@ -102,8 +103,9 @@ def build_graph(config: ModelConfig, options: PhaseOptions) -> Graph:
 def _context(config: ModelConfig, options: PhaseOptions) -> BuildContext:
     """Return the sizes of the phase; a decode step sees the cache and its own token."""
     formats = Formats.resolve(
-        config.precision, options.dtype, options.weight_dtype, options.kv_dtype
-    )
+        config.precision, options.dtype, options.weight_dtype, options.kv_dtype,
+        options.attention_dtype,
+    )  # fmt: skip
     if options.phase == "train":
         formats = formats.for_training(options.weight_dtype)
     decode = options.phase == "decode"

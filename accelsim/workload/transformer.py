@@ -153,7 +153,7 @@ def _head_ops(context: BuildContext) -> tuple[Op, ...]:
         ops.append(
             MatMul(
                 name="lm_head", m=rows, n=config.vocab_size, k=d_model, bias=head.bias,
-                shard="vocab", owns_parameters=not head.tied, dtype=formats.matmul,
+                shard="vocab", owns_parameters=not head.tied, dtype=formats.attention,
                 weight_dtype=formats.other, out_dtype=formats.activation,
             )
         )  # fmt: skip

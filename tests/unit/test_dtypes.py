@@ -86,3 +86,17 @@ def test_a_fallback_of_a_plain_format_holds_every_value(name: str) -> None:
             assert INT_BITS[stand_in] >= INT_BITS[name]
         else:
             assert holds(stand_in, name), f"{stand_in} does not hold every {name}"
+
+
+@pytest.mark.parametrize(
+    ("name", "bits"), [("int4-g128", 4.25), ("int4-g32", 5.0), ("INT8-g64", 8.5)]
+)
+def test_groups_of_integers_carry_their_scales(name: str, bits: float) -> None:
+    found = dtype(name)
+    assert (found.bits, found.kind) == (bits, "int")
+
+
+@pytest.mark.parametrize("name", ["int4-g0", "int5-g128", "fp8-g32", "int4-g", "int4-g9999999"])
+def test_other_groups_are_unknown(name: str) -> None:
+    with pytest.raises(WorkloadError, match="unknown dtype"):
+        dtype(name)

@@ -226,3 +226,14 @@ def test_impossible_phases() -> None:
         graph_of("gpt2", "decode", input_len=1024)
     with pytest.raises(WorkloadError, match="floating-point"):
         graph_of("gpt2", "train", dtype="int8")
+
+
+@pytest.mark.parametrize("phase", ["prefill", "decode"])
+@pytest.mark.parametrize("name", ["llama3.1-8b", "deepseek-v3"])
+def test_attention_and_logits_may_have_another_arithmetic(name: str, phase: str) -> None:
+    options = PhaseOptions(phase, input_len=64, dtype="int8", attention_dtype="bf16")
+    ops = [op for block in build_graph(load_model(name), options).blocks for op in block.ops]
+    wide = {op.name for op in ops if isinstance(op, Attention | MatMul) and op.dtype == "bf16"}
+    narrow = {op.name for op in ops if isinstance(op, MatMul) and op.dtype == "int8"}
+    assert wide == {"attention.sdpa", "lm_head"}
+    assert "attention.o" in narrow
