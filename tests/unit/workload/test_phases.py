@@ -235,5 +235,5 @@ def test_attention_and_logits_may_have_another_arithmetic(name: str, phase: str)
     ops = [op for block in build_graph(load_model(name), options).blocks for op in block.ops]
     wide = {op.name for op in ops if isinstance(op, Attention | MatMul) and op.dtype == "bf16"}
     narrow = {op.name for op in ops if isinstance(op, MatMul) and op.dtype == "int8"}
-    assert {"attention.sdpa", "lm_head"} <= wide <= {"attention.sdpa", "lm_head", "mlp.router"}
+    assert {"attention.sdpa", "lm_head"} <= wide <= {"attention.sdpa", "lm_head", "moe.router"}
     assert "attention.o" in narrow
