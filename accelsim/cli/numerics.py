@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -63,7 +63,9 @@ def numerics(  # noqa: PLR0917  (typer calls it by keyword: one parameter per op
     ] = None,
     dtype: Annotated[
         str | None,
-        typer.Option(help="Of the chip's matmuls.", show_default="first of bf16, fp16, tf32, fp32"),
+        typer.Option(
+            help="Of the chip's matmuls.", show_default="first of bf16, fp16, tf32, fp32, int8"
+        ),
     ] = None,
     quantize: Annotated[
         list[str] | None,
@@ -92,7 +94,9 @@ def numerics(  # noqa: PLR0917  (typer calls it by keyword: one parameter per op
             show_default="if the model was made for that",
         ),
     ] = None,
-    tokens: Annotated[int, typer.Option(help="Most tokens to generate; 0: none.")] = 32,
+    tokens: Annotated[
+        int, typer.Option(help="Most tokens to generate; those made are timed. 0: none.")
+    ] = 32,
     text: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Text to evaluate.", show_default="packaged"),
@@ -111,11 +115,20 @@ def numerics(  # noqa: PLR0917  (typer calls it by keyword: one parameter per op
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Of the draws.", show_default="0")] = None,
     fault_rate: Annotated[
-        float | None, typer.Option(metavar="P", help="Flip each stored bit with probability P.")
+        float | None,
+        typer.Option(
+            metavar="P",
+            help="Flip each bit of the targets with probability P; never of embeddings, norms, "
+            "biases and attention's own sums.",
+        ),
     ] = None,
     fault_targets: Annotated[
         str | None,
-        typer.Option(help="Of weights,kv,accumulators.", show_default="all"),
+        typer.Option(
+            help="Of weights,kv,accumulators (fp32 results of matmuls with weights, scales and "
+            "bias included).",
+            show_default="all",
+        ),
     ] = None,
     fault_bits: Annotated[
         str | None, typer.Option(help="all|sign|exponent|fraction", show_default="all")
@@ -152,11 +165,11 @@ def numerics(  # noqa: PLR0917  (typer calls it by keyword: one parameter per op
         "order": order, "emulate_dtype": emulate_dtype,
         "text": None if text is None else read_text(text, "--text"),
         "sampler": _sampler(temperature, top_k, top_p, seed),
-        "faults": _faults(fault_rate, struck),
+        "faults": _faults(fault_rate, struck), "chat": chat,
     }  # fmt: skip
     if prompt is not None or prompt_file is not None:
         given["prompt"] = read_text(prompt_file, "--prompt-file") if prompt_file else prompt
-    study = _study(model, weights, on, _options(given), chat)
+    study = _study(model, weights, on, _options(given))
     arithmetics = study.check(variants)
     results = _measured(study, variants)
     interruptibly(lambda: _write(results, _Files(plots, csv)))
@@ -200,25 +213,22 @@ def _options(given: dict[str, Any]) -> NumericsOptions:
     return NumericsOptions(**given)
 
 
-def _study(
-    model: str, weights: Path | None, on: str, options: NumericsOptions, chat: bool | None
-) -> NumericsStudy:
-    """Open chip and weights; a model that was made for conversations gets one."""
+def _study(model: str, weights: Path | None, on: str, options: NumericsOptions) -> NumericsStudy:
+    """Open chip and weights; weights of one's own go by the name MODEL."""
     from accelsim.scenarios.numerics import NumericsStudy
 
     study = NumericsStudy.load(find_model(model, weights), on, options)
-    if weights is not None:
-        study.model = named(study.model, model, weights)
-    tokenizer = study.model.tokenizer
-    talks = tokenizer is not None and tokenizer.chat_format.name != "plain"
-    study.options = replace(options, chat=talks if chat is None else chat)
-    return study
+    if weights is None:
+        return study
+    return NumericsStudy(named(study.model, model, weights), study.system, options)
 
 
 def _measured(study: NumericsStudy, variants: list[str | None]) -> Results:
+    from accelsim.scenarios.numerics import NumericsStudy
+
     with progress_bar() as progress:
-        study.progress = progress
-        return [interruptibly(lambda v=variant: study.measure(v)) for variant in variants]  # type: ignore[misc]
+        shown = NumericsStudy(study.model, study.system, study.options, progress)
+        return [interruptibly(lambda v=variant: shown.measure(v)) for variant in variants]  # type: ignore[misc]
 
 
 def _write(results: Results, files: _Files) -> None:

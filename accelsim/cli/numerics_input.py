@@ -56,6 +56,7 @@ def named(model: DecoderModel, name: str, weights: Path) -> DecoderModel:
     WorkloadError
         If that is the name of a packaged model of another shape.
     """
+    from accelsim.functional.transformer.decoder import DecoderModel
     from accelsim.workload.models import load_model, model_files
 
     if name.strip().lower() in model_files():
@@ -66,8 +67,7 @@ def named(model: DecoderModel, name: str, weights: Path) -> DecoderModel:
                     f"{weights} has {field} {getattr(found, field)}, but {name} "
                     f"{getattr(wanted, field)}: these are the weights of another model"
                 )
-    model.name = printable(name)
-    return model
+    return DecoderModel(printable(name), model.spec, model.weights, model.tokenizer)
 
 
 def read_text(path: Path, option: str) -> str:

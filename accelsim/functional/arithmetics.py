@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from accelsim.arch.chip import Chip
 from accelsim.arch.loader import load_chip
 from accelsim.arithmetic import FP32, Arithmetic, Chain, MatrixArithmetic
 
 PLAIN_FORMATS = ("fp32", "bf16", "fp16")
-PREFERRED = ("bf16", "fp16", "tf32", "fp32", "int8")
+_PREFERRED = ("bf16", "fp16", "tf32", "fp32", "int8")
+
+
+def preferred_dtype(chip: Chip) -> str:
+    """Return the first dtype that a chip has of bf16, fp16, tf32, fp32, int8; else its first."""
+    return next((d for d in _PREFERRED if d in chip.dtypes), chip.dtypes[0])
 
 
 def plain_arithmetic(fmt: str) -> Arithmetic:
@@ -27,7 +33,7 @@ def resolve_arithmetic(
     arithmetic : str or Arithmetic
         "fp32", "bf16" or "fp16" (operands of that format, fp32 chains, k ascending); or a chip.
     dtype : str, optional
-        Of the chip's matmuls; without one the first it has of bf16, fp16, tf32, fp32, int8.
+        Of the chip's matmuls; without one its `preferred_dtype`.
     kv_dtype : str, optional
         Of the KV cache.
 
@@ -44,5 +50,4 @@ def resolve_arithmetic(
         plain = plain_arithmetic(arithmetic)
         return plain if kv_dtype is None else plain.with_kv(kv_dtype)
     chip = load_chip(arithmetic)
-    chosen = dtype or next((d for d in PREFERRED if d in chip.dtypes), chip.dtypes[0])
-    return chip.arithmetic(chosen, kv_dtype=kv_dtype)
+    return chip.arithmetic(dtype or preferred_dtype(chip), kv_dtype=kv_dtype)

@@ -118,10 +118,12 @@ def attention(
     Fused: per tile of `tile_q` queries, tiles of `tile_kv` keys in ascending order. Scores and
     their exponentials are of the vector format; largest score m, sum l and output o are fp32:
     ``l = l exp(m_old - m) + sum(p)``, ``o = o exp(m_old - m) + p v``, at the end ``o / l``. With
-    `split_kv` parts, each has its own m, l and o; parts are merged in ascending order. Tiles that
-    no query of the tile sees are skipped. Sinks are merged last, as a part of their own; with them
-    attention is never unfused. A tile of which a row sees -inf scores alone, before any
-    finite one, makes that row NaN. `tile_q` 0 is all queries; parts without `tile_kv` are one tile.
+    `split_kv` parts, each has its own m, l and o; parts are merged in ascending order. Parts and
+    tiles are counted from the first key that some query sees: with a window, not from the start of
+    the cache. Tiles that no query of the tile sees are skipped. Sinks are merged last, as a part
+    of their own; with them attention is never unfused. A tile of which a row sees -inf scores
+    alone, before any finite one, makes that row NaN. `tile_q` 0 is all queries; parts without
+    `tile_kv` are one tile.
 
     A unit that has integers alone multiplies codes of its operands, with one scale per query and
     key (per query and channel of the values), found from the largest magnitudes.
@@ -140,6 +142,7 @@ def attention(
         return np.empty(held.shape, np.float32)
     if order.tile_kv == 0 and order.split_kv == 1 and sinks is None:
         return _unfused(held, task).reshape(held.shape)
+    held, task = _from_first_seen(held, task)
     queries = held.q.shape[-2]
     tile_q = order.tile_q or max(1, queries)
     out = np.empty((*held.q.shape[:-1], held.v.shape[-1]), np.float32)
@@ -236,6 +239,14 @@ def _unfused(held: _Operands, task: _Task) -> Float32:
     flat = scores.reshape(-1, scores.shape[-1])
     weights = softmax_rows(task.vector, flat, (queries, *task.mask), task.scale)
     return _matmul(weights.reshape(scores.shape), held.v, task)
+
+
+def _from_first_seen(held: _Operands, task: _Task) -> tuple[_Operands, _Task]:
+    """Drop the keys before the windows of all queries; one that none sees may remain."""
+    position, first_key, causal, window = task.mask
+    start = min(max(0, position - window + 1), held.k.shape[-2] - 1) if window else 0
+    mask = (position - start, first_key, causal, window)
+    return replace(held, k=held.k[:, start:], v=held.v[:, start:]), replace(task, mask=mask)
 
 
 def _split(held: _Operands, task: _Task, order: AttentionOrder) -> Float32:

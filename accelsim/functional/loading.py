@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from accelsim.documents import read_json
+from accelsim.documents import printable, read_json
 from accelsim.errors import WorkloadError, suggest
 from accelsim.functional.gguf_tokenizer import gguf_tokenizer
 from accelsim.functional.rope import RopeScaling
@@ -101,10 +101,11 @@ def _model(name: str, spec: Spec, weights: WeightSource, tokenizer: Tokenizer | 
 
 def _from_gguf(files: ModelFiles, opened: TensorFile) -> Opened:
     family = opened.metadata.get("general.architecture")
-    if family not in GGUF_FAMILIES:
+    if not isinstance(family, str) or family not in GGUF_FAMILIES:
+        shown = printable(str(family)[:40])
         raise WorkloadError(
-            f"{files.weights}: architecture {family!r} is not executed: "
-            f"{suggest(str(family), GGUF_FAMILIES)}"
+            f"{files.weights}: architecture '{shown}' is not executed: "
+            f"{suggest(shown, GGUF_FAMILIES)}"
         )
     config = gguf_config(files.name, opened)
     spec = Spec(config, gguf_constants(opened))

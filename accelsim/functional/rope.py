@@ -17,6 +17,8 @@ from accelsim.kernels.rope import rope_tables, rotate
 
 RopeStyle = Literal["neox", "interleaved"]
 MAX_POSITION = 2**20
+MAX_ROTARY = 4096
+"""Most elements of a head that are rotated; the widest heads that are known have 576."""
 _STYLES = ("neox", "interleaved")
 
 
@@ -49,7 +51,7 @@ def rope_frequencies(size: int, theta: float, scaling: RopeScaling | None = None
     Parameters
     ----------
     size : int
-        Elements of a head that are rotated, even.
+        Elements of a head that are rotated, even, from 2 to 4096.
     theta : float
         Base.
     scaling : RopeScaling, optional
@@ -62,10 +64,12 @@ def rope_frequencies(size: int, theta: float, scaling: RopeScaling | None = None
     Raises
     ------
     WorkloadError
-        If the size is not even and positive, or a factor not a positive finite number.
+        If the size is no such number, or a factor not a positive finite number.
     """
-    if size < 2 or size % 2:
-        raise WorkloadError(f"rotary size is {size}, expected an even number from 2")
+    if not 2 <= size <= MAX_ROTARY or size % 2:
+        raise WorkloadError(
+            f"rotary size is {size}, expected an even number from 2 to {MAX_ROTARY}"
+        )
     factors = (scaling.factor, scaling.low_freq_factor, scaling.high_freq_factor) if scaling else ()
     if not all(0 < value < float("inf") for value in (theta, *factors)) or theta < 1:
         raise WorkloadError(

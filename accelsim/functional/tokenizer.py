@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from accelsim.documents import printable, read_json
-from accelsim.errors import WorkloadError
+from accelsim.errors import WorkloadError, suggest
 from accelsim.functional.chat import PLAIN, ChatFormat, Message, recognise, render
 
 if TYPE_CHECKING:
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _MOST_FILE_BYTES = 64 * 2**20
 _LARGEST_ID = 2**32 - 1
+_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+_UNKNOWN = ("error", "replace")
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,13 @@ class Tokenizer:
             ids = [self.bos_id, *ids]
         return [*ids, self.eos_ids[0]] if self.add_eos and self.eos_ids else ids
 
-    def decode(self, ids: Sequence[int], *, skip_special: bool = False) -> str:
+    def decode(
+        self,
+        ids: Sequence[int],
+        *,
+        skip_special: bool = False,
+        unknown: Literal["error", "replace"] = "error",
+    ) -> str:
         """Return the text of token ids.
 
         Parameters
@@ -84,23 +92,41 @@ class Tokenizer:
             Token ids.
         skip_special : bool
             Leave out tokens that steer the model and are no text.
+        unknown : str
+            What an id outside the vocabulary is: an "error", or "replace" by U+FFFD. A model may
+            choose such an id, as many have more rows of embeddings than tokens.
 
         Raises
         ------
         WorkloadError
-            If an id is not in the vocabulary.
+            If an id is not in the vocabulary and that is an error.
         """
+        if unknown not in _UNKNOWN:
+            raise WorkloadError(f"unknown is {unknown!r}: {suggest(str(unknown), _UNKNOWN)}")
         tokens = [int(token) for token in ids]
-        for token in tokens:
-            if not 0 <= token <= _LARGEST_ID or self.backend.id_to_token(token) is None:
-                raise WorkloadError(
-                    f"token {token} is not in the vocabulary of {self.vocabulary_size} tokens"
-                )
+        absent = [token for token in tokens if self._piece(token) is None]
+        if absent and unknown == "error":
+            raise WorkloadError(
+                f"token {absent[0]} is not in the vocabulary of {self.vocabulary_size} tokens"
+            )
+        join = self._joined_with_gaps if absent else self.backend.decode
         text: str = guarded(
-            lambda: self.backend.decode(tokens, skip_special_tokens=skip_special),
+            lambda: join(tokens, skip_special_tokens=skip_special),
             "the tokenizer cannot join the tokens",
         )
         return text
+
+    def _piece(self, token: int) -> str | None:
+        return self.backend.id_to_token(token) if 0 <= token <= _LARGEST_ID else None
+
+    def _joined_with_gaps(self, tokens: list[int], *, skip_special_tokens: bool) -> str:
+        """As the library joins tokens, but with a sign for those it would leave out in silence."""
+        added = self.backend.get_added_tokens_decoder()
+        special = {n for n, token in added.items() if token.special and skip_special_tokens}
+        found = [self._piece(token) for token in tokens if token not in special]
+        pieces = [_REPLACEMENT if piece is None else piece for piece in found]
+        decoder = self.backend.decoder
+        return " ".join(pieces) if decoder is None else decoder.decode(pieces)
 
     def chat(self, messages: Sequence[Message]) -> str:
         """Return the text of a conversation in the model's own form, to be encoded.

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from accelsim.errors import WorkloadError
 from accelsim.report import style
 from accelsim.report.labels import Dot, place_labels
-from accelsim.report.numerics_tables import decibels, op_place, worst_ops
+from accelsim.report.numerics_tables import decibels, length_words, op_place, worst_ops
 from accelsim.report.pareto import tick_text
 from accelsim.report.words import percent
 from accelsim.scenarios.numerics_result import NumericsResult
@@ -340,6 +340,5 @@ def _front_words(results: Sequence[NumericsResult], best: NDArray[np.bool_]) -> 
 
 
 def _energy_detail(results: Sequence[NumericsResult]) -> str:
-    timing = results[0].timing
-    lengths = f"; energy of {timing.input_len} tokens in, {timing.output_len} out" if timing else ""
-    return f"{_detail(results)} (perplexity {results[0].reference_perplexity:.4g}){lengths}"
+    perplexity = f"perplexity {results[0].reference_perplexity:.4g}"
+    return f"{_detail(results)} ({perplexity}); energy of {length_words(results)}"

@@ -25,9 +25,9 @@ _QUALITY_COLUMNS = (
     Column("variant"), Column("weights (bit)", right=True), Column("KL (nat)", right=True),
     Column("worst KL (nat)", right=True, rank=4), Column("logits off by (rms)", right=True, rank=3),
     Column("top-1 kept", right=True), Column("perplexity", right=True),
-    Column("against fp32", right=True), Column("same tokens", right=True, rank=2),
-    Column("time", right=True, rank=1), Column("tokens/s", right=True, rank=3),
-    Column("J/token", right=True),
+    Column("against fp32", right=True), Column("tokens", right=True, rank=2),
+    Column("same tokens", right=True, rank=2), Column("time", right=True, rank=1),
+    Column("tokens/s", right=True, rank=3), Column("J/token", right=True),
 )  # fmt: skip
 
 
@@ -61,20 +61,30 @@ def quality_table(results: Sequence[NumericsResult]) -> Table:
     Returns
     -------
     Table
-        Time and energy are those of the prompt and the generated tokens.
+        Time and energy are those of the prompt and of the tokens that the variant made, which may
+        end its text before others do.
     """
     first = results[0]
     columns = len(_QUALITY_COLUMNS)
     fp32 = ["fp32", "32", "0", "0", "0", percent(1.0), f"{first.reference_perplexity:.4g}"]
     generated = len(first.reference_tokens)
-    fp32 += ["reference", f"{generated} of {generated}"] if generated else ["reference", "-"]
+    same = f"{generated} of {generated}" if generated else "-"
+    fp32 += ["reference", f"{generated}", same]
     rows = [tuple(fp32 + ["-"] * (columns - len(fp32))), *map(_quality_cells, results)]
-    new = first.timing.output_len if first.timing.phase == "generate" else 0
     title = (
         f"Quality over {first.quality.tokens} tokens of text, against fp32; time and energy on "
-        f"{first.chip}: {first.timing.input_len} tokens in, {new} out"
+        f"{first.chip}: {length_words(results)}"
     )
     return Table(title, _QUALITY_COLUMNS, tuple(rows), breaks=(1,))
+
+
+def length_words(results: Sequence[NumericsResult]) -> str:
+    """Say what was timed: "44 tokens in, 8 out", or "3 to 8 out" where some texts ended earlier."""
+    timings = [result.timing for result in results]
+    made = [timing.output_len if timing.phase == "generate" else 0 for timing in timings]
+    least, most = min(made), max(made)
+    out = f"{most}" if least == most else f"{least} to {most}"
+    return f"{timings[0].input_len} tokens in, {out} out"
 
 
 def _quality_cells(result: NumericsResult) -> tuple[str, ...]:
@@ -88,7 +98,7 @@ def _quality_cells(result: NumericsResult) -> tuple[str, ...]:
         result.variant, f"{result.weight_bits:.4g}", f"{quality.kl_nats:.3g}",
         f"{quality.kl_max_nats:.3g}", f"{quality.rms:.3g}", percent(quality.top1_agreement),
         f"{result.perplexity:.4g}", f"{100 * change:+.2f} %",
-        f"{same} of {made}" if made else "-",
+        f"{len(result.tokens)}", f"{same} of {made}" if made else "-",
         format_si(latency_s, "s"),
         token_rate(rate) if generates else "-",
         format_si(energy_j, "J") if generates else "-",
@@ -201,7 +211,7 @@ def numerics_pairs(
     first = results[0]
     pairs = [("prompt", _one_line(first.prompt))]
     if first.reference_tokens:
-        pairs.append(("fp32 continues", _one_line(first.reference_text) or "(ends at once)"))
+        pairs.append(("fp32 continues", _words(first.reference_text, first.reference_tokens)))
     for result in results if first.reference_tokens else ():
         pairs.append((f"{result.variant} continues", continuation(result)))
     for result, arithmetic in zip(results, arithmetics, strict=True):
@@ -222,7 +232,7 @@ def continuation(result: NumericsResult) -> str:
         return "the same"
     words, wanted = _one_line(result.text).split(), _one_line(result.reference_text).split()
     if not words:
-        return "(ends at once)"
+        return _words(result.text, result.tokens)
     pairs = enumerate(zip(words, wanted, strict=False))
     same = next((i for i, (a, b) in pairs if a != b), min(len(words), len(wanted)))
     return " ".join([*words[:same], MARK, *words[same:]])
@@ -245,6 +255,11 @@ def arithmetic_words(arithmetic: Arithmetic, scheme: str = "") -> str:
     words += f"; vector unit {arithmetic.vector}, stored as {arithmetic.stored}"
     words += f", KV cache {arithmetic.kv}"
     return f"{words}; {scheme}" if scheme else words
+
+
+def _words(text: str, tokens: Sequence[int]) -> str:
+    """Return a text on one line, or why there is none: its end, or tokens that are no words."""
+    return _one_line(text) or ("(ends at once)" if len(tokens) < 2 else "(no words)")
 
 
 def _one_line(text: str) -> str:

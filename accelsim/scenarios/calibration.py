@@ -47,8 +47,8 @@ def activation_ranges(model: DecoderModel, tokens: list[int]) -> dict[str, Float
     return found
 
 
-def smoothing_of(model: DecoderModel, scheme: Scheme | None) -> dict[str, Floats] | None:
-    """Return the factors that a scheme with SmoothQuant needs, by weight name; else None.
+def check_smoothing(model: DecoderModel, scheme: Scheme | None) -> None:
+    """Refuse a scheme with SmoothQuant for a model that it does not suit.
 
     Raises
     ------
@@ -56,14 +56,27 @@ def smoothing_of(model: DecoderModel, scheme: Scheme | None) -> dict[str, Floats
         If the model's activations are not read by plain matmuls after a norm.
     """
     if scheme is None or scheme.smooth is None:
-        return None
-    config, tokenizer = model.spec.config, model.tokenizer
-    if config.norm.placement != "pre" or config.moe is not None or tokenizer is None:
+        return
+    config = model.spec.config
+    if config.norm.placement != "pre" or config.moe is not None or model.tokenizer is None:
         raise WorkloadError(
             f"{model.name}: SmoothQuant is calibrated on decoders with a norm before each "
             "sublayer, without experts and with a tokenizer; take int8"
         )
-    tokens = tokenizer.encode(packaged_text("calibration"))
+
+
+def smoothing_of(model: DecoderModel, scheme: Scheme | None) -> dict[str, Floats] | None:
+    """Return the factors that a scheme with SmoothQuant needs, by weight name; else None.
+
+    Raises
+    ------
+    WorkloadError
+        As `check_smoothing` does.
+    """
+    check_smoothing(model, scheme)
+    if scheme is None or scheme.smooth is None or model.tokenizer is None:
+        return None
+    tokens = model.tokenizer.encode(packaged_text("calibration"))
     ranges = activation_ranges(model, tokens[: min(CALIBRATION_TOKENS, model.context)])
     factors: dict[str, Floats] = {}
     for name, peaks in ranges.items():

@@ -15,7 +15,7 @@ from accelsim.arch.system import System
 from accelsim.arithmetic import FP32, Arithmetic
 from accelsim.dtypes import dtype as find_dtype
 from accelsim.errors import WorkloadError
-from accelsim.functional.arithmetics import PREFERRED
+from accelsim.functional.arithmetics import preferred_dtype
 from accelsim.functional.faults import FaultInjector, FaultPlan
 from accelsim.functional.layer_errors import ErrorProbe
 from accelsim.functional.linear import scheme_arithmetic
@@ -30,7 +30,8 @@ from accelsim.functional.transformer.sources import FileWeights
 from accelsim.results.run_result import RunResult
 from accelsim.scenarios.calibration import smoothing_of
 from accelsim.scenarios.mapped_orders import MappedOrders
-from accelsim.scenarios.numerics_result import NumericsResult
+from accelsim.scenarios.numerics_check import check_variant
+from accelsim.scenarios.numerics_result import NumericsResult, damage_warnings
 from accelsim.scenarios.run import run
 from accelsim.workload.phases import PhaseOptions
 from accelsim.workload.texts import packaged_text
@@ -49,14 +50,14 @@ class NumericsOptions:
     Attributes
     ----------
     dtype : str or None
-        Of the chip's matmuls; None: the first it has of bf16, fp16, tf32, fp32.
+        Of the chip's matmuls; None: the first it has of bf16, fp16, tf32, fp32, int8.
     kv_dtype : str or None
         Of the KV cache; None: as activations are stored.
     prompt : str
-    chat : bool
-        Wrap the prompt as a user's turn, where the model was made for that.
+    chat : bool or None
+        Wrap the prompt as a user's turn; None: if the tokenizer names a known chat format.
     tokens : int
-        Most tokens to generate.
+        Most tokens to generate: a run that ends its text earlier has, and times, fewer.
     text : str or None
         Evaluated text; None: the packaged one.
     eval_tokens : int
@@ -73,7 +74,7 @@ class NumericsOptions:
     dtype: str | None = None
     kv_dtype: str | None = None
     prompt: str = DEFAULT_PROMPT
-    chat: bool = False
+    chat: bool | None = None
     tokens: int = 32
     text: str | None = None
     eval_tokens: int = 256
@@ -177,7 +178,8 @@ class NumericsStudy:
         tokenizer, o = self.model.tokenizer, self.options
         if tokenizer is None:
             raise WorkloadError(f"{self.model.name} has no tokenizer, so it takes no prompt")
-        text = tokenizer.chat([{"role": "user", "content": o.prompt}]) if o.chat else o.prompt
+        talks = tokenizer.chat_format.name != "plain" if o.chat is None else o.chat
+        text = tokenizer.chat([{"role": "user", "content": o.prompt}]) if talks else o.prompt
         return tokenizer.encode(text)
 
     def text_tokens(self) -> list[int]:
@@ -191,7 +193,15 @@ class NumericsStudy:
         return tokens
 
     def check(self, variants: Sequence[str | None]) -> list[Arithmetic]:
-        """Return the arithmetic of variants; refuse now what `measure` would refuse after a run."""
+        """Return the arithmetic of variants; refuse now what `measure` would refuse after a run.
+
+        Raises
+        ------
+        MappingError
+            If the chip lacks the dtype that a variant needs.
+        WorkloadError
+            If a variant, the prompt, the text or the plan of faults is unusable.
+        """
         prompt, new = len(self.prompt_tokens()), self.options.tokens
         if prompt + new > self.model.context:
             raise WorkloadError(
@@ -200,7 +210,10 @@ class NumericsStudy:
                 "fewer"
             )
         self.text_tokens()
-        return [self._plan(variant).arithmetic for variant in variants]
+        plans = [self._plan(variant) for variant in variants]
+        for plan in plans:
+            check_variant(self.model, plan.arithmetic, plan.scheme, self.options.faults)
+        return [plan.arithmetic for plan in plans]
 
     def measure(self, variant: str | None = None) -> NumericsResult:
         """Run one variant: a dtype of the chip, a quantisation by name, or None for the default.
@@ -210,25 +223,28 @@ class NumericsStudy:
         MappingError
             If the chip lacks the dtype that the variant needs.
         WorkloadError
-            If the variant, the prompt or the text is unusable.
+            If the variant, the prompt, the text or the plan of faults is unusable.
         """
+        self.check([variant])
         plan = self._plan(variant)
         prompt, text = self.prompt_tokens(), self.text_tokens()
         reference = self._referred(prompt, text)
         reference.probe.measure()
         injector = FaultInjector(self.options.faults) if self.options.faults else None
+        orders = self._orders(plan)
         setting = Setting(
-            plan.arithmetic, plan.scheme, self._orders(plan), injector,
+            plan.arithmetic, plan.scheme, orders, injector,
             smoothing=smoothing_of(self.model, plan.scheme),
         )  # fmt: skip
         logits, tokens = self._run(plan.name, setting, (prompt, text), reference.probe)
-        timing = self._timed(plan, len(prompt))
-        return self._result(plan, reference, (logits, tokens, timing), injector)
+        timing = self._timed(plan, len(prompt), len(tokens))
+        warnings = (*timing.warnings, *orders.warnings)
+        return self._result(plan, reference, (logits, tokens, timing), injector, warnings)
 
     def _plan(self, variant: str | None) -> _Plan:
         """Find out what a variant asks of the functional core and of the timing engine."""
         chip, o = self.system.chip, self.options
-        dtype = o.dtype or next((d for d in PREFERRED if d in chip.dtypes), chip.dtypes[0])
+        dtype = o.dtype or preferred_dtype(chip)
         if variant is None or variant.lower() in _WIDE:
             dtype = variant.lower() if variant else dtype
             native = chip.compute_dtype(dtype, o.emulate_dtype)
@@ -249,7 +265,7 @@ class NumericsStudy:
             return PLAIN
         given = PhaseOptions(
             phase="prefill", batch=1, input_len=1, dtype=plan.dtype,
-            weight_dtype=plan.weight_dtype, kv_dtype=self.options.kv_dtype,
+            weight_dtype=plan.weight_dtype, kv_dtype=_timed_kv(self.options.kv_dtype),
         )  # fmt: skip
         return MappedOrders(
             self.model.spec.config, self.system.chip, given, self.options.emulate_dtype
@@ -300,12 +316,12 @@ class NumericsStudy:
         if self.progress is not None:
             self.progress(what, done, total)
 
-    def _timed(self, plan: _Plan, prompt_tokens: int) -> RunResult:
-        """Time the same prompt and as many new tokens on the chip."""
+    def _timed(self, plan: _Plan, prompt_tokens: int, made: int) -> RunResult:
+        """Time the same prompt and the tokens made; logits that gave none were computed as well."""
         o = self.options
         return run(
             self.model.spec.config, self.system, phase="generate" if o.tokens else "prefill",
-            batch=1, input_len=prompt_tokens, output_len=max(1, o.tokens), dtype=plan.dtype,
+            batch=1, input_len=prompt_tokens, output_len=max(1, made), dtype=plan.dtype,
             weight_dtype=plan.weight_dtype, kv_dtype=_timed_kv(o.kv_dtype),
             emulate_dtype=o.emulate_dtype,
         )  # fmt: skip
@@ -316,6 +332,7 @@ class NumericsStudy:
         reference: _Reference,
         found: tuple[Floats, tuple[int, ...], RunResult],
         injector: FaultInjector | None,
+        warnings: tuple[str, ...],
     ) -> NumericsResult:
         logits, tokens, timing = found
         text, tokenizer, weights = self.text_tokens(), self.model.tokenizer, self.model.weights
@@ -335,8 +352,8 @@ class NumericsStudy:
             scheme=scheme.describe() if scheme else "",
             weight_bits=scheme.weight_bits if scheme else find_dtype(plan.dtype).bits,
             prompt=self.options.prompt,
-            text=tokenizer.decode(tokens, skip_special=True),
-            reference_text=tokenizer.decode(reference.tokens, skip_special=True),
+            text=tokenizer.decode(tokens, skip_special=True, unknown="replace"),
+            reference_text=tokenizer.decode(reference.tokens, skip_special=True, unknown="replace"),
             tokens=tokens,
             reference_tokens=reference.tokens,
             diverges_at=divergence(reference.tokens, tokens),
@@ -349,7 +366,7 @@ class NumericsStudy:
             faults=_tallies(injector),
             logits=logits,
             reference_logits=reference.logits,
-            warnings=(*timing.warnings, *_warnings(bad, injector)),
+            warnings=(*warnings, *damage_warnings(bad, injector)),
         )
 
 
@@ -366,19 +383,3 @@ def _tallies(injector: FaultInjector | None) -> dict[str, dict[str, int]]:
     if injector is None:
         return {}
     return {target: asdict(tally) for target, tally in injector.tally.items()}
-
-
-def _warnings(nonfinite: dict[str, int], injector: FaultInjector | None) -> tuple[str, ...]:
-    warnings = []
-    if nonfinite:
-        total, name = sum(nonfinite.values()), next(iter(nonfinite))
-        warnings.append(
-            f"{total} weights of {len(nonfinite)} tensors are NaN or infinite, first in '{name}': "
-            "results that they reach are NaN"
-        )
-    if injector is not None and injector.unmet_places:
-        place = injector.unmet_places[0]
-        warnings.append(
-            f"{len(injector.unmet_places)} places of flips were never met, the first is {place}"
-        )
-    return tuple(warnings)

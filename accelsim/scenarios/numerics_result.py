@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from accelsim.functional.faults import FaultInjector
 from accelsim.functional.layer_errors import LayerError
 from accelsim.functional.quality import LogitQuality
 from accelsim.results.run_result import RunResult
@@ -30,7 +31,7 @@ class NumericsResult:
     prompt, text, reference_text : str
         What was given, what this run and what fp32 continued with.
     tokens, reference_tokens : tuple of int
-        Generated tokens.
+        Generated tokens, up to the first that ends the text: a variant may have made fewer.
     diverges_at : int or None
         First generated token that differs from fp32; None if none does.
     quality : LogitQuality
@@ -40,7 +41,8 @@ class NumericsResult:
     errors : tuple of LayerError
         Of what every op writes, in execution order.
     timing : RunResult
-        The same run on the chip: prompt and generated tokens.
+        The same run on the chip: prompt and the tokens that this variant made (at least one,
+        unless none was asked for).
     nonfinite_weights : dict
         NaN and infinite weights by tensor.
     faults : dict
@@ -112,6 +114,31 @@ class NumericsResult:
         }
         found: dict[str, Any] = _finite({**plain, **lists, "quality": asdict(self.quality)})
         return found
+
+
+def damage_warnings(nonfinite: dict[str, int], injector: FaultInjector | None) -> tuple[str, ...]:
+    """Say which weights are no numbers, and which planned flips never came.
+
+    Parameters
+    ----------
+    nonfinite : dict
+        NaN and infinite weights by tensor.
+    injector : FaultInjector or None
+        After the run.
+    """
+    warnings = []
+    if nonfinite:
+        total, name = sum(nonfinite.values()), next(iter(nonfinite))
+        warnings.append(
+            f"{total} weights of {len(nonfinite)} tensors are NaN or infinite, first in '{name}': "
+            "results that they reach are NaN"
+        )
+    if injector is not None and injector.unmet_places:
+        place = injector.unmet_places[0]
+        warnings.append(
+            f"{len(injector.unmet_places)} places of flips were never met, the first is {place}"
+        )
+    return tuple(warnings)
 
 
 def _finite(data: Any) -> Any:

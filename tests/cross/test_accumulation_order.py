@@ -13,7 +13,9 @@ from accelsim import RunOptions, SystolicArray, load_chip, load_model, run, simu
 from accelsim.arithmetic import Chain, MatrixArithmetic, SumOrder
 from accelsim.functional.formats import round_to
 from accelsim.functional.gemm import matmul
+from accelsim.functional.transformer.names import tensor_shapes
 from accelsim.scenarios.mapped_orders import MappedOrders
+from accelsim.workload.config import ModelConfig
 from accelsim.workload.phases import PhaseOptions
 
 Floats = NDArray[np.float32]
@@ -64,6 +66,14 @@ def _orders(phase: str, tokens: int) -> MappedOrders:
     return MappedOrders(load_model("smollm2-135m"), load_chip("h100_sxm"), options)
 
 
+def _shape(config: ModelConfig, op: str) -> tuple[int, int]:
+    """Return n and k of an op."""
+    if op == "output":
+        return config.vocab_size, config.d_model
+    n, k = tensor_shapes(config)[f"blk.0.{op}.weight"]
+    return n, k
+
+
 def _mappings(phase: str, tokens: int) -> dict[str, str]:
     options = RunOptions(phase=phase, batch=1, input_len=tokens, dtype="bf16")
     return {row.name: row.mapping for row in run("smollm2-135m", "h100_sxm", options).rows}
@@ -78,22 +88,29 @@ OPS = {"attn_q": "attention.qkv", "attn_output": "attention.o+attention.residual
     ("phase", "tokens", "context"), [("prefill", 64, 64), ("prefill", 500, 500), ("decode", 1, 65)]
 )
 def test_splits_and_tiles_are_those_of_the_timed_run(phase: str, tokens: int, context: int) -> None:
-    step = _orders(phase, context).step(tokens, context)
+    orders, config = _orders(phase, context), load_model("smollm2-135m")
     mappings = _mappings(phase, context if phase == "prefill" else context - 1)
     for op, timed in OPS.items():
         stated = re.search(r"k split (\d+)", mappings[timed])
-        assert step.matmuls[op].split_k == (int(stated[1]) if stated else 1), op
+        n, k = _shape(config, op)
+        rows = 1 if op == "output" else tokens  # the timed run has logits of the last token alone
+        wanted = int(stated[1]) if stated else 1
+        assert orders.matmul(op, rows, n, k).split_k == wanted, op
     tile = re.search(r"tile q(\d+) kv(\d+)(, keys split (\d+))?", mappings["attention.sdpa"])
     assert tile is not None
-    assert (step.attention.tile_q, step.attention.tile_kv) == (int(tile[1]), int(tile[2]))
-    assert step.attention.split_kv == int(tile[4] or 1)
+    heads, found = config.attention, orders.attention(0, tokens, context)
+    # Rows of a tile are those of all query heads that share a KV head.
+    assert found.tile_q == -(-int(tile[1]) // (heads.n_heads // heads.n_kv_heads))
+    assert (found.tile_kv, found.split_kv) == (int(tile[2]), int(tile[4] or 1))
+    assert orders.warnings == ()
 
 
 def test_a_split_of_the_mapping_changes_bits_and_is_the_sum_by_hand() -> None:
-    split = _orders("prefill", 64).step(64, 64).matmuls["ffn_down"]
+    config = load_model("smollm2-135m")
+    split = _orders("prefill", 64).matmul("ffn_down", 64, *_shape(config, "ffn_down"))
     assert split.split_k > 1
     arithmetic = load_chip("h100_sxm").matrix_arithmetic("bf16")
-    k = load_model("smollm2-135m").mlp.d_ff  # type: ignore[union-attr]
+    k = config.mlp.d_ff  # type: ignore[union-attr]
     a, b = _bf16(64, k, 40)
     found = matmul(a, b, arithmetic, order=split)
     step = -(-k // split.split_k)

@@ -30,13 +30,15 @@ def _operands(seed: int, queries: int = QUERIES, keys: int = KEYS) -> tuple[Floa
 def _twin(
     operands: tuple[Float32, ...], vector: str, window: int | None, order: AttentionOrder | None
 ) -> Float32:
-    q, k, v = (x.tolist() for x in operands)
+    # Parts and tiles are counted from the first key that some query sees.
+    first = max(0, PAST - window + 1) if window and order is not None else 0
+    q, k, v = (x.tolist() for x in (operands[0], *(held[:, first:] for held in operands[1:])))
     unit, scale = Unit(vector), SIZE**-0.5
     out = []
     for head in range(HEADS):
         shared = head // (HEADS // KV_HEADS)
         for i in range(QUERIES):
-            seen = [PAST + i - (window or KEYS) < key <= PAST + i for key in range(KEYS)]
+            seen = [PAST + i - (window or KEYS) < key <= PAST + i for key in range(first, KEYS)]
             query = Query(q[head][i], k[shared], v[shared], seen)
             if order is None:
                 out.append(query.unfused(unit, "bf16", scale))

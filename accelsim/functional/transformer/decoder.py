@@ -68,7 +68,7 @@ class Session:
             keys, values = unfolded(ops, layer, keys)
         window = ops.spec.config.attention.window
         size = window.size if window is not None and self._local[layer] else None
-        order = setting.orders.attention(q.shape[1], keys.shape[1])
+        order = setting.orders.attention(layer, q.shape[1], keys.shape[1])
         mask = Mask(window=size, past=past)
         sinks = f"blk.{layer}.attn_sinks.weight"
         return attention(

@@ -100,7 +100,7 @@ def _run(ops: Ops, batch: list[NDArray[np.int64]]) -> list[Floats]:
     def attend(layer: int, q: Floats, k: Floats, v: Floats) -> Floats:
         out = np.empty_like(q)
         for length, places in alike.items():
-            order = setting.orders.attention(length, length)
+            order = setting.orders.attention(layer, length, length)
             rows = [spans[p] for p in places]
             queries, keys, values = (np.stack([x[:, r] for r in rows]) for x in (q, k, v))
             mixed = attention(queries, keys, values, setting.arithmetic, order=order, mask=_ALL)

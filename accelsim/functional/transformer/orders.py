@@ -11,12 +11,17 @@ class Orders:
     A subclass answers for a chip's mapping.
     """
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What was asked for so far and had no order of its own."""
+        return ()
+
     def matmul(self, op: str, m: int, n: int, k: int) -> SumOrder:
         """Order of ``C[m, n] = A[m, k] B[k, n]``; `op` is a name such as "attn_q" or "output"."""
         return IN_ORDER
 
-    def attention(self, q_len: int, kv_len: int) -> AttentionOrder:
-        """Tiles of attention from `q_len` queries to `kv_len` keys."""
+    def attention(self, layer: int, q_len: int, kv_len: int) -> AttentionOrder:
+        """Tiles of a layer's attention from `q_len` queries to `kv_len` keys."""
         return UNFUSED
 
 

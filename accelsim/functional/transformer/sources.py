@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from accelsim.errors import WorkloadError
 from accelsim.functional.formats import NonFinite, count_nonfinite
 from accelsim.functional.transformer.names import Shape, tensor_shapes
+from accelsim.functional.weights.plain_numbers import require_plain
 from accelsim.functional.weights.storage import decode
 from accelsim.functional.weights.tensor_file import TensorFile
 from accelsim.workload.config import ModelConfig
@@ -58,7 +59,7 @@ class FileWeights:
     Raises
     ------
     WorkloadError
-        If a tensor is missing or has another shape.
+        If a tensor is missing, has another shape, or is stored as codes (see `require_plain`).
     """
 
     file: TensorFile
@@ -68,6 +69,7 @@ class FileWeights:
 
     def __post_init__(self) -> None:
         for name, shape in self.shapes.items():
+            require_plain(self.file, self.file_name(name))
             found = self.file.info(self.file_name(name)).shape
             if found != shape:
                 raise WorkloadError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from accelsim.errors import WorkloadError
-from accelsim.functional.rope import RopeScaling, RopeStyle
+from accelsim.functional.rope import MAX_ROTARY, RopeScaling, RopeStyle
 from accelsim.workload.config import ModelConfig
 
 ACTIVATIONS = {
@@ -46,7 +46,8 @@ class Spec:
     Raises
     ------
     WorkloadError
-        If the model has parts that are timed but not executed; the message names them.
+        If the model has parts that are timed but not executed (the message names them), or heads
+        that cannot be rotated as it says.
     """
 
     config: ModelConfig
@@ -58,6 +59,18 @@ class Spec:
             raise WorkloadError(
                 f"{self.config.name} can be timed, not executed: {', '.join(missing)} "
                 "is not built in the functional core"
+            )
+        self._check_rotary()
+
+    def _check_rotary(self) -> None:
+        size, latent = self.rotary_size, self.config.attention.latent
+        width = self.config.attention.head_dim if latent is None else latent.rope_dim
+        if self.config.position.kind == "rope" and (
+            size % 2 or not 2 <= size <= min(width, MAX_ROTARY)
+        ):
+            raise WorkloadError(
+                f"{self.config.name}: {size} elements of every head of {width} are to be rotated, "
+                f"expected an even number from 2 to {min(width, MAX_ROTARY)}"
             )
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from accelsim.documents import printable
 from accelsim.errors import WorkloadError
 from accelsim.functional.rope import RopeScaling, RopeStyle
 from accelsim.functional.transformer.spec import Constants
@@ -41,6 +42,9 @@ GGUF_FAMILIES = {
     "qwen3": GgufFamily("neox"),
 }
 
+_ROPE_FACTORS = ("rope.scaling.factor", "rope.scale_linear")
+_ROPE_TABLES = ("rope_freqs.", "rope_factors_")
+
 
 def _number(opened: TensorFile, key: str, default: float | None = None) -> float:
     """A positive number of the architecture's own keys."""
@@ -58,6 +62,19 @@ def _size(opened: TensorFile, key: str, default: int | None = None) -> int:
     return int(value)
 
 
+def _layers(opened: TensorFile) -> int:
+    """Return the number of layers, of each of which there is a tensor."""
+    stated = _size(opened, "block_count")
+    present = {name.split(".", 2)[1] for name in opened.tensors if name.startswith("blk.")}
+    missing = next((layer for layer in range(stated) if str(layer) not in present), None)
+    if missing is not None:
+        raise WorkloadError(
+            f"{opened.path}: block_count is {stated}, but no tensor is named blk.{missing}.*; "
+            f"there are tensors of {len(present)} layers: download the file again"
+        )
+    return stated
+
+
 def gguf_config(name: str, opened: TensorFile) -> ModelConfig:
     """Return the shape of a decoder of the Llama lineage.
 
@@ -67,7 +84,7 @@ def gguf_config(name: str, opened: TensorFile) -> ModelConfig:
         If a key is missing or senseless.
     """
     d_model, n_heads = _size(opened, "embedding_length"), _size(opened, "attention.head_count")
-    n_layers = _size(opened, "block_count")
+    n_layers = _layers(opened)
     head_dim = _size(opened, "attention.key_length", max(1, d_model // n_heads))
     tensors = opened.tensors
     window = None
@@ -110,18 +127,34 @@ def gguf_constants(opened: TensorFile) -> Constants:
         If a key is senseless, or positions are stretched in a way that is not executed.
     """
     family = str(opened.metadata["general.architecture"])
-    kind = opened.metadata.get(f"{family}.rope.scaling.type", "none")
-    scaling = None
-    if kind == "linear":
-        scaling = RopeScaling("linear", _number(opened, "rope.scaling.factor"))
-    elif kind != "none" or "rope_freqs.weight" in opened.tensors:
-        raise WorkloadError(
-            f"{opened.path}: rotary positions stretched by '{kind}' or by a table are not "
-            "executed from GGUF files; take the safetensors of this model"
-        )
     return Constants(
         eps=_number(opened, "attention.layer_norm_rms_epsilon", 1e-5),
         rope_theta=_number(opened, "rope.freq_base", 10000.0),
         rope_style=GGUF_FAMILIES[family].rope_style,
-        rope_scaling=scaling,
+        rope_scaling=_scaling(opened, family),
     )
+
+
+def _scaling(opened: TensorFile, family: str) -> RopeScaling | None:
+    """How rotary frequencies are stretched; a factor of 0 or 1, and the type "none", is not at all.
+
+    Files from before the key `rope.scaling.type` have a factor alone, or `rope.scale_linear`.
+    """
+    kind = opened.metadata.get(f"{family}.rope.scaling.type", "linear")
+    tables = [name for name in opened.tensors if name.startswith(_ROPE_TABLES)]
+    if not isinstance(kind, str) or kind not in ("linear", "none") or tables:
+        told = f"the table '{tables[0]}'" if tables else f"'{printable(str(kind)[:40])}'"
+        raise WorkloadError(
+            f"{opened.path}: rotary positions stretched by {told} are not executed from GGUF "
+            "files; take the safetensors of this model"
+        )
+    if _number(opened, "rope.scaling.attn_factor", 1.0) != 1:
+        raise WorkloadError(
+            f"{opened.path}: {family}.rope.scaling.attn_factor, a factor on rotated heads, is not "
+            "executed from GGUF files; take the safetensors of this model"
+        )
+    key = next((k for k in _ROPE_FACTORS if f"{family}.{k}" in opened.metadata), None)
+    factor = opened.metadata[f"{family}.{key}"] if key else 1.0
+    if key is None or kind == "none" or (isinstance(factor, int | float) and factor in (0, 1)):
+        return None
+    return RopeScaling("linear", _number(opened, key))

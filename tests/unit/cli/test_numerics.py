@@ -46,7 +46,8 @@ def test_the_chips_own_dtype_is_run_by_default(cli: Cli, measured) -> None:
     assert outcome.status == 0, outcome.err
     assert [variant for _, variant in measured] == [None]
     study = measured[0][0]
-    assert study.options.chat
+    assert study.options.chat is None  # the study asks the tokenizer
+    assert "<|im_start|>user" in study.model.tokenizer.decode(study.prompt_tokens())
     assert (study.options.tokens, study.options.eval_tokens) == (32, 256)
     for shown in ("fp32 continues", "Quality over 7 tokens", "SQNR of what ops write [dB]",
                   "Furthest from fp32", "Warning: two weights are NaN."):  # fmt: skip
@@ -144,6 +145,10 @@ def test_weights_of_ones_own_are_named_by_the_model(cli: Cli, measured) -> None:
         (("--fault-rate", "1e-6", "--fault-targets", "cache"), "target is 'cache'"),
         (("--ecc", "secded"), "--ecc without --fault-rate"),
         (("--kv-dtype", "fp7"), "fp7"),
+        (
+            ("--fault-rate", "1e-6", "--fault-bits", "exponent", "--quantize", "int8"),
+            "int8 has no exponent bits to flip",
+        ),
         (("--csv", "-"), "only --json writes to stdout"),
         (("--json", "."), "is a folder"),
         (("--csv", "a.txt", "--json", "a.txt"), "would be written twice"),

@@ -52,6 +52,19 @@ def test_unseen_keys_do_not_matter(order: AttentionOrder, window: int | None) ->
     assert np.array_equal(found, again)
 
 
+@pytest.mark.parametrize("order", [AttentionOrder(0, 4, 2), AttentionOrder(1, 3)])
+@pytest.mark.parametrize(("queries", "past"), [(1, 30), (3, 28)])
+def test_parts_and_tiles_begin_at_the_first_visible_key(
+    order: AttentionOrder, queries: int, past: int
+) -> None:
+    q, k, v = _random(2, queries, 8), _random(2, 31, 8), _random(2, 31, 8)
+    found = attention(q, k, v, FP32, order=order, mask=Mask(past=past, window=9))
+    first = past - 9 + 1
+    mask = Mask(past=8, window=9)
+    alone = attention(q, k[:, first:], v[:, first:], FP32, order=order, mask=mask)
+    assert found.tobytes() == alone.tobytes()
+
+
 @pytest.mark.parametrize("order", ORDERS)
 def test_one_key_gives_its_value_and_none_gives_zeros(order: AttentionOrder) -> None:
     q, k, v = _random(1, 3, 4), _random(1, 6, 4), _random(1, 6, 4)

@@ -11,6 +11,7 @@ import pytest
 
 from accelsim.errors import WorkloadError
 from accelsim.functional.loading import load_weights
+from accelsim.functional.rope import RopeScaling
 from accelsim.functional.transformer.decoder import DecoderModel
 from accelsim.functional.transformer.names import hf_name, tensor_shapes
 from tests.unit.functional.transformer.tiny_models import CONFIGS, LLAMA, Table, tiny
@@ -130,7 +131,16 @@ def test_a_gguf_file_is_the_model(tmp_path: Path, family: str, style: str, tied:
     ("change", "told"),
     [
         ({"llama__block_count": None}, "llama.block_count is None"),
-        ({"llama__block_count": ("u32", 3)}, r"blk\.2\."),
+        ({"llama__block_count": ("u32", 3)}, r"no tensor is named blk\.2\.\*; .* of 2 layers"),
+        (
+            {
+                "llama__block_count": ("u32", 10**9),
+                "llama__attention__sliding_window": ("u32", 4),
+            },
+            r"block_count is 1000000000, but no tensor is named blk\.2\.\*",
+        ),
+        ({"llama__rope__dimension_count": ("u32", 10**6)}, "1000000 elements of every head of 6"),
+        ({"llama__rope__dimension_count": ("u32", 5)}, "expected an even number from 2 to 6"),
         ({"llama__embedding_length": ("f32", 24.5)}, "expected a whole number"),
         ({"llama__attention__head_count": ("text", "4")}, "expected a positive number"),
         ({"llama__attention__head_count": ("u32", 3)}, "not a multiple|configuration says"),
@@ -138,6 +148,13 @@ def test_a_gguf_file_is_the_model(tmp_path: Path, family: str, style: str, tied:
         ({"llama__context_length": ("i32", -5)}, "expected a positive number"),
         ({"llama__rope__freq_base": ("f32", float("nan"))}, "expected a positive number"),
         ({"llama__rope__scaling__type": ("text", "yarn")}, "stretched by 'yarn'"),
+        ({"llama__rope__scaling__type": ("array", ("u32", [1, 2]))}, "stretched by"),
+        ({"llama__rope__scaling__attn_factor": ("f32", 1.5)}, "attn_factor"),
+        ({"llama__rope__scale_linear": ("f32", -2.0)}, "rope.scale_linear is -2.0, expected a pos"),
+        (
+            {"llama__rope__scale_linear": ("array", ("f32", [1, 2]))},
+            "rope.scale_linear is .* a pos",
+        ),
         ({"llama__attention__value_length": ("u32", 8)}, "the model's configuration says"),
     ],
 )
@@ -146,6 +163,66 @@ def test_gguf_files_that_do_not_fit_are_refused(
 ) -> None:
     with pytest.raises(WorkloadError, match=told):
         load_weights(_gguf(tmp_path, **change))
+
+
+STRETCHED = {
+    "as of old": {"scale_linear": ("f32", 4.0)},
+    "a factor alone": {"scaling__factor": ("f32", 4.0)},
+    "by type": {"scaling__factor": ("f32", 4.0), "scaling__type": ("text", "linear")},
+    "both keys": {"scaling__factor": ("f32", 4.0), "scale_linear": ("f32", 2.0)},
+    "by none": {"scaling__factor": ("f32", 4.0), "scaling__type": ("text", "none")},
+    "by one": {"scale_linear": ("f32", 1.0)},
+    "by zero": {"scale_linear": ("f32", 0.0)},
+}
+
+
+@pytest.mark.parametrize("case", STRETCHED)
+def test_linear_scaling_is_read_under_either_key(tmp_path: Path, case: str) -> None:
+    keys = {f"llama__rope__{key}": value for key, value in STRETCHED[case].items()}
+    found = load_weights(_gguf(tmp_path, **keys)).spec.constants.rope_scaling
+    expected = None if case in ("by none", "by one", "by zero") else RopeScaling("linear", 4.0)
+    assert found == expected
+
+
+def _tokens(count: int) -> dict[str, Any]:
+    names = (
+        [chr(97 + i) for i in range(26)] + ["ab"] + [f"ba{chr(70 + i)}" for i in range(27, count)]
+    )
+    return {
+        "tokenizer__ggml__tokens": ("array", ("text", names)),
+        "tokenizer__ggml__token_type": ("array", ("i32", [1] * 27 + [4] * (count - 27))),
+    }
+
+
+def test_rows_beyond_the_tokenizer_are_text_all_the_same(tmp_path: Path) -> None:
+    model = load_weights(_gguf(tmp_path))
+    assert model.tokenizer is not None
+    assert model.tokenizer.vocabulary_size == 27 < model.spec.config.vocab_size
+    assert model.tokenizer.decode([0, 36, 1], unknown="replace") == "a\ufffdb"
+
+
+def test_tokens_beyond_the_rows_are_an_error_where_they_are_used(tmp_path: Path) -> None:
+    model = load_weights(_gguf(tmp_path, **_tokens(40)))
+    assert isinstance(model, DecoderModel)
+    assert model.tokenizer is not None
+    assert model.logits(model.tokenizer.encode("abaj")).shape == (2, 37)
+    with pytest.raises(WorkloadError, match="token 39 is not below the vocabulary of 37"):
+        model.logits(model.tokenizer.encode("abam"))
+
+
+def test_a_quantised_folder_is_refused(tmp_path: Path) -> None:
+    change = {"quantization_config": {"quant_method": "fp8"}}
+    with pytest.raises(WorkloadError, match=r"quantization_config.*'fp8' is not understood"):
+        load_weights(_folder(tmp_path, LLAMA_JSON | change))
+    with pytest.raises(WorkloadError, match="compression_config: not understood"):
+        load_weights(_folder(tmp_path, LLAMA_JSON | {"compression_config": {}}))
+
+
+def test_an_architecture_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    numbers = (("general.architecture", "array", ("u32", [1, 2])),)
+    (tmp_path / "a.gguf").write_bytes(Gguf(numbers).bytes())
+    with pytest.raises(WorkloadError, match=r"architecture '\[1 2\]' is not executed"):
+        load_weights(tmp_path / "a.gguf")
 
 
 def test_another_architecture_is_refused_with_the_nearest(tmp_path: Path) -> None:

@@ -85,6 +85,15 @@ def test_an_unknown_id_is_an_error(smollm2: Tokenizer, token: int) -> None:
         smollm2.decode([1, token])
 
 
+def test_unknown_ids_are_replaced_on_demand(smollm2: Tokenizer) -> None:
+    ids = [*smollm2.encode("naïve 東京"), 49152, -1, *smollm2.encode(" hi<|im_end|>")]
+    told = "naïve 東京\ufffd\ufffd hi"
+    assert smollm2.decode(ids, unknown="replace") == told + "<|im_end|>"
+    assert smollm2.decode(ids, unknown="replace", skip_special=True) == told
+    with pytest.raises(WorkloadError, match="unknown is 'drop'"):
+        smollm2.decode([1], unknown="drop")  # type: ignore[arg-type]
+
+
 def metadata(model: str, tokens: Sequence[str], **more: Any) -> dict[str, Any]:
     values = {"model": model, "tokens": tuple(tokens), **more}
     return {f"tokenizer.ggml.{key}": value for key, value in values.items()}
@@ -110,6 +119,12 @@ def test_sentencepiece_merges_the_best_score_first() -> None:
     # "▁a" (-1) comes before "ab" (-2), then "▁ab"; without a space before it "ab" is found.
     assert names(tokenizer, "ab aab") == ["<s>", "\u2581ab", "\u2581a", "ab"]
     assert tokenizer.decode(tokenizer.encode("ab aab"), skip_special=True) == "ab aab"
+
+
+def test_replaced_ids_leave_the_rest_as_it_is() -> None:
+    tokenizer = gguf_tokenizer(sentence_pieces())
+    ids = tokenizer.encode("a b")[1:]
+    assert tokenizer.decode([*ids, 999, *ids], unknown="replace") == "a b\ufffd a b"
 
 
 def test_sentencepiece_falls_back_to_bytes() -> None:
@@ -234,6 +249,7 @@ def test_the_config_beside_a_tokenizer_names_ends_and_template(tmp_path: Path) -
     (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
     found = load_tokenizer(tmp_path / "tokenizer.json")
     assert (found.bos_id, found.eos_ids, found.chat_format.name) == (1, (2,), "mistral")
+    assert found.decode([0, 3, 1, 0], unknown="replace") == "a \ufffd <s> a"
     with pytest.raises(WorkloadError, match="token 3 is not in the vocabulary of 3 tokens"):
         found.decode([3])
     (tmp_path / "tokenizer_config.json").write_text("[]")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -36,6 +37,15 @@ def test_the_quality_table_sets_variants_under_fp32(make) -> None:
     assert row["J/token"].endswith("J")
     assert "1024 tokens in, 2 out" in table.title
     assert cells(table, 0)["perplexity"] == "10"
+    assert (cells(table, 0)["tokens"], row["tokens"]) == ("4", "4")
+
+
+def test_a_text_that_ended_earlier_is_told(make) -> None:
+    long, short = make("generate"), replace(make("generate"), output_len=1)
+    ended = made_result("int8", short, tokens=(9,), diverges_at=0)
+    table = quality_table([made_result("bf16", long), ended])
+    assert table.title.endswith("1024 tokens in, 1 to 2 out")
+    assert [cells(table, row)["tokens"] for row in range(3)] == ["4", "4", "1"]
 
 
 def test_without_tokens_there_are_dashes(make) -> None:
@@ -93,7 +103,8 @@ def test_the_worst_ops_come_per_variant() -> None:
         ({"text": "a b"}, "a b ||"),
         ({"text": "a b c d e"}, "a b c d || e"),
         ({"text": "a\nbad \x1b[2J"}, "a || bad ?[2J"),
-        ({"text": " \n"}, "(ends at once)"),
+        ({"text": " \n"}, "(no words)"),
+        ({"text": "", "tokens": (2,)}, "(ends at once)"),
     ],
 )
 def test_the_text_is_marked_where_it_leaves_fp32(changes, text) -> None:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
 import accelsim
 from accelsim.errors import AccelsimError, MappingError, SpecError, WorkloadError
+from accelsim.functional.arithmetics import preferred_dtype, resolve_arithmetic
+from accelsim.functional.chat import ChatFormat
 from accelsim.functional.faults import FaultPlan, Place
 from accelsim.functional.quality import LogitQuality, perplexity
 from accelsim.functional.sampler import Sampler
+from accelsim.functional.tokenizer import Tokenizer
 from accelsim.functional.weights.packaged import locate
 from accelsim.scenarios.numerics import NumericsOptions, NumericsStudy
 from accelsim.scenarios.numerics_result import NumericsResult
@@ -214,6 +217,14 @@ def test_the_evaluated_text_ends_with_the_context() -> None:
     assert tiny_study(text=None, eval_tokens=300).measure().quality.tokens == 300
 
 
+@pytest.mark.parametrize(
+    ("chip", "dtype"), [("h100_sxm", "bf16"), ("v100_sxm", "fp16"), ("tpu_v1", "int8")]
+)
+def test_the_default_dtype_is_one_choice_for_all(chip: str, dtype: str) -> None:
+    assert preferred_dtype(accelsim.load_chip(chip)) == dtype
+    assert tiny_study(chip).check([None]) == [resolve_arithmetic(chip)]
+
+
 def test_defaults_are_what_the_chip_has() -> None:
     default, named = tiny_study().measure(), tiny_study(dtype="bf16").measure("bf16")
     assert default.as_dict() == named.as_dict()
@@ -238,10 +249,28 @@ def test_chat_wraps_the_prompt() -> None:
     assert study.prompt_tokens() == Letters().encode("<user>hello")
 
 
+@pytest.mark.parametrize(
+    ("form", "told", "wanted"),
+    [("chatml", None, "<user>hello"), ("plain", None, "hello"), ("chatml", False, "hello")],
+)
+def test_the_tokenizer_says_whether_a_prompt_is_wrapped(
+    form: str, told: bool | None, wanted: str
+) -> None:
+    study = tiny_study(chat=told)
+    study.model.tokenizer = cast("Tokenizer", Letters(chat_format=ChatFormat(form)))
+    assert study.prompt_tokens() == Letters().encode(wanted)
+
+
 def test_generation_ends_where_the_model_says_so() -> None:
     first = tiny_study().measure().tokens
     found = tiny_study(model=tiny_decoder(eos_ids=(first[1],))).measure()
     assert found.tokens == first[: first.index(first[1]) + 1]
+    made = len(found.tokens)
+    wanted = accelsim.run(CONFIG, "tpu_v5e", phase="generate", batch=1, input_len=5,
+                          output_len=made, dtype="bf16")  # fmt: skip
+    assert made < 4
+    assert found.timing.as_dict() == wanted.as_dict()
+    assert found.energy_per_token_j == wanted.energy_j / made
 
 
 def test_the_sampler_is_asked() -> None:
@@ -275,6 +304,7 @@ def test_faults_that_leave_no_numbers_end_generation_alone() -> None:
     faults = FaultPlan(0.5, targets=("weights",), bits="exponent", seed=1)
     found = tiny_study(faults=faults).measure()
     assert (found.tokens, found.diverges_at, len(found.reference_tokens)) == ((), 0, 4)
+    assert (found.timing.phase, found.timing.output_len) == ("generate", 1)
     assert found.quality.bad_tokens == len(TEXT)
     assert math.isnan(found.perplexity)
     assert np.isfinite(found.reference_perplexity)
@@ -305,6 +335,36 @@ def test_error_correction_keeps_the_faultless_result() -> None:
     assert (struck.faults["weights"]["corrected"], mended.faults["weights"]["corrected"]) == (0, 1)
 
 
+@pytest.mark.parametrize(
+    ("variant", "options", "told"),
+    [
+        ("int8", {"faults": FaultPlan(1e-9, bits="exponent")}, "int8 has no exponent bits"),
+        ("int4-g32", {"faults": FaultPlan(1e-9, bits=(9,))}, "bit 9 .* is not in int4"),
+        (None, {"faults": FaultPlan(1e-9, bits=(20,))}, "bit 20 .* is not in bf16"),
+        (None, {"faults": FaultPlan(1e-9, targets=("kv",), bits="exponent"), "kv_dtype": "int8"},
+         "int8 has no exponent bits"),
+        ("int8-weight", {"dtype": "int8"}, "weight-only int8 is dequantised to a float"),
+        ("smoothquant", {"model": tiny_decoder(replace(CONFIGS["experts"],
+                                                       embedding=CONFIG.embedding))},
+         "SmoothQuant is calibrated on decoders"),
+    ],
+)  # fmt: skip
+def test_what_a_variant_cannot_be_is_said_before_the_reference_runs(
+    variant: str | None, options: dict[str, Any], told: str
+) -> None:
+    called: list[str] = []
+    study = tiny_study(progress=lambda what, *_: called.append(what), **options)
+    for refuse in (study.measure, lambda name: study.check([None, name])):
+        with pytest.raises(WorkloadError, match=told):
+            refuse(variant)
+    assert called == []
+
+
+def test_bits_that_only_sums_have_may_be_struck_there() -> None:
+    faults = FaultPlan(1e-9, targets=("accumulators",), bits=(31,))
+    assert len(tiny_study(faults=faults).check([None, "int8", "smoothquant", "int4-g32"])) == 4
+
+
 def test_a_second_measurement_does_not_remember_the_first() -> None:
     study = tiny_study(faults=FaultPlan(1e-4, seed=3, bits="fraction"))
     assert study.measure().as_dict() == study.measure().as_dict()
@@ -317,6 +377,7 @@ def test_models_whose_tokens_visit_other_experts_are_measured(name: str) -> None
     assert len(found.tokens) == 4
     names = [error.name for error in found.errors]
     assert "blk.1.ffn_experts" in names
+    assert not any("plain order" in warning for warning in found.warnings)
     assert not any(name.endswith("_exps") for name in names)
 
 
@@ -347,7 +408,9 @@ def test_an_unknown_chip_is_refused() -> None:
 
 
 def test_real_weights_on_a_chip() -> None:
-    options = NumericsOptions(prompt="The capital of France is", tokens=4, eval_tokens=16)
+    options = NumericsOptions(
+        prompt="The capital of France is", chat=False, tokens=4, eval_tokens=16
+    )
     study = NumericsStudy.load(installed("smollm2-135m-instruct"), "tpu_v5e", options)
     bf16, int4 = study.measure("bf16"), study.measure("int4-g128")
     assert " Paris" in bf16.reference_text

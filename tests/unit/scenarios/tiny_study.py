@@ -9,6 +9,7 @@ from typing import Any, cast
 import numpy as np
 
 from accelsim import load_system
+from accelsim.functional.chat import PLAIN, ChatFormat
 from accelsim.functional.tokenizer import Tokenizer
 from accelsim.functional.transformer.decoder import DecoderModel
 from accelsim.functional.transformer.names import tensor_shapes
@@ -32,11 +33,14 @@ class Letters:
     """As `Tokenizer`: a letter is a token."""
 
     eos_ids: tuple[int, ...] = ()
+    chat_format: ChatFormat = PLAIN
 
     def encode(self, text: str) -> list[int]:
         return [ord(letter) % VOCABULARY for letter in text]
 
-    def decode(self, ids: Sequence[int], *, skip_special: bool = False) -> str:
+    def decode(
+        self, ids: Sequence[int], *, skip_special: bool = False, unknown: str = "error"
+    ) -> str:
         return "".join(chr(64 + token) for token in ids)
 
     def chat(self, messages: Sequence[Mapping[str, str]]) -> str:

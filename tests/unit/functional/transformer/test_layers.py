@@ -26,15 +26,15 @@ class Asked(Orders):
 
     def __init__(self, split_k: int = 1) -> None:
         self.matmuls: set[tuple[str, int, int, int]] = set()
-        self.attentions: list[tuple[int, int]] = []
+        self.attentions: list[tuple[int, int, int]] = []
         self.split_k = split_k
 
     def matmul(self, op: str, m: int, n: int, k: int) -> SumOrder:
         self.matmuls.add((op, m, n, k))
         return SumOrder(self.split_k)
 
-    def attention(self, q_len: int, kv_len: int) -> AttentionOrder:
-        self.attentions.append((q_len, kv_len))
+    def attention(self, layer: int, q_len: int, kv_len: int) -> AttentionOrder:
+        self.attentions.append((layer, q_len, kv_len))
         return AttentionOrder(0, 2 if self.split_k > 1 else 0)
 
 
@@ -51,7 +51,7 @@ def test_orders_are_asked_for_every_matmul_of_a_step() -> None:
         ("ffn_down", 4, 24, 40), ("output", 4, 37, 24),
     }  # fmt: skip
     session.logits([1])
-    assert asked.attentions == [(4, 4), (4, 4), (1, 5), (1, 5)]
+    assert asked.attentions == [(0, 4, 4), (1, 4, 4), (0, 1, 5), (1, 1, 5)]
     assert ("ffn_down", 1, 24, 40) in asked.matmuls
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from accelsim.errors import WorkloadError
 from accelsim.functional.transformer.spec import Constants, Spec
-from accelsim.workload.layer_config import EmbeddingConfig, HeadConfig, NormConfig
+from accelsim.workload.layer_config import EmbeddingConfig, HeadConfig, NormConfig, PositionConfig
 from tests.unit.functional.transformer.tiny_models import CONFIGS, LLAMA
 
 _HEADS = LLAMA.attention
@@ -40,6 +40,19 @@ def test_rotated_sizes() -> None:
     sizes = {name: Spec(config).rotary_size for name, config in CONFIGS.items()}
     assert (sizes["llama"], sizes["half rotated"], sizes["gpt2"]) == (6, 4, 0)
     assert (sizes["latent"], sizes["wide values"]) == (4, 6)
+
+
+@pytest.mark.parametrize("size", [1, 3, 8, 10**6])
+def test_more_than_a_head_is_not_rotated(size: int) -> None:
+    wide = PositionConfig("rope", 32, rotary_dim=size)
+    with pytest.raises(WorkloadError, match=f"{size} elements of every head of 6 .* from 2 to 6"):
+        Spec(replace(LLAMA, position=wide))
+
+
+def test_heads_beyond_all_known_ones_are_not_rotated() -> None:
+    wide = replace(_HEADS, head_dim=10**6)
+    with pytest.raises(WorkloadError, match=r"head of 1000000 .* from 2 to 4096"):
+        Spec(replace(LLAMA, attention=wide))
 
 
 def test_gelu_is_by_tanh_unless_told_otherwise() -> None:
