@@ -240,8 +240,8 @@ class AttentionOrder:
     tile_q, tile_kv : int
         Queries and keys of one tile; `tile_kv` 0 is attention unfused: whole rows of scores.
     split_kv : int
-        Keys are cut into that many parts of ``ceil(kv_len / split_kv)``, whose results are
-        merged by their largest scores at the end (split-KV decoding).
+        The keys that are seen are cut into that many equal parts (the last one may be shorter),
+        whose results are merged by their largest scores at the end (split-KV decoding).
     """
 
     tile_q: int = 0

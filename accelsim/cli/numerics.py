@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -224,11 +226,20 @@ def _study(model: str, weights: Path | None, on: str, options: NumericsOptions) 
 
 
 def _measured(study: NumericsStudy, variants: list[str | None]) -> Results:
+    from accelsim.kernels.jit import compiled_before
     from accelsim.scenarios.numerics import NumericsStudy
 
+    if not compiled_before("gemm_chain"):
+        note("the first run compiles its kernels: up to a minute, once")
+    results = []
     with progress_bar() as progress:
         shown = NumericsStudy(study.model, study.system, study.options, progress)
-        return [interruptibly(lambda v=variant: shown.measure(v)) for variant in variants]  # type: ignore[misc]
+        for variant in variants:
+            start = time.perf_counter()
+            results.append(interruptibly(partial(shown.measure, variant)))
+            if progress is None and len(variants) > 1:
+                note(f"{results[-1].variant}: measured in {time.perf_counter() - start:.0f} s")
+    return results
 
 
 def _write(results: Results, files: _Files) -> None:

@@ -58,3 +58,8 @@ def parallel_kernel(function: _F) -> _F:
 def threads() -> int:
     """Threads that parallel kernels run on."""
     return int(numba.get_num_threads())
+
+
+def compiled_before(module: str) -> bool:
+    """Whether code of a module of kernels lies compiled beside the sources."""
+    return any((Path(__file__).parent / "__pycache__").glob(f"{module}.*.nbi"))

@@ -38,6 +38,7 @@ from accelsim.workload.texts import packaged_text
 
 Progress = Callable[[str, int, int], None]
 Floats = NDArray[np.float32]
+_INTEGERS = ("int8", "int4")
 _WIDE = ("fp64", "fp32", "tf32", "bf16", "fp16")
 _LAST_OF_LAYER = ("ffn_add", "layer_output_norm")
 DEFAULT_PROMPT = "Explain in two sentences why a matrix unit needs on-chip memory."
@@ -114,6 +115,11 @@ class _Plan:
     scheme: Scheme | None
     dtype: str
     weight_dtype: str | None
+
+    @property
+    def attention_dtype(self) -> str:
+        """Dtype in which attention and the head are timed: that in which they are executed."""
+        return _storage_dtype(self.arithmetic.attention.operand)
 
 
 @dataclass(frozen=True, eq=False)
@@ -255,7 +261,9 @@ class NumericsStudy:
         base = chip.arithmetic(native, kv_dtype=o.kv_dtype)
         stored = find_dtype(_storage_dtype(scheme.weights.format)).name
         if scheme.activations is None:
-            return _Plan(variant, base, scheme, dtype, stored)
+            of = scheme.weights
+            grouped = f"{stored}-g{of.group}" if of.group and stored in _INTEGERS else stored
+            return _Plan(variant, base, scheme, dtype, grouped)
         linear = scheme_arithmetic(chip.matrix_arithmetic, scheme, dtype)
         arithmetic = replace(base, name=f"{chip.name} {variant}", linear=linear)
         return _Plan(variant, arithmetic, scheme, stored, None)
@@ -266,6 +274,7 @@ class NumericsStudy:
         given = PhaseOptions(
             phase="prefill", batch=1, input_len=1, dtype=plan.dtype,
             weight_dtype=plan.weight_dtype, kv_dtype=_timed_kv(self.options.kv_dtype),
+            attention_dtype=plan.attention_dtype,
         )  # fmt: skip
         return MappedOrders(
             self.model.spec.config, self.system.chip, given, self.options.emulate_dtype
@@ -323,7 +332,7 @@ class NumericsStudy:
             self.model.spec.config, self.system, phase="generate" if o.tokens else "prefill",
             batch=1, input_len=prompt_tokens, output_len=max(1, made), dtype=plan.dtype,
             weight_dtype=plan.weight_dtype, kv_dtype=_timed_kv(o.kv_dtype),
-            emulate_dtype=o.emulate_dtype,
+            attention_dtype=plan.attention_dtype, emulate_dtype=o.emulate_dtype,
         )  # fmt: skip
 
     def _result(

@@ -98,6 +98,10 @@ def checked_tokens(tokens: Sequence[int] | NDArray[np.int64], vocab_size: int) -
     WorkloadError
         If there is none, or one is no id of the vocabulary.
     """
+    if isinstance(tokens, str):
+        raise WorkloadError(
+            "this takes token ids, not text: model.tokenizer.encode(text) gives them"
+        )
     ids = np.asarray(tokens)
     if ids.ndim != 1 or ids.size == 0 or ids.dtype.kind not in "iu":
         raise WorkloadError(
@@ -187,8 +191,8 @@ class DecoderModel(Model):
         if max_new_tokens < 0:
             raise WorkloadError(f"max_new_tokens is {max_new_tokens}, expected 0 or more")
         self._check_room(len(tokens), max_new_tokens)
+        text = checked_tokens(tokens, self.spec.config.vocab_size).tolist()
         session = self.session(arithmetic)
-        text = [int(t) for t in tokens]
         fresh = text
         for step in range(max_new_tokens):
             row = session.logits(fresh, last=True)[0]

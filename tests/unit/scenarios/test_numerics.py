@@ -80,8 +80,8 @@ def test_fewer_bits_are_further_from_fp32(results: dict[str, NumericsResult]) ->
 
 @pytest.mark.parametrize(
     ("variant", "timed"),
-    [("bf16", {"dtype": "bf16"}), ("int8", {"dtype": "int8"}),
-     ("int4-g128", {"dtype": "bf16", "weight_dtype": "int4"}),
+    [("bf16", {"dtype": "bf16"}), ("int8", {"dtype": "int8", "attention_dtype": "bf16"}),
+     ("int4-g128", {"dtype": "bf16", "weight_dtype": "int4-g128"}),
      ("mxfp4-weight", {"dtype": "bf16", "weight_dtype": "mxfp4"})],
 )  # fmt: skip
 def test_the_timing_is_that_of_a_run_with_the_same_options(
