@@ -55,6 +55,7 @@ def gemm(threads: int) -> list[Figure]:
     with threadpool_limits(threads):
         for _ in range(9):
             blas = _seconds(lambda: a @ b)
+            time.sleep(0.2)  # its threads spin for a while
             shares["weights packed before"].append(
                 blas / _seconds(lambda: functional.matmul(a, packed, unit))
             )

@@ -150,12 +150,12 @@ def pack_k_last(x: NDArray[Any], out: NDArray[Any]) -> None:
     for job in prange(tiles * panels):
         t, p = job // panels, job % panels
         wide = min(width, n - p * width)
+        panel, rows = out[t, p], x[t, p * width : p * width + wide]
         if wide < width:
-            out[t, p] = 0
-        for first in range(0, depth, 4 * _PACKED_DEPTH):
+            panel[:] = 0
+        for k in range(depth):
             for i in range(wide):
-                for k in range(first, min(first + 4 * _PACKED_DEPTH, depth)):
-                    out[t, p, k, i] = x[t, p * width + i, k]
+                panel[k, i] = rows[i, k]
 
 
 @kernel
