@@ -21,6 +21,7 @@ from typing import Literal
 from accelsim.errors import WorkloadError, suggest
 
 Specials = Literal["ieee", "fn", "fnuz", "finite"]
+_NARROW_BITS = 8
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,11 @@ class Format:
     def stored_bits(self) -> int:
         """Bits per value in memory."""
         return self.bits + self.padding_bits
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether values need scales to be held: 8 bits and fewer."""
+        return self.bits <= _NARROW_BITS
 
     @property
     def has_inf(self) -> bool:
@@ -239,6 +245,11 @@ _ALIASES = {
     "fp4": "fp4_e2m1", "e2m1": "fp4_e2m1", "e8m0": "ue8m0", "mxfp8": "mxfp8_e4m3",
     "mxfp6": "mxfp6_e3m2", "mxfp4_e2m1": "mxfp4",
 }  # fmt: skip
+
+
+def dtype_of(fmt: str) -> str:
+    """Name a format by the dtype that chips and the timing engine know: fp8 of fp8_e4m3."""
+    return fmt.partition("_")[0]
 
 
 def find_format(name: str) -> Format | BlockFormat:

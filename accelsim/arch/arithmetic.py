@@ -343,9 +343,9 @@ def _family(stated: Sums) -> SumFamily:
 
 def _default(dtype: str) -> MatrixArithmetic:
     if DTYPES[dtype].kind == "int":
-        return MatrixArithmetic(operand_format(dtype), IntegerSum(), "int32")
+        return MatrixArithmetic(operand_format(dtype), IntegerSum())
     precision: Precision = "fp64" if dtype == "fp64" else "fp32"
-    return MatrixArithmetic(operand_format(dtype), Chain(precision), precision)
+    return MatrixArithmetic(operand_format(dtype), Chain(precision))
 
 
 def _folding(arithmetic: MatrixArithmetic, fold: int | None) -> MatrixArithmetic:

@@ -7,7 +7,7 @@ travel as float64.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -27,7 +27,6 @@ from accelsim.kernels.formats import (
     round_nearest,
 )
 
-RoundingName = Literal["nearest_even", "toward_zero", "stochastic"]
 ROUNDINGS: dict[str, int] = {
     "nearest_even": NEAREST_EVEN,
     "toward_zero": TOWARD_ZERO,

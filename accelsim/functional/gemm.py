@@ -41,7 +41,6 @@ _RESULTS = {"fp32": np.float32, "fp16": np.float32, "fp64": np.float64, "int32":
 _FEW_ROWS = 3
 _EXACT_DEPTH = 1024
 """Products of int8 whose sum fits the 24 bits of an fp32 significand."""
-_INTEGERS = SumRule(CHAIN, OUT_FP32, 0, 1, 0, 0, 0, 23, 0, 0)
 Floats = NDArray[np.float32]
 Run = Callable[[tuple[int, int]], NDArray[Any]]
 
@@ -52,16 +51,16 @@ def sum_rule(arithmetic: MatrixArithmetic) -> SumRule:
     Raises
     ------
     WorkloadError
-        For integer sums, which have no rounding to describe, and for an unknown output.
+        For integer sums, which have no rounding to describe.
     """
-    sums, output = arithmetic.sums, _OUTPUTS.get(arithmetic.output)
-    if output is None or isinstance(sums, IntegerSum):
+    sums = arithmetic.sums
+    if isinstance(sums, IntegerSum):
         raise WorkloadError(
             f"sums of {arithmetic.operand} into {arithmetic.output} have no rule of rounding"
         )
     rule = SumRule(
-        family=CHAIN, output=output, block=0, group=1, bits=0, sum_bits=0, accumulator_bits=0,
-        out_bits=23, separate=0, flush=0,
+        family=CHAIN, output=_OUTPUTS[arithmetic.output], block=0, group=1, bits=0, sum_bits=0,
+        accumulator_bits=0, out_bits=23, separate=0, flush=0,
     )  # fmt: skip
     if isinstance(sums, Chain):
         return rule._replace(
@@ -78,6 +77,9 @@ def sum_rule(arithmetic: MatrixArithmetic) -> SumRule:
         family=TWO_STAGE, block=sums.group, bits=sums.product_bits, sum_bits=sums.sum_bits,
         accumulator_bits=sums.accumulator_bits, separate=int(sums.interleaved),
     )  # fmt: skip
+
+
+_INTEGERS = sum_rule(MatrixArithmetic("fp32", Chain()))
 
 
 def matmul(
@@ -136,24 +138,41 @@ def matmul(
     return total if left.ndim == 3 else total[0]
 
 
-def _sum_parts(a: NDArray[Any], b: PackedMatrix, order: SumOrder) -> NDArray[Any]:
-    """Run each part of k and add the parts, first to last."""
+def parts_of(k: int, order: SumOrder) -> list[tuple[int, int]]:
+    """Cut k products into the ranges that are summed from zero each.
+
+    Raises
+    ------
+    WorkloadError
+        If there is no part.
+    """
     if order.split_k < 1:
         raise WorkloadError(f"split_k is {order.split_k}, expected at least 1")
-    k = b.shape[1]
+    step = max(1, -(-k // order.split_k))
+    return [(start, min(start + step, k)) for start in range(0, max(1, k), step)]
+
+
+def add_parts(run: Run, parts: list[tuple[int, int]]) -> NDArray[Any]:
+    """Sum every part by `run`, and add the sums first to last."""
+    total = run(parts[0])
+    for part in parts[1:]:
+        with np.errstate(over="ignore", invalid="ignore"):
+            total += run(part)
+    return total
+
+
+def _sum_parts(a: NDArray[Any], b: PackedMatrix, order: SumOrder) -> NDArray[Any]:
+    """Run each part of k and add the parts, first to last."""
+    parts = parts_of(b.shape[1], order)
     if not len(a):
         return np.zeros((0, a.shape[1], b.shape[2]), dtype=_RESULTS[b.arithmetic.output])
     if isinstance(b.arithmetic.sums, IntegerSum):  # exact, in whatever order
         return _integers(a, b)
-    step = max(1, -(-k // order.split_k))
     if b.arithmetic.output == "fp64":
         run, scale = _one_by_one(np.ascontiguousarray(a, dtype=np.float64), None, b), 1.0
     else:
         run, scale = _floats(np.ascontiguousarray(a), b)
-    total = run((0, min(step, k)))
-    for start in range(step, k, step):
-        with np.errstate(over="ignore", invalid="ignore"):
-            total += run((start, min(start + step, k)))
+    total = add_parts(run, parts)
     return total if scale == 1.0 else (total * np.float64(scale)).astype(np.float32)
 
 

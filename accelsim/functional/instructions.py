@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from accelsim.arch.arithmetic import find_architecture
 from accelsim.errors import WorkloadError
-from accelsim.formats import FORMATS, Format
+from accelsim.formats import FORMATS, Format, dtype_of
 from accelsim.functional.formats import decode, encode
 from accelsim.functional.gemm import sum_rule
 from accelsim.functional.packing import unpack
@@ -32,9 +32,6 @@ _AMD = re.compile(
     r"(?P<kind>v?_?mfma)[._](?P<d>f32|f64)_\d+x\d+x(?P<k>\d+)_?"
     r"(?P<a>bf16|f16|f32|f64|xf32|fp8|bf8)(_(?P<b>fp8|bf8))?(_1k)?"
 )
-# The dtype under which an architecture lists the sums of an operand format.
-_DTYPES = {"fp8_e4m3": "fp8", "fp8_e5m2": "fp8", "fp8_e4m3fnuz": "fp8", "fp8_e5m2fnuz": "fp8",
-           "fp4_e2m1": "fp4", "fp6_e3m2": "fp6", "fp6_e2m3": "fp6"}  # fmt: skip
 _TILED = 3
 
 
@@ -97,7 +94,7 @@ class Instruction:
     @property
     def dtype(self) -> str:
         """Name under which architectures list this instruction's sums."""
-        plain = _DTYPES.get(self.a.name, self.a.name)
+        plain = dtype_of(self.a.name)
         if self.scale is None:
             return plain
         return "nvfp4" if self.scale.name == "ue4m3" else f"mx{plain}"

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from accelsim.arithmetic import IN_ORDER, IntegerSum, MatrixArithmetic, SumOrder
 from accelsim.errors import MappingError, WorkloadError
-from accelsim.formats import BlockFormat, find_format
+from accelsim.formats import BlockFormat, dtype_of, find_format
 from accelsim.functional.block_formats import BlockScaled, quantize_blocks
 from accelsim.functional.formats import count_nonfinite
 from accelsim.functional.layer_errors import LayerError
@@ -31,7 +31,6 @@ from accelsim.functional.quant.stored import (
 
 Floats = NDArray[np.float32]
 Orders = SumOrder | Callable[[int], SumOrder]
-_NARROW_BITS = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,7 +184,7 @@ def make_linear(
 def operand_scheme(operand: str) -> Scheme | None:
     """Return the scheme that an operand needs: scales for 8 bits and fewer without blocks."""
     known = find_format(operand)
-    if isinstance(known, BlockFormat) or known.bits > _NARROW_BITS:
+    if isinstance(known, BlockFormat) or not known.is_narrow:
         return None
     return Scheme(TensorScheme(known.name), TensorScheme(known.name, "token"))
 
@@ -216,21 +215,17 @@ def scheme_arithmetic(
     if scheme is None or scheme.activations is None:
         return arithmetic_of(dtype)
     wanted = scheme.weights.format
-    found = arithmetic_of(_dtype_of(wanted))
+    found = arithmetic_of(dtype_of(wanted))
     foreign = wanted.endswith("fnuz") and not found.operand.endswith("fnuz")
-    if foreign or _dtype_of(found.operand) != _dtype_of(wanted):
+    if foreign or dtype_of(found.operand) != dtype_of(wanted):
         raise MappingError(
-            f"the chip multiplies {_dtype_of(wanted)} as {found.operand}: it has no matmul of "
-            f"{wanted} operands; take a weight-only scheme such as {_dtype_of(wanted)}-weight"
+            f"the chip multiplies {dtype_of(wanted)} as {found.operand}: it has no matmul of "
+            f"{wanted} operands; take a weight-only scheme such as {dtype_of(wanted)}-weight"
         )
     if _plain(found.operand) == _plain(wanted):
         return found
     fnuz = "fnuz" if found.operand.endswith("fnuz") else ""
     return replace(found, operand=_plain(wanted) + fnuz)
-
-
-def _dtype_of(operand: str) -> str:
-    return operand.partition("_")[0]
 
 
 def _plain(operand: str) -> str:
@@ -240,11 +235,7 @@ def _plain(operand: str) -> str:
 def _check_agreement(scheme: Scheme, arithmetic: MatrixArithmetic, name: str) -> None:
     operand = find_format(arithmetic.operand)
     if scheme.activations is None:
-        if (
-            isinstance(operand, BlockFormat)
-            or operand.bits <= _NARROW_BITS
-            or operand.kind == "int"
-        ):
+        if isinstance(operand, BlockFormat) or operand.is_narrow or operand.kind == "int":
             raise WorkloadError(
                 f"linear '{name}': weight-only {scheme.weights.format} is dequantised to a float "
                 f"of 16 bits or more, not to {operand.name}: take the arithmetic of bf16 or fp16"

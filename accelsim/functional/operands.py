@@ -15,7 +15,6 @@ from accelsim.functional.formats import decode, round_to
 from accelsim.kernels.gemm_aligned import alignment_exponents
 from accelsim.kernels.sums import ZERO_EXPONENT
 
-_SATURATING_BITS = 8
 _FAR = 2.0**100
 
 
@@ -86,8 +85,7 @@ def rounded_operand(
             values = x.astype(np.float32, copy=False)
     else:
         rounding = "toward_zero" if fmt.name == "tf32" else "nearest_even"
-        narrow = fmt.bits <= _SATURATING_BITS
-        values = round_to(x, fmt, rounding=rounding, saturate=narrow, out=out)
+        values = round_to(x, fmt, rounding=rounding, saturate=fmt.is_narrow, out=out)
     if flush:
         values = np.where(np.abs(values) < fmt.smallest_normal, np.float32(0.0), values)
     return values

@@ -15,6 +15,7 @@ from accelsim.arch.system import System
 from accelsim.arithmetic import FP32, Arithmetic
 from accelsim.dtypes import dtype as find_dtype
 from accelsim.errors import WorkloadError
+from accelsim.formats import dtype_of
 from accelsim.functional.arithmetics import preferred_dtype
 from accelsim.functional.faults import FaultInjector, FaultPlan
 from accelsim.functional.layer_errors import ErrorProbe
@@ -119,7 +120,7 @@ class _Plan:
     @property
     def attention_dtype(self) -> str:
         """Dtype in which attention and the head are timed: that in which they are executed."""
-        return _storage_dtype(self.arithmetic.attention.operand)
+        return dtype_of(self.arithmetic.attention.operand)
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,13 +209,7 @@ class NumericsStudy:
         WorkloadError
             If a variant, the prompt, the text or the plan of faults is unusable.
         """
-        prompt, new = len(self.prompt_tokens()), self.options.tokens
-        if prompt + new > self.model.context:
-            raise WorkloadError(
-                f"a prompt of {prompt} tokens and {new} new ones exceed the context of "
-                f"{self.model.context} of {self.model.name}: give a shorter prompt, or generate "
-                "fewer"
-            )
+        self.model.check_room(len(self.prompt_tokens()), self.options.tokens)
         self.text_tokens()
         plans = [self._plan(variant) for variant in variants]
         for plan in plans:
@@ -259,7 +254,7 @@ class NumericsStudy:
         scheme = parse_scheme(variant)
         native = chip.compute_dtype(dtype, o.emulate_dtype)
         base = chip.arithmetic(native, kv_dtype=o.kv_dtype)
-        stored = find_dtype(_storage_dtype(scheme.weights.format)).name
+        stored = find_dtype(dtype_of(scheme.weights.format)).name
         if scheme.activations is None:
             of = scheme.weights
             grouped = f"{stored}-g{of.group}" if of.group and stored in _INTEGERS else stored
@@ -379,13 +374,8 @@ class NumericsStudy:
         )
 
 
-def _storage_dtype(fmt: str) -> str:
-    """Name a number format by the dtype that chips and the timing engine know."""
-    return fmt.split("_", 1)[0]
-
-
 def _timed_kv(fmt: str | None) -> str | None:
-    return None if fmt is None else _storage_dtype(fmt)
+    return None if fmt is None else dtype_of(fmt)
 
 
 def _tallies(injector: FaultInjector | None) -> dict[str, dict[str, int]]:

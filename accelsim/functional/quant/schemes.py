@@ -17,7 +17,6 @@ GRANULARITIES = ("tensor", "channel", "token", "group", "block")
 CLIPS = ("absmax", "mse")
 SCALE_BITS = 32
 """Scales of integers and of scalar floats are fp32."""
-_NARROW_BITS = 8
 _INTEGERS = ("int4", "int8")
 _SCALED = {"tensor": "one scale", "channel": "a scale per channel", "token": "a scale per token"}
 
@@ -114,7 +113,7 @@ class TensorScheme:
 
 
 def _check_width(found: Format | BlockFormat) -> None:
-    narrow = isinstance(found, BlockFormat) or (found.signed and found.bits <= _NARROW_BITS)
+    narrow = isinstance(found, BlockFormat) or (found.signed and found.is_narrow)
     if not narrow:
         raise WorkloadError(
             f"{found.name} is no format to quantise to: take one of at most 8 bits, int8, fp8, "

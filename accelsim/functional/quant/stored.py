@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.arithmetic import Chain, IntegerSum, MatrixArithmetic, SumOrder
-from accelsim.errors import WorkloadError
 from accelsim.formats import FORMATS
 from accelsim.functional.formats import round_to
-from accelsim.functional.gemm import matmul
+from accelsim.functional.gemm import add_parts, matmul, parts_of
 from accelsim.functional.operands import rounded_operand
 from accelsim.functional.packed_matrix import PackedMatrix, pack_matrix
 from accelsim.functional.quant.codes import (
@@ -25,6 +24,7 @@ from accelsim.functional.quant.codes import (
 from accelsim.functional.quant.memory import INTACT, Memory
 from accelsim.functional.quant.schemes import TensorScheme
 from accelsim.kernels import dequant_gemv
+from accelsim.kernels.gemm_chain import pack_k_last
 from accelsim.kernels.lanes import PANEL
 
 _CUTS = {
@@ -151,17 +151,11 @@ class NarrowWeights:
         if len(x) > dequant_gemv.FEW_ROWS:
             found: Floats = matmul(x, self._wide(), self.arithmetic, order=order)
             return found
-        if order.split_k < 1:
-            raise WorkloadError(f"split_k is {order.split_k}, expected at least 1")
+        parts = parts_of(self.shape[1], order)
         rows = 1 if len(x) == 1 else dequant_gemv.FEW_ROWS
         left = np.zeros((x.shape[1], rows), dtype=np.float32)
         left[:, : len(x)] = rounded_operand(x, FORMATS[self.arithmetic.operand]).T
-        k = self.shape[1]
-        step = -(-k // order.split_k)
-        total = self._part(left, (0, min(step, k)), len(x))
-        for start in range(step, k, step):
-            total += self._part(left, (start, min(start + step, k)), len(x))
-        return total
+        return add_parts(lambda ks: self._part(left, ks, len(x)), parts)
 
     def values(self) -> Floats:
         """Return the weights as used: float32 [n, k]."""
@@ -257,6 +251,7 @@ def unpacked(packed: PackedMatrix) -> Floats:
 def _in_panels(rows: NDArray[Any]) -> NDArray[Any]:
     """Lay [n, width] out as [ceil(n / PANEL), width, PANEL], padded with zeros."""
     n, width = rows.shape
-    padded = np.zeros((-(-n // PANEL) * PANEL, width), dtype=rows.dtype)
-    padded[:n] = rows
-    return np.ascontiguousarray(padded.reshape(-1, PANEL, width).swapaxes(1, 2))
+    panels: NDArray[Any] = np.empty((1, -(-n // PANEL), width, PANEL), dtype=rows.dtype)
+    pack_k_last(np.ascontiguousarray(rows)[None], panels)
+    laid: NDArray[Any] = panels[0]
+    return laid

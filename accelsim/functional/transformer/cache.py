@@ -14,7 +14,6 @@ from accelsim.functional.formats import round_to
 
 Floats = NDArray[np.float32]
 _FIRST_ROOM = 64
-_NARROW_BITS = 8
 
 
 class CacheDamage(Protocol):
@@ -116,7 +115,7 @@ def kept_as(
     if isinstance(found, BlockFormat):
         blocks = quantize_blocks(x, found)
         return (blocks if damage is None else damage.blocks("kv", name, blocks, step)).values()
-    if found.kind == "float" and found.bits > _NARROW_BITS:
+    if found.kind == "float" and not found.is_narrow:
         stored = round_to(x, found)
         return stored if damage is None else damage.kv(name, stored, fmt, step)
     largest = np.abs(x).max(axis=-1, keepdims=True)

@@ -145,7 +145,7 @@ class DecoderModel(Model):
         WorkloadError
             If a token is unknown, or the text exceeds the context.
         """
-        self._check_room(len(tokens), 0)
+        self.check_room(len(tokens), 0)
         return self.session(arithmetic).logits(tokens)
 
     def generate(
@@ -190,7 +190,7 @@ class DecoderModel(Model):
         """Yield each new token with the logits [vocab] it was taken from."""
         if max_new_tokens < 0:
             raise WorkloadError(f"max_new_tokens is {max_new_tokens}, expected 0 or more")
-        self._check_room(len(tokens), max_new_tokens)
+        self.check_room(len(tokens), max_new_tokens)
         text = checked_tokens(tokens, self.spec.config.vocab_size).tolist()
         session = self.session(arithmetic)
         fresh = text
@@ -203,7 +203,14 @@ class DecoderModel(Model):
             text.append(token)
             fresh = [token]
 
-    def _check_room(self, tokens: int, new: int) -> None:
+    def check_room(self, tokens: int, new: int) -> None:
+        """Refuse a prompt that does not fit the context with its new tokens.
+
+        Raises
+        ------
+        WorkloadError
+            With what there is room for.
+        """
         if tokens + new > self.context:
             raise WorkloadError(
                 f"{tokens} tokens and {new} new ones exceed the context of {self.context} of "
