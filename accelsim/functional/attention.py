@@ -11,7 +11,7 @@ arXiv 2307.08691, algorithm 1, for the online softmax; Ainslie et al., GQA, 2023
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import ceil, prod
+from math import ceil, lcm, prod
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -24,9 +24,9 @@ from accelsim.arithmetic import (
     MatrixArithmetic,
 )
 from accelsim.errors import MappingError, WorkloadError
-from accelsim.formats import FORMATS
+from accelsim.formats import FORMATS, BlockFormat, find_format
 from accelsim.functional.formats import round_to
-from accelsim.functional.gemm import matmul
+from accelsim.functional.gemm import matmul, sum_rule
 from accelsim.functional.vector import (
     Float32,
     float32,
@@ -44,6 +44,9 @@ from accelsim.kernels.softmax import (
 )
 
 _PARALLEL_FROM = 65536
+_UNFUSED_QUERIES = 128
+_GRAIN = 64
+"""A multiple of the lanes in which the vector unit sums, and of every usual block."""
 
 
 @dataclass(frozen=True)
@@ -147,9 +150,7 @@ def attention(
     tile_q = order.tile_q or max(1, queries)
     out = np.empty((*held.q.shape[:-1], held.v.shape[-1]), np.float32)
     for first in range(0, queries, tile_q):
-        tile = replace(held, q=held.q[:, :, first : first + tile_q])
-        moved = replace(task, mask=(task.mask[0] + first, *task.mask[1:]))
-        result = _split(tile, moved, order)
+        result = _split(*_queries(held, task, first, tile_q), order)
         out[:, :, first : first + tile_q] = result.reshape(out[:, :, first : first + tile_q].shape)
     return out.reshape(held.shape)
 
@@ -196,7 +197,7 @@ class _Task:
 
     matrix: MatrixArithmetic
     vector: tuple[int, ...]
-    mask: tuple[int, int, int, int]
+    mask: tuple[int, ...]
     scale: float
     sinks: Float32 | None = None  # blocks, group
 
@@ -233,6 +234,40 @@ def _by_integers(a: Float32, b: Float32, matrix: MatrixArithmetic) -> Float32:
 
 
 def _unfused(held: _Operands, task: _Task) -> Float32:
+    """Attend by whole rows of scores: some queries at a time, to the keys that one of them sees.
+
+    Keys that none sees have probability zero, which adds zero to every sum: no bit changes but,
+    where a result is zero, its sign.
+    """
+    grain = _grain(held, task.matrix)
+    if not grain:
+        return _whole_rows(held, task)
+    out = np.empty((*held.q.shape[:-1], held.v.shape[-1]), np.float32)
+    for first in range(0, held.q.shape[2], _UNFUSED_QUERIES):
+        tile, moved = _queries(held, task, first, _UNFUSED_QUERIES)
+        keys = range(held.k.shape[1])
+        seen = _seen(moved, tile.q.shape[2], keys)
+        start = min(seen.start, keys.stop - 1) // grain * grain
+        stop = min(start + ceil(max(seen.stop - start, 1) / grain) * grain, keys.stop)
+        rows = out[:, :, first : first + _UNFUSED_QUERIES]
+        rows[:] = _whole_rows(*_keys(tile, moved, range(start, stop))).reshape(rows.shape)
+    return out
+
+
+def _grain(held: _Operands, matrix: MatrixArithmetic) -> int:
+    """Return by how many keys matmuls may be cut, 0 if a zero more may change what they give.
+
+    A value that is not finite makes zero NaN; scales of integers and of tensors come from all keys.
+    """
+    operand = find_format(matrix.operand)
+    tensor_scale = isinstance(operand, BlockFormat) and operand.tensor_scale
+    if isinstance(matrix.sums, IntegerSum) or tensor_scale or not np.isfinite(held.v).all():
+        return 0
+    block = operand.block if isinstance(operand, BlockFormat) else 1
+    return lcm(_GRAIN, block, max(1, sum_rule(matrix).block))
+
+
+def _whole_rows(held: _Operands, task: _Task) -> Float32:
     blocks, group, queries, size = held.q.shape
     rows = held.q.reshape(blocks, group * queries, size)
     scores = _matmul(rows, held.k.swapaxes(-1, -2), task)  # blocks, rows, keys
@@ -241,12 +276,25 @@ def _unfused(held: _Operands, task: _Task) -> Float32:
     return _matmul(weights.reshape(scores.shape), held.v, task)
 
 
+def _queries(held: _Operands, task: _Task, first: int, count: int) -> tuple[_Operands, _Task]:
+    """Take `count` queries from the `first` on."""
+    mask = (task.mask[0] + first, *task.mask[1:])
+    return replace(held, q=held.q[:, :, first : first + count]), replace(task, mask=mask)
+
+
+def _keys(held: _Operands, task: _Task, keys: range) -> tuple[_Operands, _Task]:
+    """Take a range of the keys and their values."""
+    at = slice(keys.start, keys.stop)
+    mask = (task.mask[0] - keys.start, *task.mask[1:])
+    return replace(held, k=held.k[:, at], v=held.v[:, at]), replace(task, mask=mask)
+
+
 def _from_first_seen(held: _Operands, task: _Task) -> tuple[_Operands, _Task]:
     """Drop the keys before the windows of all queries; one that none sees may remain."""
-    position, first_key, causal, window = task.mask
-    start = min(max(0, position - window + 1), held.k.shape[-2] - 1) if window else 0
-    mask = (position - start, first_key, causal, window)
-    return replace(held, k=held.k[:, start:], v=held.v[:, start:]), replace(task, mask=mask)
+    position, _, _, window = task.mask
+    count = held.k.shape[-2]
+    start = min(max(0, position - window + 1), count - 1) if window else 0
+    return _keys(held, task, range(start, count))
 
 
 def _split(held: _Operands, task: _Task, order: AttentionOrder) -> Float32:

@@ -6,6 +6,7 @@ travel as float64.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from accelsim.errors import WorkloadError, suggest
-from accelsim.formats import BlockFormat, Format, find_format
+from accelsim.formats import FORMATS, BlockFormat, Format, find_format
 from accelsim.kernels.formats import (
     NEAREST_EVEN,
     STOCHASTIC,
@@ -25,6 +26,8 @@ from accelsim.kernels.formats import (
     encode_many,
     round_many,
     round_nearest,
+    shorten,
+    shorten_many,
 )
 
 ROUNDINGS: dict[str, int] = {
@@ -37,6 +40,7 @@ _EXACT_IN_FP64 = 2**53
 _FP64_BIAS = 1023
 _WORTH_THREADS = 32768
 _SIGN = -(2**63)
+_FP32 = FORMATS["fp32"]
 _AS_THEY_ARE: dict[str, Any] = {"fp32": np.float32, "fp64": np.float64}
 
 
@@ -177,12 +181,24 @@ def round_to(
     if known.name in _AS_THEY_ARE and given.dtype.itemsize <= carrier(known).itemsize:
         return _unrounded(given, known, saturate, out)
     values = np.empty(given.shape, carrier(known)) if out is None else out
-    rule = rounding_rule(known, saturate)
-    if mode == NEAREST_EVEN and given.size >= _WORTH_THREADS:
-        round_nearest(given.reshape(-1), rule, values.reshape(-1))
+    flat, out_flat = given.reshape(-1), values.reshape(-1)
+    rule, many = rounding_rule(known, saturate), given.size >= _WORTH_THREADS
+    if mode == NEAREST_EVEN and given.dtype == np.float32 and _shortens_fp32(known, saturate):
+        dropped = _FP32.fraction_bits - known.fraction_bits
+        run = shorten_many if many else shorten
+        run(flat.view(np.uint32), dropped, out_flat.view(np.uint32))
+    elif mode == NEAREST_EVEN and many:
+        round_nearest(flat, rule, out_flat)
     else:
-        round_many(given.reshape(-1), rule, mode, seed or 0, values.reshape(-1))
+        round_many(flat, rule, mode, seed or 0, out_flat)
     return values
+
+
+@lru_cache(maxsize=256)
+def _shortens_fp32(fmt: Format, saturate: bool) -> bool:
+    """Whether words of a format are those of fp32 with fewer fraction bits (bf16, tf32)."""
+    alike = replace(fmt, name="fp32", fraction_bits=_FP32.fraction_bits, padding_bits=0) == _FP32
+    return alike and not saturate and fmt.fraction_bits < _FP32.fraction_bits
 
 
 def count_nonfinite(x: ArrayLike) -> NonFinite:

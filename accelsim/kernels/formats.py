@@ -209,6 +209,33 @@ def value_of(code: int, codes: Codes) -> float:
     return np.float64(-value if negative else value)
 
 
+@kernel
+def shortened(word: Any, dropped: int) -> Any:
+    """Round the word of an fp32 value to nearest even, `dropped` bits shorter; NaN stays.
+
+    Right for formats with the exponents of fp32: carries go on into them, and up to Inf.
+    """
+    cut = np.uint32(dropped)
+    odd = (word >> cut) & np.uint32(1)
+    up = word + ((np.uint32(1) << (cut - np.uint32(1))) - np.uint32(1)) + odd
+    finite = (word & np.uint32(0x7FFFFFFF)) <= np.uint32(0x7F800000)
+    return (up >> cut) << cut if finite else word
+
+
+@kernel
+def shorten(words: NDArray[np.uint32], dropped: int, out_words: NDArray[np.uint32]) -> None:
+    """Do `shortened` for a flat array."""
+    for i in range(words.size):
+        out_words[i] = shortened(words[i], dropped)
+
+
+@parallel_kernel
+def shorten_many(words: NDArray[np.uint32], dropped: int, out_words: NDArray[np.uint32]) -> None:
+    """Do `shortened` for a flat array, on all threads."""
+    for i in numba.prange(words.size):
+        out_words[i] = shortened(words[i], dropped)
+
+
 @parallel_kernel
 def round_nearest(x: NDArray[Any], rule: Rounding, out_values: NDArray[Any]) -> None:
     """Round a flat array of fp32 or fp64 to nearest even, on all threads."""

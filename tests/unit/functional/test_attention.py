@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from accelsim.arch.loader import load_chip
 from accelsim.arithmetic import FP32, AttentionOrder
 from accelsim.errors import AccelsimError, MappingError, WorkloadError
 from accelsim.functional.attention import Mask, attention
+from accelsim.functional.gemm import matmul
+from accelsim.functional.vector import softmax
 
 ORDERS = [AttentionOrder(), AttentionOrder(2, 3), AttentionOrder(0, 4, 2)]
 
@@ -118,3 +122,34 @@ def test_a_sink_is_a_key_without_a_value(order: AttentionOrder) -> None:
     assert np.allclose(found, shares @ v.repeat(2, axis=0), atol=1e-6)
     with pytest.raises(WorkloadError, match="one score per head"):
         attention(q, k, v, FP32, sinks=sinks[:3])
+
+
+_UNITS = [
+    ("h100_sxm", "bf16"), ("a100_sxm_80gb", "tf32"), ("mi300x", "bf16"), ("tpu_v5e", "bf16"),
+    ("h100_sxm", "fp8"), ("b200_sxm", "mxfp8"), ("b200_sxm", "nvfp4"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("chip", "dtype"), _UNITS)
+@pytest.mark.parametrize(("past", "window"), [(0, None), (37, None), (200, 70)])
+def test_many_queries_give_the_bits_of_whole_rows(
+    chip: str, dtype: str, past: int, window: int | None
+) -> None:
+    """Attention works on some queries, and the keys that they see, at a time."""
+    matrix = load_chip(chip).matrix_arithmetic(dtype)
+    q, k, v = _random(2, 300, 16), _random(1, 300 + past, 16), _random(1, 300 + past, 16)
+    arithmetic = replace(FP32, attention=matrix, vector="bf16")
+    found = attention(q, k, v, arithmetic, mask=Mask(past=past, window=window), scale=0.3)
+    scores = matmul(q.reshape(1, 600, 16), k.swapaxes(-1, -2), matrix).reshape(2, 300, -1)
+    shares = softmax(scores, "bf16", causal=True, past=past, window=window, scale=0.3)
+    assert np.array_equal(
+        found[None], matmul(shares.reshape(1, 600, -1), v, matrix).reshape(1, 2, 300, 16)
+    )
+
+
+def test_a_value_that_is_no_number_reaches_every_query() -> None:
+    q, k, v = _random(1, 200, 8), _random(1, 200, 8), _random(1, 200, 8)
+    v[0, 190, 3] = np.inf
+    found = attention(q, k, v, FP32)
+    assert np.isnan(found[0, :190, 3]).all()
+    assert np.isfinite(np.delete(found, 3, axis=2)).all()
