@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 from accelsim.documents import Document, Path_, dotted
 from accelsim.errors import SpecError, suggest
 
+_SHOWN_PROBLEMS = 6
 _Model = TypeVar("_Model", bound=BaseModel)
 # What pydantic adds to the place of an error and the file does not hold: the member of a union,
 # and the remark that a key is wrong.
@@ -20,21 +21,36 @@ _NOT_IN_THE_FILE = frozenset({
 
 
 def validate(model: type[_Model], document: Document) -> _Model:
-    """Validate a raw tree; the error names file, line, dotted path and the nearest key."""
+    """Validate a raw tree; problems are named with file, line, dotted path and nearest key."""
     try:
         return model.model_validate(document.tree)
     except ValidationError as problem:
-        # A wrong value says more than what is still missing around it.
-        rank = {"value_error": 0, "extra_forbidden": 1, "missing": 3}
-        errors = sorted(problem.errors(include_url=False), key=lambda e: rank.get(e["type"], 2))
-        keys = tuple(k for k in errors[0]["loc"] if k not in _NOT_IN_THE_FILE)
-        more = f" ({len(errors) - 1} more problems in this file)" if len(errors) > 1 else ""
-        raise SpecError(_explain(model, document, keys, errors[0]) + more) from None
+        found = problem.errors(include_url=False)
+        raise SpecError(_listed(model, document, found)) from None
 
 
-def _explain(model: type[BaseModel], document: Document, keys: Path_, error: Any) -> str:
+def _listed(model: type[BaseModel], document: Document, errors: Sequence[Any]) -> str:
+    """Name all problems on one line, a wrong value before what is still missing around it."""
+    rank = {"value_error": 0, "extra_forbidden": 1, "missing": 3}
+    ranked = sorted(errors, key=lambda error: rank.get(error["type"], 2))
+    words = list(dict.fromkeys(_explain(model, document, error) for error in ranked))
+    absent = [dotted(_keys(error)) for error in ranked if error["type"] == "missing"]
+    if len(absent) > 1:
+        words[-len(absent) :] = [
+            f"{document.where(())} required keys are missing: {', '.join(absent)}"
+        ]
+    words = [words[0], *(word.replace(f"{document.path}:", "line ", 1) for word in words[1:])]
+    more = len(words) - _SHOWN_PROBLEMS
+    return "; ".join(words[:_SHOWN_PROBLEMS]) + (f"; {more} more problems" if more > 0 else "")
+
+
+def _keys(error: Any) -> Path_:
+    return tuple(key for key in error["loc"] if key not in _NOT_IN_THE_FILE)
+
+
+def _explain(model: type[BaseModel], document: Document, error: Any) -> str:
+    keys, kind = _keys(error), error["type"]
     place = f"{document.where(keys)} {dotted(keys)}"
-    kind = error["type"]
     if kind == "extra_forbidden":
         known = _known_keys(model, keys[:-1])
         return f"{place}: unknown key '{keys[-1]}', {suggest(str(keys[-1]), known)}"

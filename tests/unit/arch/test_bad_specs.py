@@ -122,9 +122,17 @@ def test_a_missing_key_is_named(fragment: str, path: str, tmp_path: Path) -> Non
 def test_a_wrong_value_is_told_before_what_is_missing(tmp_path: Path) -> None:
     name = write_chip(tmp_path, "name: x\nmemory:\n  bandwidth: 3.35 TiB\n")
     with pytest.raises(
-        SpecError, match=r"small\.yaml:3 memory\.bandwidth: '3.35 TiB' is a size.*more"
+        SpecError, match=r"small\.yaml:3 memory\.bandwidth: '3.35 TiB' is a size.*missing: title, "
     ):
         load_chip(name)
+
+
+def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
+    text = spoiled("cores: 2", "cores: -2").replace("clock:", "clok:")
+    with pytest.raises(
+        SpecError, match=r"cores: -2 is not .*; line \d+ clok: unknown .*'clock' is missing"
+    ):
+        load_chip(write_chip(tmp_path, text))
 
 
 @pytest.mark.parametrize(
