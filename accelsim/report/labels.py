@@ -13,6 +13,7 @@ from matplotlib.transforms import Bbox
 from accelsim.report.style import FAINT, INK, settle
 
 _ANGLES_DEG = (20, -20, 160, -160, 60, -60, 120, -120, 90, -90)
+_LINE_STEPS = 16
 _RADII_PT = (16, 30, 46, 64, 84, 106)
 
 
@@ -44,8 +45,8 @@ def place_labels(
 
     Notes
     -----
-    Each label tries a ring of positions from near to far and takes the one that covers least;
-    a thin line joins it to its dot.
+    Each label tries a ring of positions from near to far and takes the one that covers least,
+    itself and by the thin line that joins it to its dot.
     """
     renderer = settle(axes).get_renderer()  # type: ignore[no-untyped-call]
     pixels_per_pt = float(axes.figure.dpi) / 72
@@ -64,7 +65,12 @@ def place_labels(
         x, y = axes.transData.transform((dot.x, dot.y))
         boxes = _positions((x, y), dot.radius_pt, half, pixels_per_pt)
         # Equal costs go to the earlier position, the nearer one.
-        best = min(boxes, key=lambda item: _cost(item[1], frame, taken) + 25.0 * item[0])[1]
+        others = [box for box, other in zip(taken, dots, strict=False) if other is not dot]
+        costs = [
+            _cost(box, frame, taken) + _crossed((x, y), box, others) + 25.0 * ring
+            for ring, box in boxes
+        ]
+        best = boxes[costs.index(min(costs))][1]
         taken.append(best)
         centre_x, centre_y = (best.x0 + best.x1) / 2, (best.y0 + best.y1) / 2
         note.set_position(((centre_x - x) / pixels_per_pt, (centre_y - y) / pixels_per_pt))
@@ -102,3 +108,12 @@ def _cost(box: Bbox, frame: Bbox, taken: Sequence[Bbox]) -> float:
             covered += width * height
     outside = max(frame.x0 - box.x0, box.x1 - frame.x1, frame.y0 - box.y0, box.y1 - frame.y1, 0.0)
     return covered + 1000.0 * float(outside)
+
+
+def _crossed(centre: tuple[float, float], box: Bbox, dots: Sequence[Bbox]) -> float:
+    """Price of a line from a dot to its label that runs over other dots."""
+    ends = ((box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2)
+    steps = [step / _LINE_STEPS for step in range(1, _LINE_STEPS)]
+    points = [tuple(a + t * (b - a) for a, b in zip(centre, ends, strict=True)) for t in steps]
+    hits = [dot.x0 < x < dot.x1 and dot.y0 < y < dot.y1 for x, y in points for dot in dots]
+    return 40.0 * hits.count(True)

@@ -14,12 +14,14 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
 from accelsim.errors import WorkloadError
+from accelsim.functional.layer_errors import LayerError
 from accelsim.report import style
 from accelsim.report.labels import Dot, place_labels
 from accelsim.report.numerics_tables import decibels, length_words, op_place, worst_ops
 from accelsim.report.pareto import tick_text
 from accelsim.report.words import percent
 from accelsim.scenarios.numerics_result import NumericsResult
+from accelsim.units import format_si
 
 _PANELS = 6
 _COLUMNS = 4
@@ -154,16 +156,22 @@ def _finish(axes: Axes, title: str) -> None:
 
 
 def _worst_words(results: Sequence[NumericsResult]) -> str:
-    """Say where the error is largest."""
-    words = []
-    for result in results[:_PANELS]:
-        worst = worst_ops(result.errors, 1)
-        if worst:
-            layer, kind = op_place(worst[0].name)
-            names = {k: v for ops in _SUBLAYERS.values() for k, v in ops.items()}
-            place = kind if layer is None else f"{names.get(kind, kind)} of layer {layer}"
-            words.append(f"{result.variant} {decibels(worst[0].sqnr_db)} dB at {place}")
-    return f"Signal over error, at worst: {'; '.join(words)}" if words else "No op was measured"
+    """Say where the error is largest: of one variant, or of the worst and the best of several."""
+    found = [(result, worst) for result in results for worst in worst_ops(result.errors, 1)]
+    if not found:
+        return "No op was measured"
+    ranked = worst_ops([error for _, error in found], len(found))
+    chosen = [ranked[0], *ranked[1:][-1:]]
+    variants = [next(r.variant for r, error in found if error is one) for one in chosen]
+    words = [f"{name} {_place_words(one)}" for name, one in zip(variants, chosen, strict=True)]
+    return f"Signal over error at worst: {', '.join(words)}"
+
+
+def _place_words(error: LayerError) -> str:
+    layer, kind = op_place(error.name)
+    names = {k: v for ops in _SUBLAYERS.values() for k, v in ops.items()}
+    place = kind if layer is None else f"{names.get(kind, kind)} of layer {layer}"
+    return f"{decibels(error.sqnr_db)} dB ({place})"
 
 
 def _detail(results: Sequence[NumericsResult]) -> str:
@@ -256,7 +264,7 @@ def _draw_difference(axes: Axes, difference: NDArray[np.float32]) -> None:
     finite = difference[np.isfinite(difference)]
     reach = float(np.abs(finite).max()) if finite.size else 0.0
     inset.hist(finite, bins=60, range=(-reach or -1.0, reach or 1.0), color=style.BLUE, log=True)
-    inset.set_title("difference", fontsize=8, color=style.FAINT, pad=2)
+    inset.set_title("difference (count, log)", fontsize=7.5, color=style.FAINT, pad=2)
     inset.tick_params(labelsize=7, colors=style.FAINT, length=2)
     inset.set_yticks([])
     inset.minorticks_off()
@@ -323,7 +331,10 @@ def _energy_axes(figure: Figure, x: NDArray[np.float64], y: NDArray[np.float64])
         axes.set_xlim(float(x.min()) - 0.15 * spread, float(x.max()) + 0.2 * spread)
     axes.margins(y=0.15)
     axes.xaxis.set_major_formatter(lambda value, _: tick_text(1e3 * value))
-    axes.set(xlabel="energy per generated token [mJ]", ylabel="KL from fp32 [nat], less is better")
+    axes.set(
+        xlabel="energy per generated token [mJ], axis from above 0",
+        ylabel="KL from fp32 [nat], less is better",
+    )
     return axes
 
 
@@ -332,11 +343,17 @@ def _point_words(result: NumericsResult) -> str:
 
 
 def _front_words(results: Sequence[NumericsResult], best: NDArray[np.bool_]) -> str:
-    names = [result.variant for result, chosen in zip(results, best, strict=True) if chosen]
-    if len(names) == len(results):
-        return "Every variant buys quality with energy: none is beaten in both"
-    verb = "is" if len(names) == 1 else "are"
-    return f"{', '.join(names)} {verb} beaten by no other in both quality and energy per token"
+    """Name the ends of the front, and how many lie behind it."""
+    front = [result for result, chosen in zip(results, best, strict=True) if chosen]
+    if not front:
+        return "No variant has a quality that can be measured"
+    front.sort(key=lambda result: result.energy_per_token_j)
+    ends = [f"{r.variant} {format_si(r.energy_per_token_j, 'J')}" for r in (front[0], front[-1])]
+    behind = len(results) - len(front)
+    beaten = f"; {behind} of {len(results)} beaten in both" if behind else ""
+    if len(front) == 1:
+        return f"Best in quality and energy per token: {ends[0]}{beaten}"
+    return f"Quality for energy: from {ends[0]} to {ends[1]} a token{beaten}"
 
 
 def _energy_detail(results: Sequence[NumericsResult]) -> str:
