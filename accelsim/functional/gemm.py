@@ -20,7 +20,13 @@ from accelsim.arithmetic import (
 from accelsim.errors import WorkloadError
 from accelsim.functional.formats import real_array
 from accelsim.functional.operands import Operand
-from accelsim.functional.packed_matrix import PackedMatrix, as_integers, pack_matrix, taken_in
+from accelsim.functional.packed_matrix import (
+    PackedMatrix,
+    as_integers,
+    in_columns,
+    pack_matrix,
+    taken_in,
+)
 from accelsim.kernels import gemm_aligned, gemm_chain, gemm_plain
 from accelsim.kernels.aligned_tile import ROWS as ALIGNED_ROWS
 from accelsim.kernels.jit import threads
@@ -217,10 +223,8 @@ def _needs_each_sum(left: Operand, b: PackedMatrix, rule: SumRule) -> bool:
 def _one_by_one(a: NDArray[np.float64], ea: NDArray[np.int16] | None, b: PackedMatrix) -> Run:
     """Every sum on its own, by its definition: slow, and right for all operands."""
     rule = sum_rule(b.arithmetic)
-    columns, eb = b.values, b.exponents
-    if columns.dtype != np.float64:
-        columns = _columns(columns, b.shape).astype(np.float64)
-        eb = None if eb is None else _columns(eb, b.shape).astype(np.int16)
+    columns, eb = b.columns().astype(np.float64, copy=False), b.exponents
+    eb = None if eb is None else in_columns(eb, b.shape).astype(np.int16)
     ea = np.zeros(a.shape, dtype=np.int16) if ea is None else ea.astype(np.int16)
     eb = np.zeros(columns.shape, dtype=np.int16) if eb is None else eb
 
@@ -234,12 +238,6 @@ def _one_by_one(a: NDArray[np.float64], ea: NDArray[np.int16] | None, b: PackedM
         return out if rule.output == OUT_FP64 else out.astype(np.float32)
 
     return run
-
-
-def _columns(panels: NDArray[Any], shape: tuple[int, int, int]) -> NDArray[Any]:
-    """Return packed panels as [t, n, k]."""
-    t, k, n = shape
-    return np.ascontiguousarray(panels.swapaxes(2, 3).reshape(t, -1, k)[:, :n])
 
 
 def _zeros(a: Floats, b: PackedMatrix) -> Floats:

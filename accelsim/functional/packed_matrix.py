@@ -23,15 +23,17 @@ from accelsim.functional.block_formats import BlockScaled
 from accelsim.functional.formats import real_array
 from accelsim.functional.operands import (
     Operand,
-    alignment_of,
     as_operand,
     block_operand,
     rounded_operand,
 )
 from accelsim.kernels import gemm_chain
+from accelsim.kernels.halves import upper_halves, whole
 from accelsim.kernels.lanes import PANEL
 
 Floats = NDArray[np.float32]
+_HALF_FRACTION_BITS = 7
+"""Of bf16: formats with as many or fewer, and int8, lie in the upper half of an fp32 word."""
 
 
 def _aligned(sums: SumFamily) -> bool:
@@ -63,7 +65,8 @@ class PackedMatrix:
     shape : tuple of int
         [t, k, n].
     values : array
-        float32 panels [t, ceil(n / PANEL), k, PANEL] (integers too); float64 [t, n, k] for fp64.
+        Panels [t, ceil(n / PANEL), k, PANEL] of float32, or of their upper halves (uint16) where
+        those hold every value of the operand; float64 [t, n, k] for fp64.
     exponents : array of int8 or int16 or None
         As `values`, where terms are aligned.
     scale : float
@@ -83,6 +86,12 @@ class PackedMatrix:
     def stored_bytes(self) -> int:
         """Bytes held in this process."""
         return self.values.nbytes + (0 if self.exponents is None else self.exponents.nbytes)
+
+    def columns(self) -> NDArray[Any]:
+        """Return the values as [t, n, k], float64 of fp64, else float32."""
+        if self.arithmetic.output == "fp64":
+            return self.values
+        return in_columns(whole(self.values), self.shape)
 
 
 def pack_matrix(
@@ -128,19 +137,20 @@ def pack_matrix(
     if matrix.dtype == np.float64:  # rounded once, straight to the format
         matrix = rounded_operand(matrix, fmt)
     given = np.ascontiguousarray(matrix, dtype=np.float32)
-    return _rounded(_packed(Operand(given), arithmetic, (t, k, n), transposed))
+    return _packed(taken_in(given, arithmetic, axis=1), arithmetic, (t, k, n), transposed)
 
 
-def _rounded(packed: PackedMatrix) -> PackedMatrix:
-    """Round values where they lie, which spares large matrices a copy."""
-    sums, values = packed.arithmetic.sums, packed.values
-    fmt = find_format(packed.arithmetic.operand)
-    assert isinstance(fmt, Format)
-    values = rounded_operand(values, fmt, flush=_flushes(sums), out=values)
-    if not _aligned(sums):
-        return replace(packed, values=values)
-    finite = bool(np.isfinite(values).all())
-    return replace(packed, values=values, exponents=alignment_of(values, fmt), finite=finite)
+def in_columns(panels: NDArray[Any], shape: tuple[int, int, int]) -> NDArray[Any]:
+    """Return panels as [t, n, k]."""
+    t, k, n = shape
+    return np.ascontiguousarray(panels.swapaxes(2, 3).reshape(t, -1, k)[:, :n])
+
+
+def _halved(arithmetic: MatrixArithmetic) -> bool:
+    """Whether kernels take the upper halves of values, and those hold every value."""
+    fmt = find_format(arithmetic.operand)
+    short = isinstance(fmt, Format) and fmt.fraction_bits <= _HALF_FRACTION_BITS
+    return short and not isinstance(arithmetic.sums, PairwiseSum) and not _flushes(arithmetic.sums)
 
 
 def _packed_blocks(
@@ -170,8 +180,9 @@ def _packed(
     t, k, n = shape
     panels = (t, -(-n // PANEL), k, PANEL)
     lay_out = gemm_chain.pack_k_last if transposed else gemm_chain.pack_k_first
-    values = np.empty(panels, dtype=np.float32)
-    lay_out(operand.values, values)
+    halved = _halved(arithmetic)
+    values = np.empty(panels, dtype=np.uint16 if halved else np.float32)
+    lay_out(upper_halves(operand.values) if halved else operand.values, values)
     exponents = None
     if operand.exponents is not None:
         exponents = np.empty(panels, dtype=operand.exponents.dtype)

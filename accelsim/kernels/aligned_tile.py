@@ -15,6 +15,7 @@ from numba import types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
+from accelsim.kernels.halves import whole
 from accelsim.kernels.jit import COMPILED
 from accelsim.kernels.lanes import F32, F64, I32, I64, PANEL, TILE, Emitter
 from accelsim.kernels.sums import FUSED, TWO_STAGE, SumRule, dot
@@ -36,11 +37,17 @@ class _Block:
         index = builder.add(builder.mul(k, I64(self.rows)), I64(i))
         return emit.splat(builder.load(emit.at(self.places[name], index)))
 
-    def right(self, name: str, k: Any, element: ir.Type) -> Any:
-        """Row k of the panel of B (or of its exponents)."""
-        emit = self.emit
-        index = emit.builder.mul(k, I64(PANEL))
-        return emit.load(emit.at(self.places[name], index), element)
+    def column_exponents(self, k: Any) -> Any:
+        """Exponents of row k of the panel of B."""
+        emit, builder = self.emit, self.emit.builder
+        place = emit.at(self.places["eb"], builder.mul(k, I64(PANEL)))
+        return builder.sext(emit.load(place, self.narrow), emit.vector(I32))
+
+    def columns(self, k: Any) -> Any:
+        """Row k of the panel of B, in float64."""
+        emit, builder = self.emit, self.emit.builder
+        place = emit.at(self.places["b"], builder.mul(k, I64(PANEL)))
+        return builder.fpext(emit.load_values(place), emit.vector(F64))
 
     def largest(self, start: list[Any], first: Any, count: Any, step: int) -> list[Any]:
         """Largest exponent of `count` products from `first` on, and of `start`, by row."""
@@ -48,7 +55,7 @@ class _Block:
 
         def body(k: Any, found: list[Any]) -> list[Any]:
             at = builder.add(first, builder.mul(k, I64(step)))
-            column = builder.sext(self.right("eb", at, self.narrow), emit.vector(I32))
+            column = self.column_exponents(at)
             sums = [builder.add(self.left("ea", at, i), column) for i in range(self.rows)]
             return [emit.call("smax", old, new) for old, new in zip(found, sums, strict=True)]
 
@@ -70,7 +77,7 @@ class _Block:
 
         def body(k: Any, totals: list[Any]) -> list[Any]:
             at = builder.add(first, builder.mul(k, I64(step)))
-            column = builder.fpext(self.right("b", at, F32), emit.vector(F64))
+            column = self.columns(at)
             results = []
             for i, (scale, total) in enumerate(zip(scales, totals, strict=True)):
                 term = builder.fmul(builder.fmul(self.left("a", at, i), column), scale)
@@ -89,7 +96,7 @@ class _Block:
         def products(begin: Any, size: Any) -> list[Any]:
             def body(k: Any, sums: list[Any]) -> list[Any]:
                 at = builder.add(begin, k)
-                column = builder.fpext(self.right("b", at, F32), emit.vector(F64))
+                column = self.columns(at)
                 return [
                     emit.call("fma", self.left("a", at, i), column, total)
                     for i, total in enumerate(sums)
@@ -300,7 +307,7 @@ def _plain_tile_kernel(rows: int, family: int, special: bool) -> Any:
 
     def tile(
         rule: SumRule, a: NDArray[np.float64], ea: NDArray[np.int32], a_at: int,
-        b: NDArray[np.float32], eb: NDArray[Any], b_at: int, c: NDArray[np.float32],
+        b: NDArray[Any], eb: NDArray[Any], b_at: int, c: NDArray[np.float32],
         c_at: int, c_stride: int, depth: int,
     ) -> bool:  # fmt: skip
         a, ea, b, eb, c = a.ravel(), ea.ravel(), b.ravel(), eb.ravel(), c.reshape(-1)
@@ -309,7 +316,7 @@ def _plain_tile_kernel(rows: int, family: int, special: bool) -> Any:
             for j in range(TILE.lanes):
                 right = slice(b_at + j, b_at + j + depth * PANEL, PANEL)
                 place = c_at + i * c_stride + j
-                columns = b[right].astype(np.float64)
+                columns = whole(b[right]).astype(np.float64)
                 aligned_by = ea[left].astype(np.int16)
                 c[place] = dot(
                     rule, a[left], aligned_by, columns, eb[right].astype(np.int16), float(c[place])

@@ -35,6 +35,7 @@ _PHILOX_MULTIPLIER = np.uint64(0xD256D193)
 _PHILOX_KEY_STEP = np.uint64(0x9E3779B9)
 _LOW_BITS_DROPPED = np.uint64(11)
 _HIGH_BITS_RAISED = np.uint64(21)
+_QUIET = np.uint32(0x00400000)
 
 
 class Rounding(NamedTuple):
@@ -211,15 +212,15 @@ def value_of(code: int, codes: Codes) -> float:
 
 @kernel
 def shortened(word: Any, dropped: int) -> Any:
-    """Round the word of an fp32 value to nearest even, `dropped` bits shorter; NaN stays.
+    """Round the word of an fp32 value to nearest even, `dropped` bits shorter; NaN becomes quiet.
 
     Right for formats with the exponents of fp32: carries go on into them, and up to Inf.
     """
     cut = np.uint32(dropped)
     odd = (word >> cut) & np.uint32(1)
     up = word + ((np.uint32(1) << (cut - np.uint32(1))) - np.uint32(1)) + odd
-    finite = (word & np.uint32(0x7FFFFFFF)) <= np.uint32(0x7F800000)
-    return (up >> cut) << cut if finite else word
+    number = (word & np.uint32(0x7FFFFFFF)) <= np.uint32(0x7F800000)
+    return ((up if number else word | _QUIET) >> cut) << cut
 
 
 @kernel

@@ -17,6 +17,7 @@ from accelsim.kernels.aligned_tile import (
     two_stage_row,
     two_stage_tile,
 )
+from accelsim.kernels.halves import value
 from accelsim.kernels.jit import kernel, parallel_kernel, prange
 from accelsim.kernels.lanes import PANEL, TILE
 from accelsim.kernels.sums import FUSED, ZERO_EXPONENT, SumRule, dot
@@ -27,7 +28,7 @@ LANES = TILE.lanes
 @kernel
 def _run_tile(
     rule: SumRule, a: NDArray[np.float64], ea: NDArray[np.int32], a_at: int,
-    b: NDArray[np.float32], eb: NDArray[Any], b_at: int, depth: int,
+    b: NDArray[Any], eb: NDArray[Any], b_at: int, depth: int,
     sums: NDArray[np.float32],
 ) -> Any:  # fmt: skip
     """Run the micro-kernel of a rule on ROWS x LANES sums."""
@@ -43,7 +44,7 @@ def _run_tile(
 @kernel
 def _run_row(
     rule: SumRule, a: NDArray[np.float64], ea: NDArray[np.int32], a_at: int,
-    b: NDArray[np.float32], eb: NDArray[Any], b_at: int, depth: int,
+    b: NDArray[Any], eb: NDArray[Any], b_at: int, depth: int,
     sums: NDArray[np.float32],
 ) -> Any:  # fmt: skip
     """Run the micro-kernel of a rule on one row of LANES sums."""
@@ -59,7 +60,7 @@ def _run_row(
 @kernel
 def _exact_tile(
     rule: SumRule, a: NDArray[np.float64], ea: NDArray[np.int32], rows: tuple[int, int],
-    b: NDArray[np.float32], eb: NDArray[Any], place: tuple[int, int, int],
+    b: NDArray[Any], eb: NDArray[Any], place: tuple[int, int, int],
     ks: tuple[int, int], out: NDArray[np.float32],
 ) -> None:  # fmt: skip
     """Work out sums one by one: what lanes reported. `a` is [k, rows of a panel]."""
@@ -71,7 +72,9 @@ def _exact_tile(
         left_e = ea[k0:k1, i].astype(np.int16)
         for j in range(wide):
             lane = col - panel * PANEL + j
-            right = b[panel, k0:k1, lane].astype(np.float64)
+            right = np.empty(k1 - k0)
+            for k in range(k0, k1):
+                right[k - k0] = value(b[panel, k, lane])
             right_e = eb[panel, k0:k1, lane].astype(np.int16)
             start = float(out[first + i, col + j])
             out[first + i, col + j] = dot(rule, left, left_e, right, right_e, start)
@@ -79,7 +82,7 @@ def _exact_tile(
 
 @kernel
 def _strip(
-    rule: SumRule, a: NDArray[np.float64], ea: NDArray[np.int32], b: NDArray[np.float32],
+    rule: SumRule, a: NDArray[np.float64], ea: NDArray[np.int32], b: NDArray[Any],
     eb: NDArray[Any], place: tuple[int, int], ks: tuple[int, int],
     out: NDArray[np.float32],
 ) -> None:  # fmt: skip
@@ -114,7 +117,7 @@ def aligned_matmul(
     rule: SumRule,
     a: NDArray[np.float64],
     ea: NDArray[np.int32],
-    b: NDArray[np.float32],
+    b: NDArray[Any],
     eb: NDArray[Any],
     ks: tuple[int, int],
     out: NDArray[np.float32],

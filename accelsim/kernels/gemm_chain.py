@@ -13,6 +13,7 @@ from numba import types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
+from accelsim.kernels.halves import whole
 from accelsim.kernels.jit import COMPILED, kernel, parallel_kernel, prange
 from accelsim.kernels.lanes import F32, I64, PANEL, TILE, Emitter
 from accelsim.kernels.scalar_fma import fma32
@@ -43,11 +44,9 @@ def _emit_tile(rows: int, emit: Emitter, signature: Any, values: Any) -> None:
     start = [builder.select(fold, zero, value) for value in kept]
 
     def products(k: Any, sums: list[Any], add: Any) -> list[Any]:
+        row = builder.mul(k, I64(PANEL))
         columns = [
-            emit.load(
-                emit.at(right, builder.add(builder.mul(k, I64(PANEL)), I64(v * emit.lanes))), F32
-            )
-            for v in parts
+            emit.load_values(emit.at(right, builder.add(row, I64(v * emit.lanes)))) for v in parts
         ]
         first = builder.mul(k, I64(rows))
         scalars = [
@@ -101,10 +100,10 @@ def _plain_tile_kernel(rows: int) -> Any:
     """Make the same in plain Python, for processes that do not compile."""
 
     def tile(
-        a: NDArray[np.float32], a_at: int, b: NDArray[np.float32], b_at: int,
+        a: NDArray[np.float32], a_at: int, b: NDArray[Any], b_at: int,
         c: NDArray[np.float32], c_at: int, c_stride: int, depth: int, fold: bool, fused: bool,
     ) -> None:  # fmt: skip
-        a, b, c = a.reshape(-1), b.reshape(-1), c.reshape(-1)
+        a, b, c = a.reshape(-1), whole(b.reshape(-1)), c.reshape(-1)
         for i in range(rows):
             for j in range(PANEL):
                 place = c_at + i * c_stride + j
@@ -160,7 +159,7 @@ def pack_k_last(x: NDArray[Any], out: NDArray[Any]) -> None:
 
 @kernel
 def _edge_tile(
-    a: NDArray[np.float32], a_at: int, b: NDArray[np.float32], b_at: int,
+    a: NDArray[np.float32], a_at: int, b: NDArray[Any], b_at: int,
     out: NDArray[np.float32], corner: tuple[int, int], depth: int, fold: bool, fused: bool,
 ) -> None:  # fmt: skip
     """Work on a tile that hangs over the edge of `out`, in a buffer of its own."""
@@ -178,7 +177,7 @@ def _edge_tile(
 
 @kernel
 def _block(
-    a: NDArray[np.float32], b: NDArray[np.float32], out: NDArray[np.float32],
+    a: NDArray[np.float32], b: NDArray[Any], out: NDArray[np.float32],
     rows: tuple[int, int], panel: int, ks: tuple[int, int], fold: bool, fused: bool,
 ) -> None:  # fmt: skip
     """Add products ``k0 <= k < k1`` to the tiles of one panel of columns."""
@@ -197,7 +196,7 @@ def _block(
 
 @kernel
 def _span(
-    a: NDArray[np.float32], b: NDArray[np.float32], out: NDArray[np.float32],
+    a: NDArray[np.float32], b: NDArray[Any], out: NDArray[np.float32],
     panels: tuple[int, int], ks: tuple[int, int], fold: int, fused: bool,
 ) -> None:  # fmt: skip
     """Work on a span of panels of columns: blocks of k, of rows, then panel by panel."""
@@ -214,7 +213,7 @@ def _span(
 @parallel_kernel
 def chain_matmul(
     a: NDArray[np.float32],
-    b: NDArray[np.float32],
+    b: NDArray[Any],
     ks: tuple[int, int],
     fold: int,
     fused: bool,
@@ -222,7 +221,7 @@ def chain_matmul(
     out: NDArray[np.float32],
 ) -> None:
     """Add ``a b`` to `out` ([t, m, n]): `a` packed by `pack_k_last` to ROWS rows, `b` to PANEL
-    columns.
+    columns, as fp32 or as halves (see `accelsim.kernels.halves`).
 
     Only products ``ks[0] <= k < ks[1]`` are added. `fold` 0: one chain that starts from `out`.
     `jobs` spans of columns run side by side.
@@ -237,7 +236,7 @@ def chain_matmul(
 @parallel_kernel
 def chain_matvec(
     a: NDArray[np.float32],
-    b: NDArray[np.float32],
+    b: NDArray[Any],
     ks: tuple[int, int],
     fold: int,
     fused: bool,

@@ -14,7 +14,7 @@ import llvmlite.binding
 from llvmlite import ir
 
 F32, F64 = ir.FloatType(), ir.DoubleType()
-I32, I64 = ir.IntType(32), ir.IntType(64)
+I16, I32, I64 = ir.IntType(16), ir.IntType(32), ir.IntType(64)
 
 
 class Tile(NamedTuple):
@@ -65,6 +65,17 @@ class Emitter:
         value = self.builder.load(wide)
         value.align = 4
         return value
+
+    def load_values(self, pointer: Any) -> Any:
+        """Load consecutive fp32 values, or upper halves of them (see `halves`), as fp32."""
+        if pointer.type.pointee == F32:
+            return self.load(pointer, F32)
+        builder = self.builder
+        half = builder.load(builder.bitcast(pointer, self.vector(I16).as_pointer()))
+        half.align = 2
+        sixteen = ir.Constant(self.vector(I32), [I32(16)] * self.lanes)
+        words = builder.shl(builder.zext(half, self.vector(I32)), sixteen)
+        return builder.bitcast(words, self.vector(F32))
 
     def store(self, value: Any, pointer: Any) -> None:
         """Store consecutive elements."""

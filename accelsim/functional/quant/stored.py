@@ -237,12 +237,7 @@ def scaled_weights(
 
 def unpacked(packed: PackedMatrix) -> Floats:
     """Return the single matrix of a packed right operand as float32 [n, k]."""
-    _, k, n = packed.shape
-    values = packed.values[0]
-    if packed.arithmetic.output == "fp64":
-        narrowed: Floats = values.astype(np.float32)
-        return narrowed
-    rows: Floats = np.ascontiguousarray(values.swapaxes(1, 2).reshape(-1, k)[:n])
+    rows: Floats = packed.columns()[0].astype(np.float32, copy=False)
     if packed.scale != 1.0:
         rows *= np.float32(packed.scale)
     return rows

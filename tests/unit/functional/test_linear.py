@@ -59,7 +59,7 @@ def test_without_scheme_it_is_a_matmul(arithmetic: MatrixArithmetic) -> None:
     x = activations(3, K)
     assert same(linear(x), matmul(x, weights().T, arithmetic, order=SumOrder(2)))
     assert same(linear.weight_values(), round_to(weights(), arithmetic.operand))
-    assert linear.stored_bytes >= 4 * N * K
+    assert linear.stored_bytes >= 2 * N * K
 
 
 def test_leading_axes_and_bias() -> None:

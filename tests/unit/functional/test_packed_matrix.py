@@ -15,11 +15,13 @@ from accelsim.arithmetic import (
     IntegerSum,
     MatrixArithmetic,
     PairwiseSum,
+    SumFamily,
     SumOrder,
     TwoStageSum,
 )
 from accelsim.errors import WorkloadError
 from accelsim.functional.block_formats import quantize_blocks
+from accelsim.functional.formats import round_to
 from accelsim.functional.gemm import matmul
 from accelsim.functional.packed_matrix import pack_matrix
 
@@ -222,3 +224,31 @@ def test_int4_takes_its_whole_range_and_int16_no_one() -> None:
 def test_what_is_no_matrix_is_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(WorkloadError, match="a right operand has shape"):
         pack_matrix(np.ones(shape), ALIGNED["bf16"])
+
+
+SHORT = ["bf16", "fp8_e4m3", "fp8_e5m2", "fp6_e2m3", "fp4_e2m1"]
+
+
+@pytest.mark.parametrize("operand", SHORT)
+@pytest.mark.parametrize("sums", [Chain(), FusedSum(16, 25), TwoStageSum(8)])
+def test_short_values_lie_in_halves(operand: str, sums: SumFamily) -> None:
+    arithmetic, b = MatrixArithmetic(operand, sums), drawn(70, 19)
+    packed = pack_matrix(b, arithmetic)
+    assert packed.values.dtype == np.uint16
+    wanted = round_to(b, operand, saturate=operand != "bf16").T
+    assert packed.columns().tobytes() == np.ascontiguousarray(wanted)[None].tobytes()
+
+
+@pytest.mark.parametrize("operand", ["fp32", "tf32", "fp16", "mxfp8_e4m3"])
+def test_long_and_block_scaled_values_do_not(operand: str) -> None:
+    packed = pack_matrix(drawn(64, 19), MatrixArithmetic(operand, Chain()))
+    assert packed.values.dtype == np.float32
+
+
+@pytest.mark.parametrize("word", [0x7F800001, 0xFF80FFFF, 0x7FFFFFFF])
+def test_a_nan_with_low_bits_alone_stays_one(word: int) -> None:
+    b = np.ones((4, 3), np.float32)
+    b.view(np.uint32)[2, 1] = word
+    packed = pack_matrix(b, MatrixArithmetic("bf16", Chain()))
+    assert np.isnan(packed.columns()).tolist() == np.isnan(b.T)[None].tolist()
+    assert np.isnan(matmul(np.ones((5, 4)), packed, packed.arithmetic))[:, 1].all()
