@@ -24,9 +24,10 @@ from accelsim.arithmetic import (
     MatrixArithmetic,
 )
 from accelsim.errors import MappingError, WorkloadError
-from accelsim.formats import FORMATS, BlockFormat, find_format
-from accelsim.functional.formats import round_to
+from accelsim.formats import BlockFormat, find_format
 from accelsim.functional.gemm import matmul, sum_rule
+from accelsim.functional.packed_matrix import pack_matrix
+from accelsim.functional.quant.codes import scaled_rows
 from accelsim.functional.vector import (
     Float32,
     float32,
@@ -220,16 +221,11 @@ def _matmul(a: Float32, b: Float32, task: _Task) -> Float32:
 
 def _by_integers(a: Float32, b: Float32, matrix: MatrixArithmetic) -> Float32:
     """Multiply on a unit that has integers alone: a scale per row of a and per column of b."""
-    largest = np.float32(FORMATS[matrix.operand].max)
-    codes, scales = [], []
-    for operand, axis in ((a, -1), (b, -2)):
-        peaks = np.abs(operand).max(axis=axis, keepdims=True, initial=0.0)
-        scale = np.where(peaks > 0, peaks / largest, np.float32(1.0)).astype(np.float32)
-        scales.append(scale)
-        codes.append(round_to(operand / scale, matrix.operand))
-    sums = matmul(codes[0], codes[1], matrix).astype(np.float32)
-    sums *= scales[0]
-    sums *= scales[1]
+    left, row_scales = scaled_rows(a, matrix.operand)
+    right, column_scales = scaled_rows(np.ascontiguousarray(b.swapaxes(-1, -2)), matrix.operand)
+    sums = matmul(left, pack_matrix(right, matrix, transposed=True), matrix).astype(np.float32)
+    sums *= row_scales
+    sums *= column_scales.swapaxes(-1, -2)
     return sums
 
 

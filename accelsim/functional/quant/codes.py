@@ -115,6 +115,28 @@ def scaled_down(x: Floats, scales: Floats, group: int = 0) -> Floats:
     return np.nan_to_num(found, copy=False, nan=0.0) if np.isnan(scales).any() else found
 
 
+def scaled_rows(x: Floats, fmt: str) -> tuple[Floats, Floats]:
+    """Return rows in a narrow format, and the scale of each by its largest magnitude.
+
+    Parameters
+    ----------
+    x : array of float32, shape (..., columns)
+    fmt : str
+        A scalar format.
+
+    Returns
+    -------
+    codes : array of float32, shape of x
+        Values of the format; zeros where the scale is NaN.
+    scales : array of float32, shape (..., 1)
+        1 of zeros throughout; NaN where a value of the row is not finite.
+    """
+    rows = x.reshape(-1, x.shape[-1])
+    scales = float_scales(rows, TensorScheme(fmt, "token"))
+    codes = round_to(scaled_down(rows, scales), fmt, saturate=True)
+    return codes.reshape(x.shape), scales.reshape(*x.shape[:-1], 1)
+
+
 def dequantised(x: ArrayLike, scheme: TensorScheme, memory: Memory = INTACT) -> Floats:
     """Quantise a matrix and return the values that its codes stand for.
 

@@ -11,6 +11,7 @@ from accelsim.errors import WorkloadError
 from accelsim.formats import BlockFormat, find_format
 from accelsim.functional.block_formats import BlockScaled, quantize_blocks
 from accelsim.functional.formats import round_to
+from accelsim.functional.quant.codes import scaled_rows
 
 Floats = NDArray[np.float32]
 _FIRST_ROOM = 64
@@ -118,8 +119,6 @@ def kept_as(
     if found.kind == "float" and not found.is_narrow:
         stored = round_to(x, found)
         return stored if damage is None else damage.kv(name, stored, fmt, step)
-    largest = np.abs(x).max(axis=-1, keepdims=True)
-    scale = np.where(largest > 0, largest / np.float32(found.max), np.float32(1.0))
-    scale = scale.astype(np.float32)
-    stored = np.asarray(round_to(x / scale, found, saturate=True) * scale, dtype=np.float32)
+    codes, scale = scaled_rows(x, found.name)
+    stored = np.asarray(codes * scale, dtype=np.float32)
     return stored if damage is None else damage.kv(name, stored, fmt, step, scale=scale)
