@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from accelsim.errors import WorkloadError
+from accelsim.formats import Format
+from accelsim.functional.formats import code_dtype
 from accelsim.functional.secded import (
     CHECK_BITS,
     CORRECTED,
@@ -152,3 +155,48 @@ def masks(damage: Damage, width: int, count: int) -> tuple[NDArray[np.int64], ..
     np.bitwise_and.at(keep, np.searchsorted(indices, gone // width), ~(one << gone % width))
     np.bitwise_xor.at(flip, np.searchsorted(indices, flipped // width), one << flipped % width)
     return indices, keep, flip
+
+
+def bit_numbers(chosen: str | tuple[int, ...], fmt: Format) -> NDArray[np.int64]:
+    """Return the bits of a code that a plan may flip, ascending.
+
+    Raises
+    ------
+    WorkloadError
+        If the format has none of them.
+    """
+    if not isinstance(chosen, str):
+        if max(chosen) >= fmt.stored_bits:
+            raise WorkloadError(
+                f"bit {max(chosen)} of the fault plan is not in {fmt.name}: it has "
+                f"{fmt.stored_bits} bits"
+            )
+        return np.array(sorted(chosen), np.int64)
+    # Padding lies below a whole word (tf32), but above a narrow code (ue4m3).
+    low = fmt.padding_bits if fmt.signed else 0
+    exponent = low + fmt.fraction_bits
+    sign = exponent + fmt.exponent_bits
+    first, last = {
+        "all": (0, fmt.stored_bits),
+        "sign": (sign, sign + int(fmt.signed)),
+        "exponent": (exponent, sign),
+        "fraction": (low, exponent),
+    }[chosen]
+    if first == last:
+        raise WorkloadError(f"{fmt.name} has no {chosen} bits to flip: choose others in the plan")
+    return np.arange(first, last)
+
+
+def words_of(codes: NDArray[Any], fmt: Format) -> NDArray[np.int64]:
+    """Return the bits of codes, two's complement of integers cut to their width."""
+    if fmt.kind == "int":
+        return codes.astype(np.int64) & ((1 << fmt.stored_bits) - 1)
+    return codes.astype(np.int64)
+
+
+def codes_of(words: NDArray[np.int64], fmt: Format) -> NDArray[Any]:
+    """Return the codes whose bits these are."""
+    if fmt.kind == "int":
+        sign = 1 << (fmt.stored_bits - 1)
+        words = (words ^ sign) - sign
+    return words.astype(code_dtype(fmt))

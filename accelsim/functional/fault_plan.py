@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
 from accelsim.errors import WorkloadError, suggest
+from accelsim.functional.secded import CHECK_BITS, DATA_BITS
 
 Target = Literal["weights", "kv", "accumulators"]
 TARGETS: tuple[Target, ...] = get_args(Target)
@@ -30,7 +31,8 @@ class Place:
     bit : int
         Of its code, 0 the lowest.
     step : int or None
-        At which step; None: at every one.
+        At which step; None: at every one. An array of the cache or of accumulators that has no
+        such index at a step, because fewer tokens run, is not struck.
     """
 
     target: Target
@@ -80,6 +82,15 @@ class FaultPlan:
     ecc: Literal["none", "secded"] = "none"
     on_detected: Literal["keep", "zero"] = "keep"
     max_events: int = 100
+
+    @property
+    def ecc_overhead(self) -> float:
+        """Check bits per data bit: 1/8 with "secded", else 0.
+
+        Memory that has no devices of its own for them (GDDR with inline ECC) gives that share of
+        what data take to them, in capacity and in traffic. It is charged nowhere.
+        """
+        return CHECK_BITS / DATA_BITS if self.ecc == "secded" else 0.0
 
     def __post_init__(self) -> None:
         rate = self.rate_per_bit

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from threading import Lock
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,10 +17,13 @@ from accelsim.functional.bit_flips import (
     STRUCK,
     Damage,
     Flips,
+    bit_numbers,
+    codes_of,
     draw_positions,
     masks,
     with_correction,
     without_correction,
+    words_of,
 )
 from accelsim.functional.block_formats import BlockScaled
 from accelsim.functional.fault_plan import (
@@ -34,10 +37,13 @@ from accelsim.functional.fault_plan import (
     check_whole,
 )
 from accelsim.functional.formats import code_dtype, decode, encode, scalar_format
+from accelsim.functional.quant.memory import Changes
 from accelsim.functional.secded import CHECK_BITS, DATA_BITS, OUTCOMES
 
 __all__ = ["FaultEvent", "FaultInjector", "FaultPlan", "FaultTally", "Place"]
 
+Floats = NDArray[np.float32]
+Rows = NDArray[np.int64]
 _Where = tuple[Target, str, int]
 _Coder = Callable[[NDArray[Any], NDArray[np.int64]], NDArray[Any]]
 _PIECE = 1 << 18
@@ -45,10 +51,21 @@ _PIECE = 1 << 18
 _NOT_FLOAT32 = ("fp64", "int32")
 
 
+class _Piece(NamedTuple):
+    """Flips in codes that lie together, and which of them are read as ``code & keep ^ flip``."""
+
+    start: int
+    flips: Flips
+    damage: Damage
+    indices: NDArray[np.int64]
+    keep: NDArray[np.int64]
+    flip: NDArray[np.int64]
+
+
 class FaultInjector:
     """Flips the bits of a plan in the arrays that an executor shows it.
 
-    Flips depend on seed, target, name, step and shape alone: not on the order of calls, on threads
+    Flips depend on seed, target, name, step and place alone: not on the order of calls, on threads
     or on values. An array is copied where something changes, and returned as it is elsewhere.
 
     Attributes
@@ -82,8 +99,8 @@ class FaultInjector:
         return [place for place in self.plan.places if place not in self._met]
 
     def weights(
-        self, name: str, values: NDArray[np.float32], fmt: str, *, scale: ArrayLike | None = None
-    ) -> NDArray[np.float32]:
+        self, name: str, values: Floats, fmt: str, *, scale: ArrayLike | None = None
+    ) -> Floats:
         """Return weights as memory gives them back.
 
         Parameters
@@ -112,20 +129,60 @@ class FaultInjector:
     def kv(
         self,
         name: str,
-        values: NDArray[np.float32],
+        values: Floats,
         fmt: str,
         step: int = 0,
         *,
         scale: ArrayLike | None = None,
-    ) -> NDArray[np.float32]:
+    ) -> Floats:
         """Return keys or values as the cache gives them back at a step; see `weights`."""
         return self._values(("kv", name, step), values, fmt, scale)
 
     def accumulators(
-        self, name: str, values: NDArray[np.float32], step: int = 0, *, fmt: str = "fp32"
-    ) -> NDArray[np.float32]:
-        """Return sums as their registers give them back at a step; see `weights`. Never guarded."""
-        return self._values(("accumulators", name, step), values, fmt)
+        self, name: str, sums: NDArray[Any], step: int = 0, *, fmt: str = "fp32"
+    ) -> NDArray[Any]:
+        """Return sums as their registers give them back at a step; see `weights`. Never guarded.
+
+        Sums are float32 of `fmt`, or int32, whose registers are words of that.
+        """
+        if sums.dtype == np.int32:
+            return self.codes("accumulators", name, sums, "int32", step)
+        return self._values(("accumulators", name, step), sums, fmt)
+
+    def table(
+        self, name: str, shape: tuple[int, int], fmt: str, read: Callable[[Rows], Floats]
+    ) -> Changes:
+        """Return what memory changes in weights of which rows are looked up; see `weights`.
+
+        The flips are those of the whole table, whichever rows are looked up, and the same that
+        `weights` makes of it.
+
+        Parameters
+        ----------
+        name : str
+        shape : tuple of int
+            [rows, width].
+        fmt : str
+        read : callable
+            Returns the rows of these numbers as float32 [len(numbers), width]. Called once, with
+            the rows that have flips, ascending; not at all where none has.
+        """
+        where: _Where = ("weights", name, 0)
+        rows, width = shape
+        known = _travels_as_float32(fmt)
+        pieces = list(self._pieces(where, rows * width, known))
+        if not pieces:
+            return Changes()
+        needed = np.unique(np.concatenate([piece.indices for piece in pieces]) // width)
+        held = read(needed) if len(needed) else np.empty((0, width), np.float32)
+        coders = _coders(known, None)
+        changes = [Changes()]
+        for piece in pieces:
+            row, column = divmod(piece.indices, width)
+            before = held[np.searchsorted(needed, row), column]
+            after, changed = self._read_back(where, piece, known, before, coders)
+            changes.append(Changes(piece.indices[changed], after[changed]))
+        return Changes(*(np.concatenate(part) for part in zip(*changes, strict=True)))
 
     def codes(
         self, target: Target, name: str, codes: NDArray[Any], fmt: str | Format, step: int = 0
@@ -143,11 +200,7 @@ class FaultInjector:
         known = scalar_format(fmt)
         if codes.dtype != code_dtype(known):
             raise WorkloadError(f"codes of {known.name} are {code_dtype(known)}, got {codes.dtype}")
-
-        def same(given: NDArray[Any], _: NDArray[np.int64]) -> NDArray[Any]:
-            return given
-
-        return self._strike((target, name, step), codes, known, (same, same))
+        return self._strike((target, name, step), codes, known, (_as_it_is, _as_it_is))
 
     def blocks(self, target: Target, name: str, held: BlockScaled, step: int = 0) -> BlockScaled:
         """Return a tensor in a block format with flips in its elements and its scales.
@@ -163,58 +216,53 @@ class FaultInjector:
         )
 
     def _values(
-        self,
-        where: _Where,
-        values: NDArray[np.float32],
-        fmt: str,
-        scale: ArrayLike | None = None,
-    ) -> NDArray[np.float32]:
-        known = scalar_format(fmt)
-        if known.name in _NOT_FLOAT32:
-            raise WorkloadError(f"{known.name} does not travel as float32: give codes() its codes")
+        self, where: _Where, values: Floats, fmt: str, scale: ArrayLike | None = None
+    ) -> Floats:
+        known = _travels_as_float32(fmt)
         if values.dtype != np.float32:
             raise WorkloadError(f"values of '{where[1]}' are {values.dtype}, expected float32")
-        spread = _spread(scale, values.shape)
-
-        def to_codes(chosen: NDArray[Any], indices: NDArray[np.int64]) -> NDArray[Any]:
-            if spread is None:
-                return encode(chosen, known)
-            divisors = spread.flat[indices]
-            return encode(chosen / np.where(divisors == 0.0, np.float32(1.0), divisors), known)
-
-        def to_values(codes: NDArray[Any], indices: NDArray[np.int64]) -> NDArray[Any]:
-            found = decode(codes, known)
-            if spread is None:
-                return found
-            with np.errstate(over="ignore", invalid="ignore"):  # a flip may well make an Inf
-                return found * spread.flat[indices]
-
-        return self._strike(where, values, known, (to_codes, to_values))
+        return self._strike(where, values, known, _coders(known, _spread(scale, values.shape)))
 
     def _strike(
         self, where: _Where, array: NDArray[Any], fmt: Format, coders: tuple[_Coder, _Coder]
     ) -> NDArray[Any]:
         """Return the array with its flips, piece by piece; coders give codes and values."""
-        check_whole("step", where[2], 2**63)
-        if where[0] not in self.plan.targets:
-            return array
-        to_codes, to_values = coders
         struck = array
-        for start, count, flips in self._flips(where, array.size, fmt):
-            damage = self._read(where[0], flips, count * fmt.stored_bits)
-            local, keep, flip = masks(damage, fmt.stored_bits, count)
-            indices = local + start
-            before = array.flat[indices]
-            written = _words(to_codes(before, indices), fmt)
-            read = written & keep ^ flip
-            changed = written != read
-            after = np.where(changed, to_values(_codes(read, fmt), indices), before)
+        for piece in self._pieces(where, array.size, fmt):
+            before = array.flat[piece.indices]
+            after, changed = self._read_back(where, piece, fmt, before, coders)
             if changed.any():
                 struck = array.copy() if struck is array else struck
-                struck.flat[indices] = after
-            self._record(where, flips, damage, int(np.count_nonzero(changed)))
-            self._describe(where, start * fmt.stored_bits, fmt, damage, (indices, before, after))
+                struck.flat[piece.indices] = after
         return struck
+
+    def _pieces(self, where: _Where, count: int, fmt: Format) -> Iterator[_Piece]:
+        """Yield the pieces of an array that have flips."""
+        check_whole("step", where[2], 2**63)
+        if where[0] not in self.plan.targets:
+            return
+        for start, size, flips in self._flips(where, count, fmt):
+            damage = self._read(where[0], flips, size * fmt.stored_bits)
+            local, keep, flip = masks(damage, fmt.stored_bits, size)
+            yield _Piece(start, flips, damage, local + start, keep, flip)
+
+    def _read_back(
+        self,
+        where: _Where,
+        piece: _Piece,
+        fmt: Format,
+        before: NDArray[Any],
+        coders: tuple[_Coder, _Coder],
+    ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """Return the values of a piece after its flips, and which codes are others."""
+        to_codes, to_values = coders
+        written = words_of(to_codes(before, piece.indices), fmt)
+        read = written & piece.keep ^ piece.flip
+        changed = written != read
+        after = np.where(changed, to_values(codes_of(read, fmt), piece.indices), before)
+        self._record(where, piece, int(np.count_nonzero(changed)))
+        self._describe(where, piece, fmt.stored_bits, (before, after))
+        return after, changed
 
     def _flips(self, where: _Where, count: int, fmt: Format) -> Iterator[tuple[int, int, Flips]]:
         """Yield first code, number of codes and flips of each piece that has any."""
@@ -223,7 +271,7 @@ class FaultInjector:
             yield 0, count, Flips(self._placed(where, count, fmt))
         if not rate:
             return
-        bits = _bit_numbers(self.plan.bits, fmt)
+        bits = bit_numbers(self.plan.bits, fmt)
         guarded = self._is_guarded(where[0])
         for start in range(0, count, _PIECE):
             size = min(_PIECE, count - start)
@@ -241,6 +289,8 @@ class FaultInjector:
         for place in self.plan.places:
             if (place.target, place.name) != where[:2] or place.step not in (None, where[2]):
                 continue
+            if place.index >= count and place.target != "weights":
+                continue  # there are fewer tokens at this step than at others
             if place.index >= count or place.bit >= fmt.stored_bits:
                 raise WorkloadError(
                     f"{place} does not exist: '{place.name}' has {count} values of "
@@ -260,34 +310,61 @@ class FaultInjector:
             return with_correction(flips, size, self.plan.on_detected == "zero")
         return without_correction(flips)
 
-    def _record(self, where: _Where, flips: Flips, damage: Damage, changed: int) -> None:
+    def _record(self, where: _Where, piece: _Piece, changed: int) -> None:
+        flips, damage = piece.flips, piece.damage
         words = dict(zip(OUTCOMES, damage.by_outcome.tolist(), strict=True))
         found = FaultTally(len(flips.data), len(flips.checks), values_changed=changed, **words)
         with self._lock:
             self._tallies[where[0]] += found
 
     def _describe(
-        self,
-        where: _Where,
-        offset: int,
-        fmt: Format,
-        damage: Damage,
-        values: tuple[NDArray[Any], ...],
+        self, where: _Where, piece: _Piece, width: int, values: tuple[NDArray[Any], NDArray[Any]]
     ) -> None:
         """Add events until there are enough."""
-        indices, before, after = values
+        before, after = values
+        damage = piece.damage
         with self._lock:
             room = self.plan.max_events - len(self.events)
             for number in np.argsort(damage.bits, kind="stable")[: max(room, 0)]:
-                index, bit = divmod(offset + int(damage.bits[number]), fmt.stored_bits)
-                at = int(np.searchsorted(indices, index))
+                index, bit = divmod(piece.start * width + int(damage.bits[number]), width)
+                at = int(np.searchsorted(piece.indices, index))
                 outcome = int(damage.outcomes[number])
                 word = "flipped" if outcome == STRUCK else OUTCOMES[outcome]
                 known = before[at].item(), after[at].item()
                 self.events.append(FaultEvent(*where, index, bit, *known, word))
 
 
-def _spread(scale: ArrayLike | None, shape: tuple[int, ...]) -> NDArray[np.float32] | None:
+def _travels_as_float32(fmt: str) -> Format:
+    known = scalar_format(fmt)
+    if known.name in _NOT_FLOAT32:
+        raise WorkloadError(f"{known.name} does not travel as float32: give codes() its codes")
+    return known
+
+
+def _as_it_is(given: NDArray[Any], _: NDArray[np.int64]) -> NDArray[Any]:
+    return given
+
+
+def _coders(fmt: Format, spread: Floats | None) -> tuple[_Coder, _Coder]:
+    """Return how values at flat indices become codes, and codes values; scales are spread."""
+
+    def to_codes(chosen: NDArray[Any], indices: NDArray[np.int64]) -> NDArray[Any]:
+        if spread is None:
+            return encode(chosen, fmt)
+        divisors = spread.flat[indices]
+        return encode(chosen / np.where(divisors == 0.0, np.float32(1.0), divisors), fmt)
+
+    def to_values(codes: NDArray[Any], indices: NDArray[np.int64]) -> NDArray[Any]:
+        found = decode(codes, fmt)
+        if spread is None:
+            return found
+        with np.errstate(over="ignore", invalid="ignore"):  # a flip may well make an Inf
+            return found * spread.flat[indices]
+
+    return to_codes, to_values
+
+
+def _spread(scale: ArrayLike | None, shape: tuple[int, ...]) -> Floats | None:
     """Return scales in the shape of the values, without a copy."""
     if scale is None:
         return None
@@ -298,42 +375,3 @@ def _spread(scale: ArrayLike | None, shape: tuple[int, ...]) -> NDArray[np.float
         raise WorkloadError(
             f"scale of shape {given.shape} does not broadcast to values of shape {shape}"
         ) from None
-
-
-def _bit_numbers(chosen: str | tuple[int, ...], fmt: Format) -> NDArray[np.int64]:
-    """Return the bits of a code that may flip, ascending."""
-    if not isinstance(chosen, str):
-        if max(chosen) >= fmt.stored_bits:
-            raise WorkloadError(
-                f"bit {max(chosen)} of the fault plan is not in {fmt.name}: it has "
-                f"{fmt.stored_bits} bits"
-            )
-        return np.array(sorted(chosen), np.int64)
-    # Padding lies below a whole word (tf32), but above a narrow code (ue4m3).
-    low = fmt.padding_bits if fmt.signed else 0
-    exponent = low + fmt.fraction_bits
-    sign = exponent + fmt.exponent_bits
-    first, last = {
-        "all": (0, fmt.stored_bits),
-        "sign": (sign, sign + int(fmt.signed)),
-        "exponent": (exponent, sign),
-        "fraction": (low, exponent),
-    }[chosen]
-    if first == last:
-        raise WorkloadError(f"{fmt.name} has no {chosen} bits to flip: choose others in the plan")
-    return np.arange(first, last)
-
-
-def _words(codes: NDArray[Any], fmt: Format) -> NDArray[np.int64]:
-    """Return the bits of codes, two's complement of integers cut to their width."""
-    if fmt.kind == "int":
-        return codes.astype(np.int64) & ((1 << fmt.stored_bits) - 1)
-    return codes.astype(np.int64)
-
-
-def _codes(words: NDArray[np.int64], fmt: Format) -> NDArray[Any]:
-    """Return the codes whose bits these are."""
-    if fmt.kind == "int":
-        sign = 1 << (fmt.stored_bits - 1)
-        words = (words ^ sign) - sign
-    return words.astype(code_dtype(fmt))

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from accelsim.arithmetic import IN_ORDER, IntegerSum, MatrixArithmetic, SumOrder
 from accelsim.errors import MappingError, WorkloadError
-from accelsim.formats import BlockFormat, dtype_of, find_format
+from accelsim.formats import BlockFormat, Format, dtype_of, find_format
 from accelsim.functional.block_formats import BlockScaled, quantize_blocks
 from accelsim.functional.formats import count_nonfinite
 from accelsim.functional.layer_errors import LayerError
@@ -22,11 +22,13 @@ from accelsim.functional.quant.codes import dequantised, quantize_integers
 from accelsim.functional.quant.memory import Damage, Memory
 from accelsim.functional.quant.schemes import Scheme, TensorScheme
 from accelsim.functional.quant.stored import (
+    Registers,
     StoredWeights,
     WideWeights,
     covers,
     narrow_weights,
     scaled_weights,
+    untouched,
 )
 
 Floats = NDArray[np.float32]
@@ -63,8 +65,15 @@ class Linear:
     smoothing: Floats | None = field(default=None, repr=False)
     order: Orders = IN_ORDER
 
-    def __call__(self, x: ArrayLike) -> Floats:
+    def __call__(self, x: ArrayLike, registers: Registers = untouched) -> Floats:
         """Multiply activations [..., k]; return float32 [..., n].
+
+        Parameters
+        ----------
+        x : array [..., k]
+        registers : callable, optional
+            Gives back the sums [rows, n] of the matrix unit, before scales and bias, as its
+            registers hold them: int32 of integers, else fp32.
 
         Raises
         ------
@@ -83,9 +92,10 @@ class Linear:
         if not len(rows):
             return np.zeros((*given.shape[:-1], n), dtype=np.float32)
         order = self.order if isinstance(self.order, SumOrder) else self.order(len(rows))
-        found = self.weights.multiply(rows, order)
+        found = self.weights.multiply(rows, order, registers)
         if self.bias is not None:
-            found += self.bias
+            with np.errstate(invalid="ignore"):  # flipped bits may have made infinities
+                found += self.bias
         return found.reshape(*given.shape[:-1], n)
 
     @property
@@ -147,7 +157,8 @@ def make_linear(
     allow_nonfinite : bool, optional
         Whether weights may hold NaN and Inf: the group, channel or block around them becomes NaN.
     damage : Damage, optional
-        Strikes the bits that memory holds: codes of a scheme, else values of the operand.
+        Strikes the bits that memory holds: codes of a scheme, else values of the operand; of a
+        bias fp32 words.
 
     Raises
     ------
@@ -175,9 +186,11 @@ def make_linear(
             raise WorkloadError(f"linear '{name}': smoothing factors must be finite and above 0")
         matrix = matrix * factors
     added = None if bias is None else _vector(bias, matrix.shape[0], name, "bias")
+    memory = Memory(name, damage)
     return Linear(
         name, (matrix.shape[0], matrix.shape[1]), arithmetic, found,
-        _stored(matrix, arithmetic, found, Memory(name, damage)), added, factors, order,
+        _stored(matrix, arithmetic, found, memory),
+        None if added is None else memory.bias(added), factors, order,
     )  # fmt: skip
 
 
@@ -187,6 +200,14 @@ def operand_scheme(operand: str) -> Scheme | None:
     if isinstance(known, BlockFormat) or not known.is_narrow:
         return None
     return Scheme(TensorScheme(known.name), TensorScheme(known.name, "token"))
+
+
+def weight_format(arithmetic: MatrixArithmetic, scheme: Scheme | None) -> Format | BlockFormat:
+    """Return the format in which memory holds the weights of a matmul."""
+    found = scheme or operand_scheme(arithmetic.operand)
+    if found is None or found.activations is not None:
+        return find_format(arithmetic.operand)
+    return find_format(found.weights.format)
 
 
 def scheme_arithmetic(

@@ -1,84 +1,20 @@
-"""Rotary position embedding and its frequencies, in the format of the vector unit."""
+"""Rotary position embedding, in the format of the vector unit."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from decimal import Decimal
-from functools import lru_cache
-from math import prod
+from math import isfinite, prod
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from accelsim.errors import WorkloadError, suggest
-from accelsim.functional.vector import Float32, float32, format_code
+from accelsim.functional.vector import Float32, float32, format_code, mul
 from accelsim.kernels.rope import rope_tables, rotate
 
 RopeStyle = Literal["neox", "interleaved"]
 MAX_POSITION = 2**20
-MAX_ROTARY = 4096
-"""Most elements of a head that are rotated; the widest heads that are known have 576."""
 _STYLES = ("neox", "interleaved")
-
-
-@dataclass(frozen=True)
-class RopeScaling:
-    """How rotary frequencies are stretched for contexts longer than those of training.
-
-    Attributes
-    ----------
-    kind : str
-        "linear": all divided by `factor`. "llama3": only those whose wavelength is longer than
-        ``original_positions / low_freq_factor``; those shorter than ``original_positions /
-        high_freq_factor`` stay, and between the two they are mixed.
-    factor, low_freq_factor, high_freq_factor : float
-    original_positions : int
-        Context length of training.
-    """
-
-    kind: Literal["linear", "llama3"]
-    factor: float
-    low_freq_factor: float = 1.0
-    high_freq_factor: float = 4.0
-    original_positions: int = 8192
-
-
-@lru_cache(maxsize=64)
-def rope_frequencies(size: int, theta: float, scaling: RopeScaling | None = None) -> Float32:
-    """Return rotary frequencies ``theta**(-2 j / size)``, j below size / 2 [rad per position].
-
-    Parameters
-    ----------
-    size : int
-        Elements of a head that are rotated, even, from 2 to 4096.
-    theta : float
-        Base.
-    scaling : RopeScaling, optional
-
-    Returns
-    -------
-    array of float32, shape (size // 2,)
-        Read-only. Powers are computed in decimal arithmetic: the same bits on every machine.
-
-    Raises
-    ------
-    WorkloadError
-        If the size is no such number, or a factor not a positive finite number.
-    """
-    if not 2 <= size <= MAX_ROTARY or size % 2:
-        raise WorkloadError(
-            f"rotary size is {size}, expected an even number from 2 to {MAX_ROTARY}"
-        )
-    factors = (scaling.factor, scaling.low_freq_factor, scaling.high_freq_factor) if scaling else ()
-    if not all(0 < value < float("inf") for value in (theta, *factors)) or theta < 1:
-        raise WorkloadError(
-            f"rotary base {theta} and {scaling}: not 1 or more, and positive factors"
-        )
-    powers = [float(Decimal(theta) ** (Decimal(-2 * j) / size)) for j in range(size // 2)]
-    found = np.array([_stretched(power, scaling) for power in powers], np.float32)
-    found.flags.writeable = False
-    return found
 
 
 def rope(
@@ -88,6 +24,7 @@ def rope(
     fmt: str = "fp32",
     *,
     style: RopeStyle = "neox",
+    factor: float = 1.0,
 ) -> Float32:
     """Return rows rotated by their positions: rotary position embedding.
 
@@ -103,11 +40,13 @@ def rope(
         Format of the unit. Angles are fp32 products, their cosine and sine of this format.
     style : str, optional
         "neox" rotates elements (j, j + half), "interleaved" (2 j, 2 j + 1).
+    factor : float, optional
+        Cosines and sines are multiplied by it (`RopeScaling.attention_factor`).
 
     Raises
     ------
     WorkloadError
-        If shapes do not fit, or a position, frequency, style or format is none.
+        If shapes do not fit, or a position, frequency, style, factor or format is none.
 
     References
     ----------
@@ -132,24 +71,13 @@ def rope(
         )
     if style not in _STYLES:
         raise WorkloadError(f"unknown rope style '{style}': {suggest(style, _STYLES)}")
+    if not isfinite(factor) or factor <= 0:
+        raise WorkloadError(f"a factor of {factor} on cosines, expected a positive number")
     tables = np.empty((2, at.size, freq.size), np.float32)
     rope_tables(code, at.astype(np.int64), freq, tables[0], tables[1])
+    if factor != 1.0:
+        tables = mul(tables, np.float32(factor), fmt)
     groups = held.reshape(prod(held.shape[:-2]), *held.shape[-2:])
     out = np.empty_like(groups)
     rotate(code, groups, tables[0], tables[1], style == "interleaved", out)
     return out.reshape(held.shape)
-
-
-def _stretched(freq: float, scaling: RopeScaling | None) -> float:
-    if scaling is None:
-        return freq
-    if scaling.kind == "linear":
-        return freq / scaling.factor
-    turns = scaling.original_positions * freq / (2 * np.pi)
-    low, high = scaling.low_freq_factor, scaling.high_freq_factor
-    if turns > high:
-        return freq
-    if turns < low:
-        return freq / scaling.factor
-    kept = (turns - low) / (high - low)
-    return (1 - kept) * freq / scaling.factor + kept * freq

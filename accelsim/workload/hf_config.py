@@ -75,8 +75,7 @@ FAMILIES: dict[str, Family] = {
     ),
     "deepseek_v3": Family(
         hf_moe.deepseek_v3,
-        ("aux_loss_alpha", "ep_size", "head_dim", "n_group", "norm_topk_prob", "rope_interleave",
-         "rope_parameters", "routed_scaling_factor", "scoring_func", "seq_aux", "topk_group"),
+        ("aux_loss_alpha", "ep_size", "head_dim", "rope_interleave", "rope_parameters", "seq_aux"),
     ),
     "gpt_oss": Family(
         hf_moe.gpt_oss,

@@ -20,6 +20,7 @@ from accelsim.workload.layer_config import (
     NormConfig,
     PrecisionConfig,
 )
+from accelsim.workload.routing_config import RoutingConfig
 
 
 def mixtral(reader: ConfigReader, name: str) -> ModelConfig:
@@ -32,6 +33,9 @@ def mixtral(reader: ConfigReader, name: str) -> ModelConfig:
 
 def qwen3_moe(reader: ConfigReader, name: str) -> ModelConfig:
     """Qwen 3 with experts: norms on q and k, no shared expert."""
+    reader.only("qkv_bias", False)
+    reader.only("use_qk_norm", True)
+    reader.only("shared_expert_intermediate_size", 0)
     n_layers = reader.layers()
     step = reader.size("decoder_sparse_step", 1)
     listed = reader.raw("mlp_only_layers", [])
@@ -44,7 +48,11 @@ def qwen3_moe(reader: ConfigReader, name: str) -> ModelConfig:
     mlp = MlpConfig(reader.size("intermediate_size"), True, activation)
     bias = reader.flag("attention_bias", False)
     attention = grouped_attention(reader, qkv_bias=bias, o_bias=bias, window=qwen_window(reader))
-    moe = MoeConfig(_experts(reader, "num_experts"), _topk(reader), expert, dense_layers=dense)
+    # Later versions of the transformers library have the other name, as Mixtral's.
+    n_experts = reader.size("num_experts", reader.raw("num_local_experts", None))
+    reader.only("num_local_experts", n_experts)
+    routing = RoutingConfig(normalised=reader.flag("norm_topk_prob", False))
+    moe = MoeConfig(n_experts, _topk(reader), expert, dense_layers=dense, routing=routing)
     return _moe_model(
         reader, name, attention, moe, mlp=mlp if dense else None, norm=NormConfig(qk=True)
     )
@@ -70,7 +78,8 @@ def gpt_oss(reader: ConfigReader, name: str) -> ModelConfig:
     reader.only("experts_per_token", topk)
     n_experts = _experts(reader, "num_local_experts")
     reader.only("num_experts", n_experts)
-    moe = MoeConfig(n_experts, topk, expert, router_bias=True)
+    routing = RoutingConfig("softmax_topk")
+    moe = MoeConfig(n_experts, topk, expert, router_bias=True, routing=routing)
     return _moe_model(
         reader, name, attention, moe,
         precision=PrecisionConfig(
@@ -86,6 +95,7 @@ def deepseek_v3(reader: ConfigReader, name: str) -> ModelConfig:
     reader.only("attention_bias", False)
     reader.only("moe_layer_freq", 1)
     reader.only("topk_method", "noaux_tc")
+    reader.only("scoring_func", "sigmoid")
     latent = LatentConfig(
         q_rank=reader.optional_size("q_lora_rank"),
         kv_rank=reader.size("kv_lora_rank"),
@@ -108,7 +118,12 @@ def deepseek_v3(reader: ConfigReader, name: str) -> ModelConfig:
         shared=MlpConfig(n_shared * width, True, activation) if n_shared else None,
         dense_layers=tuple(range(min(n_dense, reader.layers()))),
         router_bias=True,
-    )
+        routing=RoutingConfig(
+            "sigmoid", reader.flag("norm_topk_prob", True),
+            reader.raw("routed_scaling_factor", 2.5), corrected=True,
+            n_groups=reader.size("n_group", 8), topk_groups=reader.size("topk_group", 4),
+        ),
+    )  # fmt: skip
     extra = reader.size("num_nextn_predict_layers", 0, least=0)
     return _moe_model(
         reader, name, attention, moe,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from accelsim.dtypes import dtype as find_dtype
 from accelsim.errors import WorkloadError
+from accelsim.workload.routing_config import RoutingConfig
 from accelsim.workload.sizes import check_sizes, check_word
 
 PositionKind = Literal["rope", "learned", "none"]
@@ -170,6 +171,7 @@ class MoeConfig:
         Layers that keep the ordinary feed-forward network.
     router_bias : bool
         The router has a bias per expert (gpt-oss), or a correction bias (DeepSeek-V3).
+    routing : RoutingConfig
     """
 
     n_experts: int
@@ -178,11 +180,28 @@ class MoeConfig:
     shared: MlpConfig | None = None
     dense_layers: tuple[int, ...] = ()
     router_bias: bool = False
+    routing: RoutingConfig = field(default_factory=RoutingConfig)
 
     def __post_init__(self) -> None:
         check_sizes(self, "n_experts", "topk")
         if self.topk > self.n_experts:
             raise WorkloadError(f"MoeConfig: top {self.topk} of only {self.n_experts} experts")
+        if self.routing.corrected and not self.router_bias:
+            raise WorkloadError("MoeConfig: a corrected choice needs the router's bias")
+        groups = self.routing.n_groups
+        if groups == 1:
+            return
+        if self.n_experts % groups or self.n_experts < 2 * groups:
+            raise WorkloadError(
+                f"MoeConfig: {self.n_experts} experts do not lie in {groups} groups of equal size, "
+                "at least two experts each"
+            )
+        reachable = self.n_experts // groups * self.routing.topk_groups
+        if self.topk > reachable:
+            raise WorkloadError(
+                f"MoeConfig: top {self.topk} of the {reachable} experts that lie in "
+                f"{self.routing.topk_groups} of {groups} groups"
+            )
 
     def parameters(self, d_model: int, experts: int | None = None) -> int:
         """Router, shared and routed experts; `experts` counts only so many of them."""

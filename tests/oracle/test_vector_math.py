@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from accelsim.functional import vector
 from accelsim.functional.formats import round_to
-from accelsim.functional.rope import RopeStyle, rope, rope_frequencies
+from accelsim.functional.rope import RopeStyle, rope
+from accelsim.functional.rope_frequencies import rope_frequencies
 from tests.oracle.naive_vector import ROUND, Unit, fp32
 
 FORMATS = ("fp32", "bf16", "fp16")
@@ -113,7 +114,8 @@ import numpy as np
 from accelsim.arithmetic import FP32, AttentionOrder
 from accelsim.functional import vector
 from accelsim.functional.attention import Mask, attention
-from accelsim.functional.rope import rope, rope_frequencies
+from accelsim.functional.rope import rope
+from accelsim.functional.rope_frequencies import rope_frequencies
 x = (np.random.default_rng(3).normal(size=(2, 3, 20)) * 3).astype(np.float32)
 w = x[0, 0]
 for fmt in ("fp32", "bf16", "fp16"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -31,14 +31,46 @@ class Damage(Protocol):
         """Strike elements and scales of a block format."""
 
 
+class Changes(NamedTuple):
+    """Values of a tensor that memory gives back as others.
+
+    Attributes
+    ----------
+    indices : array of int64
+        In the flat tensor, ascending.
+    values : array of float32
+    """
+
+    indices: NDArray[np.int64] = np.empty(0, np.int64)
+    values: Floats = np.empty(0, np.float32)
+
+    def whole(self, given: Floats) -> Floats:
+        """Return the tensor as it is read."""
+        if not len(self.indices):
+            return given
+        read = given.copy()
+        read.flat[self.indices] = self.values
+        return read
+
+    def rows(self, numbers: NDArray[np.int64], given: Floats) -> Floats:
+        """Return rows [len(numbers), width] of a matrix as they are read."""
+        width = given.shape[1]
+        first, last = np.searchsorted(self.indices, [numbers * width, (numbers + 1) * width])
+        if (first == last).all():
+            return given
+        read = given.copy()
+        for row, number, start, stop in zip(read, numbers, first, last, strict=True):
+            row[self.indices[start:stop] - number * width] = self.values[start:stop]
+        return read
+
+
 @dataclass(frozen=True)
 class Memory:
-    """Where the weights of one matmul lie.
+    """Where a tensor lies.
 
     Attributes
     ----------
     name : str
-        Of the weights.
     damage : Damage or None
         None: memory keeps what it is given.
     """
@@ -51,6 +83,10 @@ class Memory:
         if self.damage is None:
             return values
         return self.damage.weights(self.name, values, fmt, scale=scale)
+
+    def bias(self, values: Floats) -> Floats:
+        """Give back the bias of a matmul: fp32 words, as they are added."""
+        return replace(self, name=f"{self.name}.bias").floats(values, "fp32")
 
     def integers(self, held: IntegerCodes, fmt: str) -> IntegerCodes:
         """Give back integer codes; scales and zero points are not struck."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -34,13 +35,22 @@ _CUTS = {
 }
 _LARGEST = 2.0**96
 """Weights below leave the kernel room to round them."""
+Registers = Callable[[NDArray[Any]], NDArray[Any]]
+
+
+def untouched(sums: NDArray[Any]) -> NDArray[Any]:
+    """Return sums as they are: registers that keep what they are given."""
+    return sums
 
 
 class StoredWeights(Protocol):
     """Weights [n, k] that multiply rows of activations."""
 
-    def multiply(self, x: Floats, order: SumOrder) -> Floats:
-        """Return float32 [m, n] of activations [m, k]."""
+    def multiply(self, x: Floats, order: SumOrder, registers: Registers = untouched) -> Floats:
+        """Return float32 [m, n] of activations [m, k].
+
+        `registers` gives back the sums of the matrix unit, before they are scaled.
+        """
 
     def values(self) -> Floats:
         """Return the weights as used: float32 [n, k]."""
@@ -56,10 +66,10 @@ class WideWeights:
 
     packed: PackedMatrix
 
-    def multiply(self, x: Floats, order: SumOrder) -> Floats:
+    def multiply(self, x: Floats, order: SumOrder, registers: Registers = untouched) -> Floats:
         """Return float32 [m, n] of activations [m, k]."""
         found = matmul(x, self.packed, self.packed.arithmetic, order=order)
-        return found.astype(np.float32, copy=False)
+        return registers(found.astype(np.float32, copy=False))
 
     def values(self) -> Floats:
         """Return the weights as used: float32 [n, k]."""
@@ -93,7 +103,7 @@ class ScaledWeights:
     scales: Floats
     activations: TensorScheme
 
-    def multiply(self, x: Floats, order: SumOrder) -> Floats:
+    def multiply(self, x: Floats, order: SumOrder, registers: Registers = untouched) -> Floats:
         """Return float32 [m, n] of activations [m, k]."""
         arithmetic = self.packed.arithmetic
         if isinstance(arithmetic.sums, IntegerSum):
@@ -103,7 +113,9 @@ class ScaledWeights:
         else:
             scales = float_scales(x, self.activations)
             found = matmul(scaled_down(x, scales), self.packed, arithmetic, order=order)
-        sums = found.astype(np.float32, copy=False)
+        if found.dtype != np.int32:
+            found = found.astype(np.float32, copy=False)
+        sums = registers(found).astype(np.float32, copy=False)
         with np.errstate(over="ignore", invalid="ignore"):
             sums *= scales
             sums *= self.scales
@@ -146,16 +158,16 @@ class NarrowWeights:
     scales: Floats = field(repr=False)
     zeros: Floats = field(repr=False)
 
-    def multiply(self, x: Floats, order: SumOrder) -> Floats:
+    def multiply(self, x: Floats, order: SumOrder, registers: Registers = untouched) -> Floats:
         """Return float32 [m, n] of activations [m, k]."""
         if len(x) > dequant_gemv.FEW_ROWS:
             found: Floats = matmul(x, self._wide(), self.arithmetic, order=order)
-            return found
+            return registers(found)
         parts = parts_of(self.shape[1], order)
         rows = 1 if len(x) == 1 else dequant_gemv.FEW_ROWS
         left = np.zeros((x.shape[1], rows), dtype=np.float32)
         left[:, : len(x)] = rounded_operand(x, FORMATS[self.arithmetic.operand]).T
-        return add_parts(lambda ks: self._part(left, ks, len(x)), parts)
+        return registers(add_parts(lambda ks: self._part(left, ks, len(x)), parts))
 
     def values(self) -> Floats:
         """Return the weights as used: float32 [n, k]."""

@@ -8,6 +8,7 @@ from dataclasses import replace
 from accelsim.errors import CapacityError, WorkloadError
 from accelsim.functional.transformer.names import tensor_shapes
 from accelsim.workload.config import LayerKind, ModelConfig
+from accelsim.workload.layer_config import MoeConfig
 
 FEW_TOKENS = 4096
 """Rows that are left of a vocabulary that does not fit."""
@@ -39,7 +40,7 @@ def capped_config(config: ModelConfig, limit_bytes: int) -> ModelConfig:
         cuts.append(f"{FEW_TOKENS:,} of {vocabulary:,} tokens")
     moe = small.moe
     if weight_bytes(small) > limit_bytes and moe is not None and moe.n_experts > moe.topk:
-        small = replace(small, moe=replace(moe, n_experts=moe.topk))
+        small = replace(small, moe=_visited(moe))
         cuts.append(f"{moe.topk} of {moe.n_experts} experts")
     if weight_bytes(small) > limit_bytes and small.n_layers > len(set(small.layer_kinds)):
         small = _fewer_layers(small, limit_bytes)
@@ -49,6 +50,12 @@ def capped_config(config: ModelConfig, limit_bytes: int) -> ModelConfig:
         assert small.mlp is not None and config.mlp is not None
         cuts.append(f"d_ff {small.mlp.d_ff:,} of {config.mlp.d_ff:,}")
     return replace(small, name=f"{config.name} ({', '.join(cuts)})")
+
+
+def _visited(moe: MoeConfig) -> MoeConfig:
+    """As many experts as a token visits; all of them in one group."""
+    routing = replace(moe.routing, n_groups=1, topk_groups=1)
+    return replace(moe, n_experts=moe.topk, routing=routing)
 
 
 def _fewer_layers(config: ModelConfig, limit_bytes: int) -> ModelConfig:

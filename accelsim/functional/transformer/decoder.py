@@ -80,12 +80,13 @@ class Session:
 def embed(ops: Ops, ids: NDArray[np.int64], positions: NDArray[np.int64]) -> Floats:
     """Look tokens up, add positions and types, and store."""
     config = ops.spec.config
-    x = ops.source.rows("token_embd.weight", ids)
-    if config.position.kind == "learned":
-        rows = positions + config.position.table_offset
-        x = x + ops.parameter("position_embd.weight")[rows]
-    if config.embedding.token_types:
-        x = x + ops.parameter("token_types.weight")[0]
+    x = ops.embeddings(ids)
+    with np.errstate(invalid="ignore"):  # flipped bits may have made infinities
+        if config.position.kind == "learned":
+            rows = positions + config.position.table_offset
+            x = x + ops.parameter("position_embd.weight", ops.stored)[rows]
+        if config.embedding.token_types:
+            x = x + ops.parameter("token_types.weight", ops.stored)[0]
     x = ops.store("token_embd", np.ascontiguousarray(x, dtype=np.float32))
     return ops.norm("token_embd_norm", x) if config.embedding.norm else x
 

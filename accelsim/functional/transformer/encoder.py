@@ -35,8 +35,10 @@ class EncoderModel(Model):
                 f"{self.name}: cut it"
             )
         found: list[Floats] = []
+        ops.step = 0
         for batch in _batches(ids):
             found += _run(ops, batch)
+            ops.step += sum(len(s) for s in batch)
         return found
 
     def embed(

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.arithmetic import Arithmetic, MatrixArithmetic, SumOrder
 from accelsim.errors import WorkloadError
+from accelsim.formats import BlockFormat, find_format
 from accelsim.functional import vector
 from accelsim.functional.formats import round_to
-from accelsim.functional.linear import Linear, make_linear
-from accelsim.functional.quant.memory import Damage
+from accelsim.functional.linear import Linear, make_linear, operand_scheme
+from accelsim.functional.quant.memory import Changes, Damage, Memory
 from accelsim.functional.quant.schemes import Scheme
-from accelsim.functional.rope import rope, rope_frequencies
+from accelsim.functional.rope import rope
+from accelsim.functional.rope_frequencies import rope_frequencies
 from accelsim.functional.transformer.cache import CacheDamage
+from accelsim.functional.transformer.expert_memory import ExpertMemory
 from accelsim.functional.transformer.orders import PLAIN, Orders
+from accelsim.functional.transformer.routing import choose_experts
 from accelsim.functional.transformer.sources import WeightSource
 from accelsim.functional.transformer.spec import Spec
 from accelsim.workload.layer_config import MlpConfig
@@ -27,14 +32,28 @@ from accelsim.workload.layer_config import MlpConfig
 Floats = NDArray[np.float32]
 Attend = Callable[[int, Floats, Floats, Floats], Floats]
 Observer = Callable[[str, Floats], None]
-_UNQUANTISED = ("output", "ffn_gate_inp")
+EMBEDDING = "token_embd.weight"
+EXPERT_MEMORY_BYTES = 4 * 10**9
+"""Of prepared weights of experts that are kept for later tokens; older ones are read again. With
+faults all stay: what is read again would be counted again."""
+UNQUANTISED = ("output", "ffn_gate_inp")
+"""Ops whose weights no scheme quantises: they take the arithmetic of attention."""
 
 
 class Faults(Damage, CacheDamage, Protocol):
     """What may damage a run (see `accelsim.functional.faults`)."""
 
-    def accumulators(self, name: str, values: Floats, step: int) -> Floats:
-        """Return sums as the registers of a matrix unit give them back."""
+    def accumulators(self, name: str, sums: NDArray[Any], step: int) -> NDArray[Any]:
+        """Return sums, float32 or int32, as the registers of a matrix unit give them back."""
+
+    def table(
+        self,
+        name: str,
+        shape: tuple[int, int],
+        fmt: str,
+        read: Callable[[NDArray[np.int64]], Floats],
+    ) -> Changes:
+        """Return what memory changes in weights of which rows are looked up."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +95,9 @@ class Ops:
         self.spec, self.source, self.setting = spec, source, setting
         self.stored, self.vector = setting.arithmetic.stored, setting.arithmetic.vector
         self._linears: dict[str, Linear] = {}
+        self._experts = ExpertMemory(EXPERT_MEMORY_BYTES if setting.faults is None else math.inf)
         self._vectors: dict[str, Floats] = {}
+        self._changes: dict[str, Changes] = {}
         self.step = 0
 
     def prepare(self, tell: Callable[[str], None] | None = None) -> None:
@@ -100,36 +121,41 @@ class Ops:
 
     def linear_of(self, name: str, expert: int | None = None) -> Linear:
         """Return the prepared matmul with a weight."""
-        key = name if expert is None else f"{name}.{expert}"
-        if key not in self._linears:
-            self._linears[key] = self._make(name, expert, key)
-        return self._linears[key]
+        if expert is not None:
+            key = f"{name}.{expert}"
+            return self._experts.get(key, lambda: self._make(name, expert, key))
+        if name not in self._linears:
+            self._linears[name] = self._make(name, None, name)
+        return self._linears[name]
 
     def _make(self, name: str, expert: int | None, key: str) -> Linear:
-        tensor = f"{name}.weight"
-        if tensor == "output.weight" and tensor not in self.source.shapes:
-            tensor = "token_embd.weight"
+        tensor, damage = f"{name}.weight", self.setting.faults
+        tied = tensor == "output.weight" and tensor not in self.source.shapes
+        if tied:
+            tensor = EMBEDDING
         bias_name = f"{name}.bias"
         bias = self.source.read(bias_name) if bias_name in self.source.shapes else None
         if expert is None:
             weight = self.source.read(tensor)
+            if tied and shares_table(self._unit(name)):
+                weight, damage = self._table(tensor).whole(weight), None
         else:
             weight = self.source.rows(tensor, np.array([expert]))[0]
             bias = None if bias is None else bias[expert]
         setting, op = self.setting, name.rsplit(".", 1)[-1]
-        scheme = None if op in _UNQUANTISED else setting.scheme
+        scheme = None if op in UNQUANTISED else setting.scheme
         n, k = weight.shape
         order: Callable[[int], SumOrder] = partial(_order, setting.orders, op, n, k)
         return make_linear(
             weight, self._unit(op), scheme=scheme, bias=bias, order=order, name=key,
             smoothing=setting.smoothing.get(tensor) if setting.smoothing else None,
-            allow_nonfinite=True, damage=setting.faults,
+            allow_nonfinite=True, damage=damage,
         )  # fmt: skip
 
     def _unit(self, op: str) -> MatrixArithmetic:
         """Return the arithmetic of an op: head and routers stay in 16 bits where layers do not."""
         arithmetic = self.setting.arithmetic
-        return arithmetic.attention if op in _UNQUANTISED else arithmetic.linear
+        return arithmetic.attention if op in UNQUANTISED else arithmetic.linear
 
     def linear(self, name: str, x: Floats, expert: int | None = None) -> Floats:
         """Multiply by a weight and store the result."""
@@ -137,16 +163,34 @@ class Ops:
 
     def sums(self, name: str, x: Floats, expert: int | None = None) -> Floats:
         """Multiply by a weight and keep the sums in fp32."""
-        total = self.linear_of(name, expert)(x)
-        if self.setting.faults is not None:
-            total = self.setting.faults.accumulators(name, total, self.step)
-        return total
+        multiply = self.linear_of(name, expert)
+        return multiply(x, partial(self.registers, multiply.name))
 
-    def parameter(self, name: str) -> Floats:
-        """Return a small tensor (norms, biases, tables)."""
+    def registers(self, name: str, sums: NDArray[Any]) -> NDArray[Any]:
+        """Return the sums of an op as the registers of its unit give them back."""
+        faults = self.setting.faults
+        return sums if faults is None else faults.accumulators(name, sums, self.step)
+
+    def parameter(self, name: str, fmt: str = "fp32") -> Floats:
+        """Return a small tensor (norms, sinks, tables) that lies in memory in a format."""
         if name not in self._vectors:
-            self._vectors[name] = self.source.read(name)
+            memory = Memory(name.removesuffix(".weight"), self.setting.faults)
+            self._vectors[name] = memory.floats(self.source.read(name), fmt)
         return self._vectors[name]
+
+    def embeddings(self, ids: NDArray[np.int64]) -> Floats:
+        """Return the embeddings of tokens, which lie in memory as activations are stored."""
+        rows = self.source.rows(EMBEDDING, ids)
+        return rows if self.setting.faults is None else self._table(EMBEDDING).rows(ids, rows)
+
+    def _table(self, name: str) -> Changes:
+        faults, (count, width) = self.setting.faults, self.source.shapes[name]
+        if name not in self._changes:
+            self._changes[name] = Changes() if faults is None else faults.table(
+                name.removesuffix(".weight"), (count, width), self.stored,
+                partial(self.source.rows, name),
+            )  # fmt: skip
+        return self._changes[name]
 
     def norm(self, name: str, x: Floats) -> Floats:
         """Normalise rows and store them."""
@@ -167,8 +211,18 @@ class Ops:
         if not size:
             return x
         frequencies = rope_frequencies(size, constants.rope_theta, constants.rope_scaling)
-        turned = rope(x, positions, frequencies, self.vector, style=constants.rope_style)
+        scaling = constants.rope_scaling
+        turned = rope(
+            x, positions, frequencies, self.vector, style=constants.rope_style,
+            factor=1.0 if scaling is None else scaling.attention_factor,
+        )  # fmt: skip
         return round_to(turned, self.stored)
+
+
+def shares_table(head: MatrixArithmetic) -> bool:
+    """Whether a tied head reads the embeddings where they lie, and keeps no codes of its own."""
+    operand = find_format(head.operand)
+    return not isinstance(operand, BlockFormat) and operand_scheme(operand.name) is None
 
 
 def _order(orders: Orders, op: str, n: int, k: int, m: int) -> SumOrder:
@@ -211,7 +265,9 @@ def _attention(
     else:
         mixed = _plain_attention(ops, layer, x, positions, attend)
     joined = np.ascontiguousarray(mixed.swapaxes(0, 1)).reshape(len(x), -1)
-    return ops.linear(f"{at}.attn_output", ops.store(f"{at}.attn", joined))
+    # Struck here and not tile by tile: which sums are struck depends on no order.
+    held = ops.registers(f"{at}.attn", joined)
+    return ops.linear(f"{at}.attn_output", ops.store(f"{at}.attn", held))
 
 
 def _plain_attention(
@@ -305,18 +361,16 @@ def _experts(ops: Ops, layer: int, x: Floats) -> Floats:
     moe, at = ops.spec.config.moe, f"blk.{layer}"
     assert moe is not None
     scores = ops.linear(f"{at}.ffn_gate_inp", x)
-    if not np.isfinite(scores).all():
-        raise WorkloadError(f"{at}: {np.sum(~np.isfinite(scores))} router scores are not finite")
-    gates = vector.softmax(scores, ops.vector)
-    chosen = np.argsort(-gates, axis=1, kind="stable")[:, : moe.topk]
+    correction = ops.parameter(f"{at}.exp_probs_b.bias") if moe.routing.corrected else None
+    for what in (scores, correction):
+        if what is not None and not np.isfinite(what).all():
+            raise WorkloadError(f"{at}: {np.sum(~np.isfinite(what))} router scores are not finite")
+    chosen, gates = choose_experts(scores, moe, ops.vector, correction=correction)
     total = np.zeros_like(x)
-    picked = np.take_along_axis(gates, chosen, axis=1)
-    if ops.spec.constants.norm_topk:
-        picked = (picked / picked.sum(axis=1, keepdims=True)).astype(np.float32)
     for expert in np.unique(chosen):
         rows, places = np.nonzero(chosen == expert)
         result = _mlp(ops, at, x[rows], moe.expert, tail="_exps", expert=int(expert))
-        share = vector.mul(result, picked[rows, places][:, None], ops.vector)
+        share = vector.mul(result, gates[rows, places][:, None], ops.vector)
         total[rows] = vector.add(total[rows], share, ops.vector)
     if moe.shared is not None:
         total = vector.add(total, _mlp(ops, at, x, moe.shared, tail="_shexp"), ops.vector)

@@ -26,6 +26,7 @@ BERT_LAYER = {
     "attn_output_norm": "attention.output.LayerNorm", "ffn_up": "intermediate.dense",
     "ffn_down": "output.dense", "layer_output_norm": "output.LayerNorm",
 }  # fmt: skip
+_MIXTRAL_EXPERT = {"ffn_gate": "w1", "ffn_up": "w3", "ffn_down": "w2"}
 _LLAMA_OUTSIDE = {
     "token_embd": "model.embed_tokens", "output_norm": "model.norm", "output": "lm_head",
 }  # fmt: skip
@@ -131,7 +132,10 @@ def _mlp(mlp: MlpConfig, d_model: int) -> Iterator[tuple[str, Shape]]:
 def _experts(config: ModelConfig) -> Iterator[tuple[str, Shape]]:
     moe, d_model = config.moe, config.d_model
     assert moe is not None
-    yield from _dense("ffn_gate_inp", moe.n_experts, d_model, moe.router_bias)
+    corrected = moe.routing.corrected
+    yield from _dense("ffn_gate_inp", moe.n_experts, d_model, moe.router_bias and not corrected)
+    if corrected:
+        yield "exp_probs_b.bias", (moe.n_experts,)
     for name, shape in _mlp(moe.expert, d_model):
         part, kind = name.split(".")
         yield f"{part}_exps.{kind}", (moe.n_experts, *shape)
@@ -140,8 +144,18 @@ def _experts(config: ModelConfig) -> Iterator[tuple[str, Shape]]:
             yield name.replace(".", "_shexp."), shape
 
 
+def is_stacked(canonical: str) -> bool:
+    """Whether a tensor holds the same weights of all experts."""
+    return "_exps." in canonical
+
+
+def expert_name(canonical: str, expert: int) -> str:
+    """Name of one expert's part of a stacked tensor: "blk.0.ffn_up.3.weight"."""
+    return canonical.replace("_exps.", f".{expert}.")
+
+
 def hf_name(canonical: str, family: str) -> str:
-    """Name of a canonical tensor in the files that the transformers library writes."""
+    """Name of a canonical tensor, or of one expert's, in files of the transformers library."""
     bert = family == "bert"
     if not canonical.startswith("blk."):
         part, kind = canonical.rsplit(".", 1)
@@ -150,4 +164,16 @@ def hf_name(canonical: str, family: str) -> str:
     part, kind = rest.rsplit(".", 1)
     if bert:
         return f"encoder.layer.{layer}.{BERT_LAYER.get(part, part)}.{kind}"
-    return f"model.layers.{layer}.{LLAMA_LAYER.get(part, part)}.{kind}"
+    return f"model.layers.{layer}.{_in_decoder(part, family)}.{kind}"
+
+
+def _in_decoder(part: str, family: str) -> str:
+    mixtral = family == "mixtral"
+    if part == "ffn_gate_inp":
+        return "block_sparse_moe.gate" if mixtral else "mlp.gate"
+    part, _, expert = part.partition(".")
+    if not expert:
+        return LLAMA_LAYER.get(part, part)
+    if mixtral:
+        return f"block_sparse_moe.experts.{expert}.{_MIXTRAL_EXPERT[part]}"
+    return f"mlp.experts.{expert}.{LLAMA_LAYER[part].removeprefix('mlp.')}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from accelsim.errors import WorkloadError
 from accelsim.functional.formats import NonFinite, count_nonfinite
-from accelsim.functional.transformer.names import Shape, tensor_shapes
+from accelsim.functional.transformer.names import Shape, expert_name, is_stacked, tensor_shapes
 from accelsim.functional.weights.plain_numbers import require_plain
 from accelsim.functional.weights.storage import decode
 from accelsim.functional.weights.tensor_file import TensorFile
@@ -37,10 +37,6 @@ class WeightSource(Protocol):
     def rows(self, name: str, ids: NDArray[np.int64]) -> Floats:
         """Return some members of the first axis as float32, without reading all of them."""
 
-    @property
-    def bits_per_weight(self) -> float:
-        """Stored bits per weight, scales included, over the whole model."""
-
 
 @dataclass(frozen=True, eq=False)
 class FileWeights:
@@ -52,9 +48,10 @@ class FileWeights:
     shapes : dict
         Of every tensor that the model needs.
     file_name : callable
-        Name in the file of a canonical name.
+        Name in the file of a canonical name. What is stacked of experts may also stand there
+        expert by expert, see `expert_name`.
     nonfinite : dict
-        NaN and infinite values found so far, by canonical name.
+        NaN and infinite values found so far, by canonical name, of experts one by one.
 
     Raises
     ------
@@ -69,36 +66,62 @@ class FileWeights:
 
     def __post_init__(self) -> None:
         for name, shape in self.shapes.items():
-            require_plain(self.file, self.file_name(name))
-            found = self.file.info(self.file_name(name)).shape
-            if found != shape:
-                raise WorkloadError(
-                    f"{self.file.path}: tensor '{self.file_name(name)}' has shape {list(found)}, "
-                    f"the model's configuration says {list(shape)}"
-                )
+            own = shape[1:] if self._is_apart(name) else shape
+            for stored in self._stored(name):
+                require_plain(self.file, stored)
+                found = self.file.info(stored).shape
+                if found != own:
+                    raise WorkloadError(
+                        f"{self.file.path}: tensor '{stored}' has shape {list(found)}, "
+                        f"the model's configuration says {list(own)}"
+                    )
+
+    @property
+    def stored_names(self) -> frozenset[str]:
+        """Names in the file of all tensors that the model needs."""
+        return frozenset(stored for name in self.shapes for stored in self._stored(name))
 
     def read(self, name: str) -> Floats:
         """Return one tensor as float32; NaN and infinite values are counted."""
-        values = self.file.read(self.file_name(name))
+        if is_stacked(name):
+            return self.rows(name, np.arange(self.shapes[name][0]))
+        return self._counted(name, self.file.read(self.file_name(name)))
+
+    def rows(self, name: str, ids: NDArray[np.int64]) -> Floats:
+        """Return some members of the first axis as float32, without reading all of them.
+
+        NaN and infinite values of experts are counted.
+        """
+        if self._is_apart(name):
+            members = [expert_name(name, int(expert)) for expert in ids]
+            found = np.stack([self.file.read(self.file_name(member)) for member in members])
+        else:
+            info = self.file.info(self.file_name(name))
+            assert not info.shape[-1] % info.storage.block_elements  # both readers require it
+            stored = self.file.raw(info.name).reshape(info.shape[0], -1)
+            found = decode(info.storage, stored[ids].reshape(-1))
+            found = found.reshape(len(ids), *info.shape[1:])
+        if is_stacked(name):
+            for expert, values in zip(ids, found, strict=True):
+                self._counted(expert_name(name, int(expert)), values)
+        return found
+
+    def _is_apart(self, name: str) -> bool:
+        """Whether a tensor of all experts stands expert by expert in the file."""
+        return is_stacked(name) and self.file_name(name) not in self.file.tensors
+
+    def _stored(self, name: str) -> Iterator[str]:
+        if not self._is_apart(name):
+            yield self.file_name(name)
+            return
+        for expert in range(self.shapes[name][0]):
+            yield self.file_name(expert_name(name, expert))
+
+    def _counted(self, name: str, values: Floats) -> Floats:
         counted = count_nonfinite(values)
         if counted.nan or counted.inf:
             self.nonfinite[name] = counted
         return values
-
-    def rows(self, name: str, ids: NDArray[np.int64]) -> Floats:
-        """Return some members of the first axis as float32, without reading all of them."""
-        info = self.file.info(self.file_name(name))
-        width = info.shape[-1]
-        if width % info.storage.block_elements:
-            return self.read(name)[ids]
-        stored = self.file.raw(self.file_name(name)).reshape(info.shape[0], -1)
-        return decode(info.storage, stored[ids].reshape(-1)).reshape(len(ids), *info.shape[1:])
-
-    @property
-    def bits_per_weight(self) -> float:
-        """Stored bits per weight, scales included, over the whole model."""
-        infos = [self.file.info(self.file_name(name)) for name in self.shapes]
-        return 8.0 * sum(i.bytes for i in infos) / sum(i.elements for i in infos)
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +139,6 @@ class RandomWeights:
     config: ModelConfig
     seed: int = 0
     shapes: dict[str, Shape] = field(default_factory=dict)
-    bits_per_weight: float = 32.0
 
     def __post_init__(self) -> None:
         self.shapes.update(tensor_shapes(self.config))

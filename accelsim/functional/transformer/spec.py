@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from accelsim.errors import WorkloadError
-from accelsim.functional.rope import MAX_ROTARY, RopeScaling, RopeStyle
+from accelsim.functional.rope import RopeStyle
+from accelsim.functional.rope_frequencies import MAX_ROTARY, RopeScaling, rope_frequencies
 from accelsim.workload.config import ModelConfig
 
 ACTIVATIONS = {
@@ -27,8 +28,6 @@ class Constants:
     rope_scaling : RopeScaling or None
     gelu_erf : bool
         GELU by the error function; else by tanh.
-    norm_topk : bool
-        Gates of the chosen experts are made to sum to one.
     """
 
     eps: float = 1e-5
@@ -36,7 +35,6 @@ class Constants:
     rope_style: RopeStyle = "neox"
     rope_scaling: RopeScaling | None = None
     gelu_erf: bool = False
-    norm_topk: bool = True
 
 
 @dataclass(frozen=True)
@@ -72,6 +70,11 @@ class Spec:
                 f"{self.config.name}: {size} elements of every head of {width} are to be rotated, "
                 f"expected an even number from 2 to {min(width, MAX_ROTARY)}"
             )
+        if size:
+            try:
+                rope_frequencies(size, self.constants.rope_theta, self.constants.rope_scaling)
+            except WorkloadError as problem:
+                raise WorkloadError(f"{self.config.name}: {problem}") from None
 
     @property
     def rotary_size(self) -> int:

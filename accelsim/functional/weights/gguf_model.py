@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-from accelsim.documents import printable
-from accelsim.errors import WorkloadError
-from accelsim.functional.rope import RopeScaling, RopeStyle
+from accelsim.functional.rope import RopeStyle
 from accelsim.functional.transformer.spec import Constants
-from accelsim.functional.weights.tensor_file import TensorFile
+from accelsim.functional.weights.gguf_keys import GgufKeys
+from accelsim.functional.weights.gguf_layers import gguf_layers
+from accelsim.functional.weights.gguf_rope import gguf_rope_scaling
 from accelsim.workload.attention_config import AttentionConfig, WindowConfig
 from accelsim.workload.config import ModelConfig
 from accelsim.workload.layer_config import (
     EmbeddingConfig,
     HeadConfig,
     MlpConfig,
+    MoeConfig,
     NormConfig,
     PositionConfig,
     PrecisionConfig,
 )
+from accelsim.workload.routing_config import RoutingConfig, RoutingScores
 
 
 @dataclass(frozen=True)
@@ -40,42 +41,15 @@ GGUF_FAMILIES = {
     "mistral": GgufFamily("interleaved"),
     "qwen2": GgufFamily("neox"),
     "qwen3": GgufFamily("neox"),
+    "qwen3moe": GgufFamily("neox"),
 }
+"""Architectures that are executed; Mixtral is a "llama" with experts."""
 
-_ROPE_FACTORS = ("rope.scaling.factor", "rope.scale_linear")
-_ROPE_TABLES = ("rope_freqs.", "rope_factors_")
-
-
-def _number(opened: TensorFile, key: str, default: float | None = None) -> float:
-    """A positive number of the architecture's own keys."""
-    full = f"{opened.metadata.get('general.architecture')}.{key}"
-    value: Any = opened.metadata.get(full, default)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 2**40:
-        raise WorkloadError(f"{opened.path}: {full} is {value!r}, expected a positive number")
-    return float(value)
+_SCORES: dict[int, RoutingScores] = {0: "softmax", 1: "softmax", 2: "sigmoid", 3: "softmax_topk"}
+"""By `expert_gating_func`; 0 leaves it to the architecture."""
 
 
-def _size(opened: TensorFile, key: str, default: int | None = None) -> int:
-    value = _number(opened, key, default)
-    if value != int(value):
-        raise WorkloadError(f"{opened.path}: {key} is {value}, expected a whole number")
-    return int(value)
-
-
-def _layers(opened: TensorFile) -> int:
-    """Return the number of layers, of each of which there is a tensor."""
-    stated = _size(opened, "block_count")
-    present = {name.split(".", 2)[1] for name in opened.tensors if name.startswith("blk.")}
-    missing = next((layer for layer in range(stated) if str(layer) not in present), None)
-    if missing is not None:
-        raise WorkloadError(
-            f"{opened.path}: block_count is {stated}, but no tensor is named blk.{missing}.*; "
-            f"there are tensors of {len(present)} layers: download the file again"
-        )
-    return stated
-
-
-def gguf_config(name: str, opened: TensorFile) -> ModelConfig:
+def gguf_config(name: str, keys: GgufKeys) -> ModelConfig:
     """Return the shape of a decoder of the Llama lineage.
 
     Raises
@@ -83,42 +57,76 @@ def gguf_config(name: str, opened: TensorFile) -> ModelConfig:
     WorkloadError
         If a key is missing or senseless.
     """
-    d_model, n_heads = _size(opened, "embedding_length"), _size(opened, "attention.head_count")
-    n_layers = _layers(opened)
-    head_dim = _size(opened, "attention.key_length", max(1, d_model // n_heads))
-    tensors = opened.tensors
+    d_model, n_heads = keys.size("embedding_length"), keys.size("attention.head_count")
+    n_layers = gguf_layers(keys)
+    head_dim = keys.size("attention.key_length", max(1, d_model // n_heads))
     window = None
-    if f"{opened.metadata['general.architecture']}.attention.sliding_window" in opened.metadata:
-        window = WindowConfig(_size(opened, "attention.sliding_window"), tuple(range(n_layers)))
-    if "blk.0.ffn_gate_inp.weight" in tensors:
-        raise WorkloadError(f"{opened.path}: experts are not read from GGUF files")
-    if "token_embd.weight" not in tensors:
-        raise WorkloadError(f"{opened.path}: there is no tensor 'token_embd.weight'")
+    if keys.raw("attention.sliding_window") is not None:
+        window = WindowConfig(keys.size("attention.sliding_window"), tuple(range(n_layers)))
+    if not keys.has("token_embd.weight"):
+        raise keys.error("there is no tensor 'token_embd.weight'")
     attention = AttentionConfig(
-        n_heads, _size(opened, "attention.head_count_kv", n_heads), head_dim,
-        _size(opened, "attention.value_length", head_dim),
-        qkv_bias="blk.0.attn_q.bias" in tensors, o_bias="blk.0.attn_output.bias" in tensors,
+        n_heads, keys.size("attention.head_count_kv", n_heads), head_dim,
+        keys.size("attention.value_length", head_dim),
+        qkv_bias=keys.has("blk.0.attn_q.bias"), o_bias=keys.has("blk.0.attn_output.bias"),
         window=window,
     )  # fmt: skip
+    moe = _experts(keys, n_layers)
+    dense = moe is None or bool(moe.dense_layers)
     return ModelConfig(
         name=name,
-        family=str(opened.metadata["general.architecture"]),
+        family=keys.family,
         n_layers=n_layers,
         d_model=d_model,
-        embedding=EmbeddingConfig(tensors["token_embd.weight"].shape[0]),
+        embedding=EmbeddingConfig(keys.opened.tensors["token_embd.weight"].shape[0]),
         position=PositionConfig(
-            "rope", _size(opened, "context_length"),
-            rotary_dim=_size(opened, "rope.dimension_count", head_dim),
+            "rope", keys.size("context_length"),
+            rotary_dim=keys.size("rope.dimension_count", head_dim),
         ),
         attention=attention,
-        norm=NormConfig(qk="blk.0.attn_q_norm.weight" in tensors),
-        mlp=MlpConfig(_size(opened, "feed_forward_length")),
-        head=HeadConfig(tied="output.weight" not in tensors),
+        norm=NormConfig(qk=keys.has("blk.0.attn_q_norm.weight")),
+        mlp=MlpConfig(keys.size("feed_forward_length"), bias=keys.has("blk.0.ffn_up.bias"))
+        if dense
+        else None,
+        moe=moe,
+        head=HeadConfig(
+            tied=not keys.has("output.weight"),
+            bias=keys.has("output.weight") and keys.has("output.bias"),
+        ),
         precision=PrecisionConfig("bf16"),
     )  # fmt: skip
 
 
-def gguf_constants(opened: TensorFile) -> Constants:
+def _experts(keys: GgufKeys, n_layers: int) -> MoeConfig | None:
+    """Return the experts of a file; layers without a router have none."""
+    n_experts = keys.count("expert_count")
+    dense = tuple(n for n in range(n_layers) if not keys.has(f"blk.{n}.ffn_gate_inp.weight"))
+    if not n_experts or len(dense) == n_layers:
+        if n_experts or len(dense) < n_layers:
+            raise keys.error(
+                f"expert_count is {n_experts}, but {n_layers - len(dense)} of {n_layers} layers "
+                "have a router (blk.*.ffn_gate_inp.weight)"
+            )
+        return None
+    gating = keys.count("expert_gating_func")
+    if gating not in _SCORES:
+        raise keys.wrong("expert_gating_func", "1 (softmax), 2 (sigmoid) or 3 (of the chosen)")
+    routing = RoutingConfig(
+        _SCORES[gating],
+        keys.flag("expert_weights_norm", True),
+        keys.number("expert_weights_scale", least=-1.0, default=0.0) or 1.0,
+        n_groups=keys.count("expert_group_count") or 1,
+        topk_groups=keys.count("expert_group_used_count") or 1,
+    )
+    width = keys.raw("expert_feed_forward_length")
+    expert = "feed_forward_length" if width is None else "expert_feed_forward_length"
+    return MoeConfig(
+        n_experts, keys.size("expert_used_count"), MlpConfig(keys.size(expert)),
+        dense_layers=dense, routing=routing,
+    )  # fmt: skip
+
+
+def gguf_constants(keys: GgufKeys) -> Constants:
     """Return the constants of a decoder of the Llama lineage.
 
     Raises
@@ -126,35 +134,9 @@ def gguf_constants(opened: TensorFile) -> Constants:
     WorkloadError
         If a key is senseless, or positions are stretched in a way that is not executed.
     """
-    family = str(opened.metadata["general.architecture"])
     return Constants(
-        eps=_number(opened, "attention.layer_norm_rms_epsilon", 1e-5),
-        rope_theta=_number(opened, "rope.freq_base", 10000.0),
-        rope_style=GGUF_FAMILIES[family].rope_style,
-        rope_scaling=_scaling(opened, family),
+        eps=keys.number("attention.layer_norm_rms_epsilon", 1e-5),
+        rope_theta=keys.number("rope.freq_base", 10000.0),
+        rope_style=GGUF_FAMILIES[keys.family].rope_style,
+        rope_scaling=gguf_rope_scaling(keys),
     )
-
-
-def _scaling(opened: TensorFile, family: str) -> RopeScaling | None:
-    """How rotary frequencies are stretched; a factor of 0 or 1, and the type "none", is not at all.
-
-    Files from before the key `rope.scaling.type` have a factor alone, or `rope.scale_linear`.
-    """
-    kind = opened.metadata.get(f"{family}.rope.scaling.type", "linear")
-    tables = [name for name in opened.tensors if name.startswith(_ROPE_TABLES)]
-    if not isinstance(kind, str) or kind not in ("linear", "none") or tables:
-        told = f"the table '{tables[0]}'" if tables else f"'{printable(str(kind)[:40])}'"
-        raise WorkloadError(
-            f"{opened.path}: rotary positions stretched by {told} are not executed from GGUF "
-            "files; take the safetensors of this model"
-        )
-    if _number(opened, "rope.scaling.attn_factor", 1.0) != 1:
-        raise WorkloadError(
-            f"{opened.path}: {family}.rope.scaling.attn_factor, a factor on rotated heads, is not "
-            "executed from GGUF files; take the safetensors of this model"
-        )
-    key = next((k for k in _ROPE_FACTORS if f"{family}.{k}" in opened.metadata), None)
-    factor = opened.metadata[f"{family}.{key}"] if key else 1.0
-    if key is None or kind == "none" or (isinstance(factor, int | float) and factor in (0, 1)):
-        return None
-    return RopeScaling("linear", _number(opened, key))

@@ -7,6 +7,7 @@ from pathlib import Path
 from accelsim.documents import printable
 from accelsim.errors import WorkloadError
 from accelsim.functional.weights.gguf import MAGIC, open_gguf
+from accelsim.functional.weights.gguf_splits import open_all_splits
 from accelsim.functional.weights.mapped_file import MappedFile
 from accelsim.functional.weights.safetensors import open_safetensors, open_shards
 from accelsim.functional.weights.tensor_file import TensorFile
@@ -21,8 +22,9 @@ def open_weights(path: str | Path) -> TensorFile:
     Parameters
     ----------
     path : str or Path
-        A GGUF file, a safetensors file, or the ``model.safetensors.index.json`` of one in parts.
-        The first bytes decide, not the extension.
+        A GGUF file (or any one of a model in several, all in its folder), a safetensors file, or
+        the ``model.safetensors.index.json`` of one in parts. The first bytes decide, not the
+        extension.
 
     Returns
     -------
@@ -40,7 +42,7 @@ def open_weights(path: str | Path) -> TensorFile:
     part.close()
     name = printable(str(file))
     if head.startswith(MAGIC):
-        return open_gguf(file)
+        return open_all_splits(open_gguf(file))
     if head.startswith(_ZIP) or head.startswith(_PICKLES):
         raise WorkloadError(
             f"{name}: looks like a PyTorch checkpoint, which is a pickle; a pickle can run code "

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from accelsim.documents import printable
 from accelsim.errors import WorkloadError, suggest
+from accelsim.functional.weights.gguf_splits import SPLIT_NAME
 
 _INDEX = "model.safetensors.index.json"
 
@@ -135,7 +136,8 @@ def _beside(weights: Path) -> ModelFiles:
     folder = weights.resolve().parent
     config, tokenizer = folder / "config.json", folder / "tokenizer.json"
     if weights.suffix.lower() == ".gguf":
-        return ModelFiles(printable(weights.stem), weights)
+        split = SPLIT_NAME.fullmatch(weights.name)
+        return ModelFiles(printable(split["stem"] if split else weights.stem), weights)
     name = folder.name if weights.name.startswith("model") else weights.stem
     return ModelFiles(
         printable(name),

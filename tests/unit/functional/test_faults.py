@@ -329,7 +329,8 @@ def test_empty_arrays_have_no_bits() -> None:
     assert FaultInjector(FaultPlan(0.5, ecc="secded")).weights("w", empty, "bf16") is empty
 
 
-def test_the_example_prints_what_stands_below_it(capsys: pytest.CaptureFixture[str]) -> None:
-    script, output = re.findall(r"```(?:python)?\n(.*?)```", PAGE, flags=re.DOTALL)[:2]
-    exec(compile(script, "faults.md", "exec"), {})
-    assert capsys.readouterr().out == output
+def test_the_examples_print_what_stands_below_them(capsys: pytest.CaptureFixture[str]) -> None:
+    blocks = re.findall(r"```(?:python)?\n(.*?)```", PAGE, flags=re.DOTALL)
+    for script, output in zip(blocks[::2], blocks[1::2], strict=True):
+        exec(compile(script, "faults.md", "exec"), {})
+        assert capsys.readouterr().out == output

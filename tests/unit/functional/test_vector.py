@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from accelsim.errors import WorkloadError
 from accelsim.functional import vector
-from accelsim.functional.rope import RopeScaling, rope, rope_frequencies
+from accelsim.functional.rope import rope
+from accelsim.functional.rope_frequencies import RopeScaling, rope_frequencies
 from accelsim.kernels.vector_math import cosine_sine, erf, exp, rsqrt, tanh
 
 BINADES = np.random.default_rng(0).integers(0, 2**31, 40000).astype(np.uint32).view(np.float32)

@@ -130,3 +130,12 @@ def test_cut_models_run(config: ModelConfig) -> None:
     assert np.isfinite(logits).all()
     assert logits.std() > 0
     assert small.name != config.name
+
+
+def test_experts_that_are_left_lie_in_one_group() -> None:
+    config = CONFIGS["groups of experts"]
+    small = capped_config(config, weight_bytes(config) - 1)
+    assert config.moe is not None
+    assert small.moe is not None
+    assert (small.moe.n_experts, small.moe.topk) == (3, 3)
+    assert small.moe.routing == replace(config.moe.routing, n_groups=1, topk_groups=1)

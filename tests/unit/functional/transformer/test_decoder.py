@@ -37,7 +37,7 @@ def test_every_part_is_that_of_the_twin(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "constants"),
     [("llama", {"rope_style": "interleaved"}), ("llama", {"eps": 0.5}),
-     ("experts", {"norm_topk": False}), ("half rotated", {"rope_style": "interleaved"})],
+     ("half rotated", {"rope_style": "interleaved"})],
 )  # fmt: skip
 def test_constants_are_those_of_the_twin(name: str, constants: dict[str, Any]) -> None:
     model = tiny(CONFIGS[name], **constants)

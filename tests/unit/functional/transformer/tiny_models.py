@@ -22,6 +22,8 @@ from accelsim.workload.layer_config import (
     NormConfig,
     PositionConfig,
 )
+from accelsim.workload.routing_config import RoutingConfig
+from tests.unit.functional.transformer.naive_routing import routed
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -35,6 +37,8 @@ _HEADS, _LATENT = LLAMA.attention, AttentionConfig(4, 4, 10, 5, latent=LatentCon
 _LOW_RANK = replace(_LATENT, latent=LatentConfig(12, 8, 4, 6))
 _SOME_LOCAL = replace(_HEADS, sinks=True, window=WindowConfig(3, (1,)))
 _CLAMPED = MlpConfig(16, activation="swiglu_oai", bias=True)
+_OF_CHOSEN, _PLAIN_GATES = RoutingConfig("softmax_topk"), RoutingConfig(normalised=False)
+GROUPED = RoutingConfig("sigmoid", scale=2.5, corrected=True, n_groups=4, topk_groups=2)
 CONFIGS = {
     "llama": LLAMA,
     "tied": replace(LLAMA, head=HeadConfig(tied=True)),
@@ -71,11 +75,21 @@ CONFIGS = {
     "latent": replace(LLAMA, attention=_LATENT),
     "latent queries": replace(LLAMA, attention=_LOW_RANK),
     "like gpt-oss": replace(
-        LLAMA, mlp=None, attention=_SOME_LOCAL, moe=MoeConfig(5, 2, _CLAMPED, router_bias=True)
+        LLAMA, mlp=None, attention=_SOME_LOCAL,
+        moe=MoeConfig(5, 2, _CLAMPED, router_bias=True, routing=_OF_CHOSEN),
+    ),
+    "plain gates": replace(
+        LLAMA, mlp=None, moe=MoeConfig(5, 2, MlpConfig(16), routing=_PLAIN_GATES)
     ),
     "like deepseek": replace(
         LLAMA, attention=_LOW_RANK,
-        moe=MoeConfig(5, 2, MlpConfig(16), shared=MlpConfig(12), dense_layers=(0,)),
+        moe=MoeConfig(
+            5, 2, MlpConfig(16), MlpConfig(12), dense_layers=(0,), router_bias=True,
+            routing=replace(GROUPED, n_groups=1, topk_groups=1),
+        ),
+    ),
+    "groups of experts": replace(
+        LLAMA, mlp=None, moe=MoeConfig(8, 3, MlpConfig(16), router_bias=True, routing=GROUPED)
     ),
 }  # fmt: skip
 BERT = ModelConfig(
@@ -93,7 +107,6 @@ class Table:
 
     shapes: dict[str, Shape]
     held: dict[str, Floats] = field(default_factory=dict)
-    bits_per_weight: float = 32.0
 
     def __post_init__(self) -> None:
         rng = np.random.default_rng(11)
@@ -222,14 +235,10 @@ class Twin:
             assert self.config.mlp is not None
             return self.mlp(layer, x, self.config.mlp)
         out = np.zeros_like(x)
-        gates = np.exp(self.dense(f"blk.{layer}.ffn_gate_inp", x))
-        gates /= gates.sum(-1, keepdims=True)
-        for row, own in enumerate(gates):
-            best = np.argsort(-own)[: moe.topk]
-            total = own[best].sum() if self.constants.norm_topk else 1.0
-            for e in best:
-                fed = self.mlp(layer, x[row : row + 1], moe.expert, "_exps", int(e))
-                out[row] += own[e] / total * fed[0]
+        correction = self.held.get(f"blk.{layer}.exp_probs_b.bias")
+        for row, scores in enumerate(self.dense(f"blk.{layer}.ffn_gate_inp", x)):
+            for e, gate in routed(scores, moe, correction):
+                out[row] += gate * self.mlp(layer, x[row : row + 1], moe.expert, "_exps", e)[0]
         return out if moe.shared is None else out + self.mlp(layer, x, moe.shared, "_shexp")
 
     def layer(self, layer: int, x: Doubles) -> Doubles:
