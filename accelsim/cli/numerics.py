@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,20 +21,22 @@ from accelsim.cli.console import (
     refuse_targets,
 )
 from accelsim.cli.numerics_input import (
+    chips_of,
     find_model,
     named,
     read_text,
     variants_of,
     write_errors,
 )
-from accelsim.cli.options import EmulateDType, JsonFile, On
+from accelsim.cli.options import EmulateDType, JsonFile
 from accelsim.errors import WorkloadError
 
 if TYPE_CHECKING:
     from accelsim.arithmetic import Arithmetic
     from accelsim.functional.faults import FaultPlan
     from accelsim.functional.sampler import Sampler
-    from accelsim.scenarios.numerics import NumericsOptions, NumericsStudy
+    from accelsim.scenarios.numerics_comparison import NumericsComparison
+    from accelsim.scenarios.numerics_options import NumericsOptions
     from accelsim.scenarios.numerics_result import NumericsResult
 
 Results = list["NumericsResult"]
@@ -58,7 +59,14 @@ def numerics(  # noqa: PLR0917  (typer calls it by keyword: one parameter per op
             "and tokenizer.json.",
         ),
     ],
-    on: On,
+    on: Annotated[
+        list[str],
+        typer.Option(
+            metavar="NAME",
+            help="Chip or system: a name or a path to a YAML file. Repeatable, or several as "
+            "h100_sxm,mi300x.",
+        ),
+    ],
     weights: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Weights of MODEL, which is then a name: .gguf, folder."),
@@ -120,15 +128,13 @@ def numerics(  # noqa: PLR0917  (typer calls it by keyword: one parameter per op
         float | None,
         typer.Option(
             metavar="P",
-            help="Flip each bit of the targets with probability P; never of embeddings, norms, "
-            "biases and attention's own sums.",
+            help="Flip each bit of the targets with probability P.",
         ),
     ] = None,
     fault_targets: Annotated[
         str | None,
         typer.Option(
-            help="Of weights,kv,accumulators (fp32 results of matmuls with weights, scales and "
-            "bias included).",
+            help="Of weights,kv,accumulators (results of matmuls with weights and of attention).",
             show_default="all",
         ),
     ] = None,
@@ -147,11 +153,21 @@ def numerics(  # noqa: PLR0917  (typer calls it by keyword: one parameter per op
     csv: Annotated[
         Path | None, typer.Option(metavar="F.csv", help="Write the error of every op's output.")
     ] = None,
+    ops: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=0,
+            help="Ops furthest from fp32 to show of each variant.",
+            show_default="6 of one, 2 each of several",
+        ),
+    ] = None,
     json_file: JsonFile = None,
 ) -> None:
     """Run real weights in a chip's arithmetic: text, quality against fp32, time and energy."""
+    chips = chips_of(on)
     read = [path for path in (weights, prompt_file, text) if path is not None]
-    refuse_targets(files=(csv, json_file), folders=(plots,), inputs=(model, on, *read))
+    refuse_targets(files=(csv, json_file), folders=(plots,), inputs=(model, *chips, *read))
     if prompt is not None and prompt_file is not None:
         raise WorkloadError("--prompt and --prompt-file both say what to continue: give one")
     variants = variants_of(compare, quantize)
@@ -171,13 +187,13 @@ def numerics(  # noqa: PLR0917  (typer calls it by keyword: one parameter per op
     }  # fmt: skip
     if prompt is not None or prompt_file is not None:
         given["prompt"] = read_text(prompt_file, "--prompt-file") if prompt_file else prompt
-    study = _study(model, weights, on, _options(given))
+    study = _study(model, weights, chips, _options(given))
     arithmetics = study.check(variants)
     results = _measured(study, variants)
     interruptibly(lambda: _write(results, _Files(plots, csv)))
     found = [{**result.as_dict(), "order": order} for result in results]
     data = found[0] if len(found) == 1 else {"compared": found}
-    emit(data, json_file, lambda: _show(results, arithmetics, order))
+    emit(data, json_file, lambda: _show(results, arithmetics, order, ops))
 
 
 def _given(options: dict[str, Any]) -> dict[str, bool]:
@@ -210,36 +226,44 @@ def _faults(rate: float | None, given: dict[str, Any]) -> FaultPlan | None:
 
 
 def _options(given: dict[str, Any]) -> NumericsOptions:
-    from accelsim.scenarios.numerics import NumericsOptions
+    from accelsim.scenarios.numerics_options import NumericsOptions
 
     return NumericsOptions(**given)
 
 
-def _study(model: str, weights: Path | None, on: str, options: NumericsOptions) -> NumericsStudy:
-    """Open chip and weights; weights of one's own go by the name MODEL."""
-    from accelsim.scenarios.numerics import NumericsStudy
+def _study(
+    model: str, weights: Path | None, chips: list[str], options: NumericsOptions
+) -> NumericsComparison:
+    """Open chips and weights; weights of one's own go by the name MODEL."""
+    from accelsim.scenarios.numerics_comparison import NumericsComparison
 
-    study = NumericsStudy.load(find_model(model, weights), on, options)
+    study = NumericsComparison.load(find_model(model, weights), chips, options)
     if weights is None:
         return study
-    return NumericsStudy(named(study.model, model, weights), study.system, options)
+    return NumericsComparison(named(study.model, model, weights), study.systems, options)
 
 
-def _measured(study: NumericsStudy, variants: list[str | None]) -> Results:
+def _measured(study: NumericsComparison, variants: list[str | None]) -> Results:
+    """Measure all in one thread: memory that one thread has freed is of no use to another."""
     from accelsim.kernels.jit import compiled_before
-    from accelsim.scenarios.numerics import NumericsStudy
+    from accelsim.scenarios.numerics_comparison import NumericsComparison
 
     if not compiled_before("gemm_chain"):
         note("the first run compiles its kernels: up to a minute, once")
-    results = []
+    several = len(study.systems) * len(variants) > 1
     with progress_bar() as progress:
-        shown = NumericsStudy(study.model, study.system, study.options, progress)
-        for variant in variants:
-            start = time.perf_counter()
-            results.append(interruptibly(partial(shown.measure, variant)))
-            if progress is None and len(variants) > 1:
-                note(f"{results[-1].variant}: measured in {time.perf_counter() - start:.0f} s")
-    return results
+        shown = NumericsComparison(study.model, study.systems, study.options, progress)
+
+        def measure() -> Results:
+            results, start = [], time.perf_counter()
+            for result in shown.measure(variants):
+                results.append(result)
+                if progress is None and several:
+                    note(f"{result.variant}: measured in {time.perf_counter() - start:.0f} s")
+                start = time.perf_counter()
+            return results
+
+        return interruptibly(measure)
 
 
 def _write(results: Results, files: _Files) -> None:
@@ -257,8 +281,9 @@ def _write(results: Results, files: _Files) -> None:
         note(f"errors of ops: {files.csv}")
 
 
-def _show(results: Results, arithmetics: list[Arithmetic], order: str) -> None:
+def _show(results: Results, arithmetics: list[Arithmetic], order: str, ops: int | None) -> None:
     from accelsim.report.numerics_tables import (
+        chip_names,
         faults_table,
         numerics_pairs,
         ops_table,
@@ -266,10 +291,10 @@ def _show(results: Results, arithmetics: list[Arithmetic], order: str) -> None:
         worst_ops_table,
     )
 
-    title = f"{results[0].model} on {results[0].chip}"
+    title = f"{results[0].model} on {chip_names(results)}"
     print_panel(title, numerics_pairs(results, arithmetics, order))
     for warning in dict.fromkeys(text for result in results for text in result.warnings):
         print_text(f"Warning: {warning}.")
     print_text("")
-    tables = (quality_table, ops_table, worst_ops_table, faults_table)
-    print_tables([table(results) for table in tables])
+    worst = worst_ops_table(results, ops)
+    print_tables([quality_table(results), ops_table(results), worst, faults_table(results)])

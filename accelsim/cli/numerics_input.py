@@ -89,6 +89,23 @@ def read_text(path: Path, option: str) -> str:
         raise WorkloadError(f"{option} {shown}: {error.strerror or error}") from None
 
 
+def chips_of(on: Sequence[str]) -> list[str]:
+    """Return the chips of all ``--on``: names, or lists of them; a path of a file stays whole.
+
+    Raises
+    ------
+    WorkloadError
+        If one is empty or stands twice.
+    """
+    texts = [[text] if Path(text).is_file() else text.split(",") for text in on]
+    names = [name.strip() for given in texts for name in given]
+    if "" in names or len(set(names)) < len(names):
+        raise WorkloadError(
+            f"'{','.join(on)}' is no list of different chips such as h100_sxm,mi300x"
+        )
+    return names
+
+
 def variants_of(compare: str | None, quantize: Sequence[str] | None) -> list[str | None]:
     """Return the variants that were asked for, [None] for the chip's own dtype.
 
@@ -108,17 +125,18 @@ def variants_of(compare: str | None, quantize: Sequence[str] | None) -> list[str
 
 
 def write_errors(results: Sequence[NumericsResult], path: Path) -> None:
-    """Write one row per variant and op: SQNR [dB], relative rms and largest error."""
+    """Write a row per variant and op: SQNR [dB], relative rms, largest error, that over the rms."""
     import csv
 
     from accelsim.report.numerics_tables import op_place
 
     stream = io.StringIO()
     rows = csv.writer(stream, lineterminator="\n")
-    rows.writerow(("variant", "op", "layer", "kind", "sqnr_db", "relative_rms", "max_abs"))
+    measured = ("sqnr_db", "relative_rms", "max_abs", "relative_max")
+    rows.writerow(("variant", "op", "layer", "kind", *measured))
     for result in results:
         for error in result.errors:
             layer, kind = op_place(error.name)
-            measures = (error.sqnr_db, error.relative_rms, error.max_abs)
+            measures = (getattr(error, name) for name in measured)
             rows.writerow((result.variant, error.name, layer, kind, *measures))
     write_text(path, stream.getvalue())

@@ -60,6 +60,7 @@ class _Piece(NamedTuple):
     indices: NDArray[np.int64]
     keep: NDArray[np.int64]
     flip: NDArray[np.int64]
+    is_new: bool
 
 
 class FaultInjector:
@@ -86,6 +87,7 @@ class FaultInjector:
         self.events: list[FaultEvent] = []
         self._tallies: dict[str, FaultTally] = {target: FaultTally() for target in plan.targets}
         self._met: set[Place] = set()
+        self._counted: set[tuple[Any, ...]] = set()
         self._lock = Lock()
 
     @property
@@ -241,10 +243,14 @@ class FaultInjector:
         check_whole("step", where[2], 2**63)
         if where[0] not in self.plan.targets:
             return
+        array = (*where, count, fmt.name)
+        # Weights that are read again have the flips that they had.
+        is_new = where[0] != "weights" or array not in self._counted
+        self._counted.add(array)
         for start, size, flips in self._flips(where, count, fmt):
             damage = self._read(where[0], flips, size * fmt.stored_bits)
             local, keep, flip = masks(damage, fmt.stored_bits, size)
-            yield _Piece(start, flips, damage, local + start, keep, flip)
+            yield _Piece(start, flips, damage, local + start, keep, flip, is_new)
 
     def _read_back(
         self,
@@ -260,8 +266,9 @@ class FaultInjector:
         read = written & piece.keep ^ piece.flip
         changed = written != read
         after = np.where(changed, to_values(codes_of(read, fmt), piece.indices), before)
-        self._record(where, piece, int(np.count_nonzero(changed)))
-        self._describe(where, piece, fmt.stored_bits, (before, after))
+        if piece.is_new:
+            self._record(where, piece, int(np.count_nonzero(changed)))
+            self._describe(where, piece, fmt.stored_bits, (before, after))
         return after, changed
 
     def _flips(self, where: _Where, count: int, fmt: Format) -> Iterator[tuple[int, int, Flips]]:

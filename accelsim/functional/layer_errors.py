@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.errors import WorkloadError
-from accelsim.functional.quality import error_sums, ratio_db
+from accelsim.functional.quality import ErrorSums, error_sums, ratio_db
 
 DEFAULT_ROWS = 32
 DEFAULT_LIMIT_BYTES = 256 * 2**20
@@ -28,12 +28,26 @@ class LayerError:
         Root mean square of the difference over that of the reference; Inf of a zero reference.
     max_abs : float
         Largest difference.
+    relative_max : float
+        Largest difference over the root mean square of the reference; Inf of a zero reference.
     """
 
     name: str
     sqnr_db: float
     relative_rms: float
     max_abs: float
+    relative_max: float
+
+    @classmethod
+    def of(cls, name: str, *parts: ErrorSums) -> LayerError:
+        """Return the error of an output from its sums, part by part."""
+        signal, noise = (sum(column) for column in list(zip(*parts, strict=True))[:2])
+        largest = math.nan if math.isnan(noise) else max(part.largest for part in parts)
+        mean = signal / sum(part.values for part in parts)
+        return cls(
+            name, ratio_db(signal, noise), _ratio(math.sqrt(noise), math.sqrt(signal)), largest,
+            _ratio(largest, math.sqrt(mean)),
+        )  # fmt: skip
 
 
 class _Record:
@@ -42,7 +56,7 @@ class _Record:
     def __init__(self) -> None:
         self.shapes: list[tuple[int, ...]] = []
         self.samples: list[NDArray[np.float32]] = []
-        self.sums: list[tuple[float, ...]] = []
+        self.sums: list[ErrorSums] = []
 
     @property
     def rows(self) -> int:
@@ -105,7 +119,9 @@ class ErrorProbe:
         Names without a measurement are left out.
         """
         return [
-            _layer_error(name, record.sums) for name, record in self._records.items() if record.sums
+            LayerError.of(name, *record.sums)
+            for name, record in self._records.items()
+            if record.sums
         ]
 
     def _keep(self, name: str, array: NDArray[np.float32]) -> None:
@@ -157,14 +173,7 @@ def _spread(rows: int, wanted: int) -> NDArray[np.intp]:
     return np.arange(count) if count < 2 else np.arange(count) * (rows - 1) // (count - 1)
 
 
-def _layer_error(name: str, sums: list[tuple[float, ...]]) -> LayerError:
-    signal = sum(s for s, _, _ in sums)
-    noise = sum(n for _, n, _ in sums)
-    most = math.nan if math.isnan(noise) else max(m for _, _, m in sums)
-    return LayerError(name, ratio_db(signal, noise), _relative_rms(signal, noise), most)
-
-
-def _relative_rms(signal: float, noise: float) -> float:
-    if signal == 0.0:
-        return math.inf if noise > 0.0 else 0.0
-    return math.sqrt(noise / signal)
+def _ratio(error: float, size: float) -> float:
+    if size == 0.0:
+        return math.inf if error > 0.0 else error
+    return error / size

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
@@ -17,7 +16,7 @@ from accelsim.functional.formats import count_nonfinite
 from accelsim.functional.layer_errors import LayerError
 from accelsim.functional.operands import rounded_operand
 from accelsim.functional.packed_matrix import pack_matrix
-from accelsim.functional.quality import error_sums, ratio_db
+from accelsim.functional.quality import error_sums
 from accelsim.functional.quant.codes import dequantised, quantize_integers
 from accelsim.functional.quant.memory import Damage, Memory
 from accelsim.functional.quant.schemes import Scheme, TensorScheme
@@ -122,9 +121,7 @@ class Linear:
             raise WorkloadError(
                 f"linear '{self.name}' has weights {self.shape}, got shape {wanted.shape}"
             )
-        signal, noise, most = error_sums(wanted, self.weight_values())
-        relative = math.sqrt(noise / signal) if signal else (math.inf if noise else 0.0)
-        return LayerError(self.name, ratio_db(signal, noise), relative, most)
+        return LayerError.of(self.name, error_sums(wanted, self.weight_values()))
 
 
 def make_linear(

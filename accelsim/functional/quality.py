@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -200,27 +201,33 @@ def sqnr_db(reference: ArrayLike, value: ArrayLike) -> float:
     """
     wanted, found = np.asarray(reference), np.asarray(value)
     _check_pair(wanted, found)
-    signal, noise, _ = error_sums(wanted, found)
-    return ratio_db(signal, noise)
+    sums = error_sums(wanted, found)
+    return ratio_db(sums.signal, sums.noise)
 
 
-def error_sums(reference: NDArray[np.float32], value: NDArray[np.float32]) -> tuple[float, ...]:
-    """Return the sum of squares of a reference and of its difference, and the largest difference.
+class ErrorSums(NamedTuple):
+    """Squares of a reference and of the difference from it, the largest difference, the count."""
 
-    Anything but finite numbers makes the last two NaN.
-    """
+    signal: float
+    noise: float
+    largest: float
+    values: int
+
+
+def error_sums(reference: NDArray[np.float32], value: NDArray[np.float32]) -> ErrorSums:
+    """Return the sums that errors are made of; anything but finite numbers makes them NaN."""
     signal, noise, most = 0.0, 0.0, 0.0
     flat, other = reference.reshape(-1), value.reshape(-1)
     for start in range(0, len(flat), _BLOCK_VALUES):
         wanted = flat[start : start + _BLOCK_VALUES].astype(np.float64)
         difference = other[start : start + _BLOCK_VALUES].astype(np.float64)
         if not (np.isfinite(wanted).all() and np.isfinite(difference).all()):
-            return math.nan, math.nan, math.nan
+            return ErrorSums(math.nan, math.nan, math.nan, len(flat))
         difference -= wanted
         signal += float(np.vdot(wanted, wanted))
         noise += float(np.vdot(difference, difference))
         most = max(most, float(np.abs(difference).max()))
-    return signal, noise, most
+    return ErrorSums(signal, noise, most, len(flat))
 
 
 def ratio_db(signal: float, noise: float) -> float:

@@ -15,9 +15,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from accelsim.errors import WorkloadError
 from accelsim.functional.layer_errors import LayerError
+from accelsim.functional.quality import LogitQuality
 from accelsim.report import style
 from accelsim.report.labels import Dot, place_labels
-from accelsim.report.numerics_tables import decibels, length_words, op_place, worst_ops
+from accelsim.report.numerics_tables import (
+    chip_names,
+    decibels,
+    length_words,
+    op_place,
+    worst_ops,
+)
 from accelsim.report.pareto import tick_text
 from accelsim.report.words import percent
 from accelsim.scenarios.numerics_result import NumericsResult
@@ -25,7 +32,6 @@ from accelsim.units import format_si
 
 _PANELS = 6
 _COLUMNS = 4
-_POINTS = 400_000
 _CARRIED = "+ residual"
 _SUBLAYERS = {
     "attention": {
@@ -177,8 +183,8 @@ def _place_words(error: LayerError) -> str:
 def _detail(results: Sequence[NumericsResult]) -> str:
     first = results[0]
     return (
-        f"{first.model} in the arithmetic of {first.chip}, {first.quality.tokens} tokens of text, "
-        "against fp32"
+        f"{first.model} in the arithmetic of {chip_names(results)}, {first.quality.tokens} tokens "
+        "of text, against fp32"
     )
 
 
@@ -197,9 +203,6 @@ def logits_figure(results: Sequence[NumericsResult], path: str | Path) -> Path:
     WorkloadError
         If a result carries no logits.
 
-    Notes
-    -----
-    Of more than 400,000 logits evenly spaced ones are drawn.
     """
     shown = results[:_PANELS]
     columns = 2 if len(shown) == 4 else min(3, len(shown))
@@ -225,15 +228,10 @@ def _logit_words(results: Sequence[NumericsResult]) -> str:
 
 
 def _sampled(result: NumericsResult) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return logits of fp32 and of the run, at most `_POINTS`, finite ones."""
+    """Return logits of fp32 and of the run, finite ones."""
     if result.logits is None or result.reference_logits is None:
         raise WorkloadError(f"{result.variant} carries no logits to draw")
-    # A step without common factors with the vocabulary meets all of its tokens.
-    step = max(1, math.ceil(result.logits.size / _POINTS))
-    while step > 1 and math.gcd(step, result.logits.shape[-1]) > 1:
-        step += 1
-    wanted = result.reference_logits.reshape(-1)[::step]
-    found = result.logits.reshape(-1)[::step]
+    wanted, found = result.reference_logits, result.logits
     good = np.isfinite(found)
     return (wanted[good], found[good]) if good.any() else (wanted, np.full_like(wanted, np.nan))
 
@@ -250,12 +248,17 @@ def _draw_logits(
     axes.plot(ends, ends, color=style.VERMILLION, linewidth=1.1, zorder=3)
     axes.set_title(result.variant, loc="left", fontsize=10, color=style.INK)
     axes.set(xlabel="logit in fp32", ylabel=f"logit in {result.variant}")
-    quality = result.quality
     axes.text(
-        0.97, 0.04, f"KL {quality.kl_nats:.3g} nat\nrms {quality.rms:.3g}",
+        0.97, 0.04, _divergence_words(result.quality),
         transform=axes.transAxes, ha="right", va="bottom", fontsize=9, color=style.INK,
     )  # fmt: skip
     _draw_difference(axes, found - wanted)
+
+
+def _divergence_words(quality: LogitQuality) -> str:
+    if quality.bad_tokens == quality.tokens:
+        return "no logit is a number"
+    return f"KL {quality.kl_nats:.3g} nat\nrms {quality.rms:.3g}"
 
 
 def _draw_difference(axes: Axes, difference: NDArray[np.float32]) -> None:
@@ -339,7 +342,9 @@ def _energy_axes(figure: Figure, x: NDArray[np.float64], y: NDArray[np.float64])
 
 
 def _point_words(result: NumericsResult) -> str:
-    return f"{result.variant}\n{result.weight_bits:.4g} bit, perplexity {result.perplexity:.4g}"
+    known = math.isfinite(result.perplexity)
+    perplexity = f"perplexity {result.perplexity:.4g}" if known else "no perplexity"
+    return f"{result.variant}\n{result.weight_bits:.4g} bit, {perplexity}"
 
 
 def _front_words(results: Sequence[NumericsResult], best: NDArray[np.bool_]) -> str:

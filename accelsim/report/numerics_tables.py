@@ -20,14 +20,22 @@ MARK = "||"
 """Stands in a text before the first word that fp32 did not write."""
 _SHOWN_LETTERS = 240
 _WORST_OPS = 6
+_WORST_OPS_EACH = 2
 
 _QUALITY_COLUMNS = (
-    Column("variant"), Column("weights (bit)", right=True), Column("KL (nat)", right=True),
-    Column("worst KL (nat)", right=True, rank=4), Column("logits off by (rms)", right=True, rank=3),
-    Column("top-1 kept", right=True), Column("perplexity", right=True),
-    Column("against fp32", right=True), Column("tokens", right=True, rank=2),
-    Column("same tokens", right=True, rank=2), Column("time", right=True, rank=1),
-    Column("tokens/s", right=True, rank=3), Column("J/token", right=True),
+    Column("variant"), Column("layer weights (bit)", right=True, rank=3),
+    Column("KL (nat)", right=True), Column("worst KL (nat)", right=True, rank=5),
+    Column("logits off by (rms)", right=True, rank=4), Column("top-1 kept", right=True),
+    Column("perplexity", right=True), Column("against fp32", right=True, rank=2),
+    Column("tokens", right=True, rank=4), Column("same tokens", right=True, rank=2),
+    Column("time", right=True, rank=1), Column("tokens/s", right=True, rank=4),
+    Column("J/token", right=True),
+)  # fmt: skip
+_FAULT_COLUMNS = (
+    ("flips", "flipped data bits"), ("check_flips", "flipped check bits"),
+    ("corrected", "corrected words"), ("detected", "detected words"),
+    ("miscorrected", "miscorrected words"), ("undetected", "undetected words"),
+    ("values_changed", "changed values"),
 )  # fmt: skip
 
 
@@ -47,7 +55,14 @@ def op_place(name: str) -> tuple[int | None, str]:
 
 def decibels(value: float) -> str:
     """Write a signal to noise ratio [dB]; without any noise the result is exact."""
-    return "exact" if value == math.inf else f"{value:.1f}"
+    if math.isfinite(value):
+        return f"{value:.1f}"
+    return "NaN" if math.isnan(value) else "exact" if value > 0 else "no signal"
+
+
+def chip_names(results: Sequence[NumericsResult]) -> str:
+    """Return the chips of results, each once: "h100_sxm, mi300x"."""
+    return ", ".join(dict.fromkeys(result.chip for result in results))
 
 
 def quality_table(results: Sequence[NumericsResult]) -> Table:
@@ -73,7 +88,7 @@ def quality_table(results: Sequence[NumericsResult]) -> Table:
     rows = [tuple(fp32 + ["-"] * (columns - len(fp32))), *map(_quality_cells, results)]
     title = (
         f"Quality over {first.quality.tokens} tokens of text, against fp32; time and energy on "
-        f"{first.chip}: {length_words(results)}"
+        f"{chip_names(results)}: {length_words(results)}"
     )
     return Table(title, _QUALITY_COLUMNS, tuple(rows), breaks=(1,))
 
@@ -90,14 +105,16 @@ def length_words(results: Sequence[NumericsResult]) -> str:
 def _quality_cells(result: NumericsResult) -> tuple[str, ...]:
     quality = result.quality
     change = result.perplexity / result.reference_perplexity - 1.0
+    bad = f"NaN in {quality.bad_tokens:,} of {quality.tokens:,}"
     made = len(result.reference_tokens)
     same = made if result.diverges_at is None else result.diverges_at
     latency_s, rate, energy_j = result.latency_s, result.tokens_per_s, result.energy_per_token_j
     generates = result.timing.phase == "generate"
     return (
-        result.variant, f"{result.weight_bits:.4g}", f"{quality.kl_nats:.3g}",
-        f"{quality.kl_max_nats:.3g}", f"{quality.rms:.3g}", percent(quality.top1_agreement),
-        f"{result.perplexity:.4g}", f"{100 * change:+.2f} %",
+        result.variant, f"{result.weight_bits:.4g}", _number(quality.kl_nats, ".3g", bad),
+        _number(quality.kl_max_nats, ".3g"), _number(quality.rms, ".3g"),
+        percent(quality.top1_agreement), _number(result.perplexity, ".4g", bad),
+        f"{100 * change:+.2f} %" if math.isfinite(change) else "-",
         f"{len(result.tokens)}", f"{same} of {made}" if made else "-",
         format_si(latency_s, "s"),
         token_rate(rate) if generates else "-",
@@ -105,8 +122,15 @@ def _quality_cells(result: NumericsResult) -> tuple[str, ...]:
     )  # fmt: skip
 
 
+def _number(value: float, form: str, otherwise: str = "-") -> str:
+    """Write a number; NaN as what is told instead."""
+    if math.isnan(value):
+        return otherwise
+    return "overflow" if math.isinf(value) else format(value, form)
+
+
 def ops_table(results: Sequence[NumericsResult]) -> Table:
-    """SQNR of what each kind of op writes: the median over layers, and the lowest.
+    """SQNR of what each kind of op writes: the median over layers, of one result also the lowest.
 
     Parameters
     ----------
@@ -122,13 +146,15 @@ def ops_table(results: Sequence[NumericsResult]) -> Table:
             by_kind.setdefault(kind, []).append((layer, error))
             kinds.setdefault(kind)
         found.append(by_kind)
-    rows = tuple((kind, *(_spread_words(by.get(kind, ())) for by in found)) for kind in kinds)
+    alone = len(results) == 1
+    rows = tuple((k, *(_spread_words(by.get(k, ()), alone) for by in found)) for k in kinds)
     names = (Column(result.variant, right=True) for result in results)
-    title = "SQNR of what ops write [dB]: median over layers (lowest, in layer)"
+    title = "SQNR of what ops write [dB]: median over layers"
+    title += " (lowest, in layer)" if alone else ""
     return Table(title, (Column("op"), *names), rows)
 
 
-def _spread_words(errors: Sequence[tuple[int | None, LayerError]]) -> str:
+def _spread_words(errors: Sequence[tuple[int | None, LayerError]], with_lowest: bool) -> str:
     if not errors:
         return "-"
     values = [error.sqnr_db for _, error in errors]
@@ -136,18 +162,24 @@ def _spread_words(errors: Sequence[tuple[int | None, LayerError]]) -> str:
         return f"NaN in {sum(map(math.isnan, values))} of {len(values)}"
     layer, worst = min(errors, key=lambda item: item[1].sqnr_db)
     middle = decibels(statistics.median(values))
-    return middle if layer is None else f"{middle} ({decibels(worst.sqnr_db)}, {layer})"
+    return (
+        middle
+        if layer is None or not with_lowest
+        else f"{middle} ({decibels(worst.sqnr_db)}, {layer})"
+    )
 
 
-def worst_ops_table(results: Sequence[NumericsResult], count: int = _WORST_OPS) -> Table:
+def worst_ops_table(results: Sequence[NumericsResult], count: int | None = None) -> Table:
     """List the outputs that are furthest from fp32.
 
     Parameters
     ----------
     results : sequence of NumericsResult
-    count : int
-        Rows of each variant; those with NaN come first.
+    count : int, optional
+        Rows of each variant; those with NaN come first. None: 6 of one, 2 each of several.
     """
+    if count is None:
+        count = _WORST_OPS if len(results) == 1 else _WORST_OPS_EACH
     rows: list[tuple[str, ...]] = []
     breaks = []
     for result in results:
@@ -155,7 +187,8 @@ def worst_ops_table(results: Sequence[NumericsResult], count: int = _WORST_OPS) 
         rows += [_worst_cells(result.variant, error) for error in worst_ops(result.errors, count)]
     columns = (
         Column("variant"), Column("output of"), Column("SQNR (dB)", right=True),
-        Column("rms of error / rms", right=True), Column("largest error", right=True),
+        Column("rms of error / rms", right=True, rank=1),
+        Column("largest error / rms", right=True), Column("largest error", right=True, rank=2),
     )  # fmt: skip
     return Table("Furthest from fp32", columns, tuple(rows), tuple(breaks[1:]))
 
@@ -171,28 +204,35 @@ def worst_ops(errors: Iterable[LayerError], count: int) -> list[LayerError]:
 
 
 def _worst_cells(variant: str, error: LayerError) -> tuple[str, ...]:
-    return (
-        variant, error.name, decibels(error.sqnr_db), f"{error.relative_rms:.3g}",
-        f"{error.max_abs:.3g}",
-    )  # fmt: skip
+    measures = (error.relative_rms, error.relative_max, error.max_abs)
+    return (variant, error.name, decibels(error.sqnr_db), *(_number(m, ".3g") for m in measures))
 
 
 def faults_table(results: Sequence[NumericsResult]) -> Table:
-    """What injected bit flips did, by variant and target; empty without faults."""
-    counts = (
-        ("flips", "flipped bits"), ("check_flips", "of check bits"), ("corrected", "corrected"),
-        ("detected", "detected"), ("miscorrected", "miscorrected"), ("undetected", "undetected"),
-        ("values_changed", "values changed"),
-    )  # fmt: skip
+    """What injected bit flips did, by variant and target; empty without faults.
+
+    Without error correction there are neither check bits nor words.
+    """
+    guarded = any(result.ecc != "none" for result in results)
+    kept = ("flips", "values_changed")
+    counts = [(key, title) for key, title in _FAULT_COLUMNS if guarded or key in kept]
     rows = tuple(
         (result.variant, target, *(f"{tally[key]:,}" for key, _ in counts))
         for result in results
         for target, tally in result.faults.items()
     )
     titles = (Column(title, right=True) for _, title in counts)
-    return Table(
-        "Bit flips (bits; words by outcome)", (Column("variant"), Column("in"), *titles), rows
+    return Table(_fault_words(guarded), (Column("variant"), Column("in"), *titles), rows)
+
+
+def _fault_words(guarded: bool) -> str:
+    title = (
+        "Bit flips: weights are struck once, for evaluated and generated text alike; KV cache and "
+        "accumulators in each, both counted"
     )
+    if guarded:
+        title += ". The 12.5 % more memory that SECDED takes is in no time or energy"
+    return title
 
 
 def numerics_pairs(
@@ -228,14 +268,15 @@ def continuation(result: NumericsResult) -> str:
     The mark stands before the first word that differs, last where only spaces or tokens that are
     no text do.
     """
+    ending = [f"({result.stopped})"] if result.stopped else []
     if result.diverges_at is None:
-        return "the same"
+        return " ".join(["the same", *ending])
     words, wanted = _one_line(result.text).split(), _one_line(result.reference_text).split()
     if not words:
-        return _words(result.text, result.tokens)
+        return " ".join(ending) or _words(result.text, result.tokens)
     pairs = enumerate(zip(words, wanted, strict=False))
     same = next((i for i, (a, b) in pairs if a != b), min(len(words), len(wanted)))
-    return " ".join([*words[:same], MARK, *words[same:]])
+    return " ".join([*words[:same], MARK, *words[same:], *ending])
 
 
 def arithmetic_words(arithmetic: Arithmetic, scheme: str = "") -> str:

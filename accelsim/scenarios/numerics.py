@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from accelsim.arch.loader import load_system
 from accelsim.arch.system import System
-from accelsim.arithmetic import FP32, Arithmetic
+from accelsim.arithmetic import Arithmetic
 from accelsim.dtypes import dtype as find_dtype
 from accelsim.errors import WorkloadError
 from accelsim.formats import dtype_of
 from accelsim.functional.arithmetics import preferred_dtype
-from accelsim.functional.faults import FaultInjector, FaultPlan
-from accelsim.functional.layer_errors import ErrorProbe
+from accelsim.functional.faults import FaultInjector
 from accelsim.functional.linear import scheme_arithmetic
 from accelsim.functional.loading import load_weights
 from accelsim.functional.quality import compare_logits, divergence, perplexity
-from accelsim.functional.quant.schemes import Scheme, parse_scheme
-from accelsim.functional.sampler import GREEDY, NoTokenError, Sampler
+from accelsim.functional.quant.schemes import Scheme
 from accelsim.functional.transformer.decoder import DecoderModel
 from accelsim.functional.transformer.layers import Setting
 from accelsim.functional.transformer.orders import PLAIN, Orders
@@ -31,71 +25,21 @@ from accelsim.functional.transformer.sources import FileWeights
 from accelsim.results.run_result import RunResult
 from accelsim.scenarios.calibration import smoothing_of
 from accelsim.scenarios.mapped_orders import MappedOrders
-from accelsim.scenarios.numerics_check import check_variant
-from accelsim.scenarios.numerics_result import NumericsResult, damage_warnings
+from accelsim.scenarios.numerics_check import Problems, check_variant, scheme_of
+from accelsim.scenarios.numerics_options import NumericsOptions
+from accelsim.scenarios.numerics_result import NumericsResult, spaced_logits
+from accelsim.scenarios.numerics_runs import Execution, Progress, Runs
+from accelsim.scenarios.numerics_warnings import (
+    damage_warnings,
+    quality_warnings,
+    system_warnings,
+)
 from accelsim.scenarios.run import run
 from accelsim.workload.phases import PhaseOptions
-from accelsim.workload.texts import packaged_text
 
-Progress = Callable[[str, int, int], None]
-Floats = NDArray[np.float32]
+__all__ = ["NumericsOptions", "NumericsStudy", "Progress", "load_decoder"]
+
 _INTEGERS = ("int8", "int4")
-_WIDE = ("fp64", "fp32", "tf32", "bf16", "fp16")
-_LAST_OF_LAYER = ("ffn_add", "layer_output_norm")
-DEFAULT_PROMPT = "Explain in two sentences why a matrix unit needs on-chip memory."
-
-
-@dataclass(frozen=True)
-class NumericsOptions:
-    """How real weights are run.
-
-    Attributes
-    ----------
-    dtype : str or None
-        Of the chip's matmuls; None: the first it has of bf16, fp16, tf32, fp32, int8.
-    kv_dtype : str or None
-        Of the KV cache; None: as activations are stored.
-    prompt : str
-    chat : bool or None
-        Wrap the prompt as a user's turn; None: if the tokenizer names a known chat format.
-    tokens : int
-        Most tokens to generate: a run that ends its text earlier has, and times, fewer.
-    text : str or None
-        Evaluated text; None: the packaged one.
-    eval_tokens : int
-        Tokens of that text.
-    order : str
-        "mapped": sums in the order that the chip's mapping makes; "plain": k ascending.
-    sampler : Sampler
-    faults : FaultPlan or None
-        Bit flips in the measured run (the fp32 run has none).
-    emulate_dtype : bool
-        A dtype that the chip lacks runs in a wider one.
-    """
-
-    dtype: str | None = None
-    kv_dtype: str | None = None
-    prompt: str = DEFAULT_PROMPT
-    chat: bool | None = None
-    tokens: int = 32
-    text: str | None = None
-    eval_tokens: int = 256
-    order: str = "mapped"
-    sampler: Sampler = GREEDY
-    faults: FaultPlan | None = None
-    emulate_dtype: bool = False
-
-    def __post_init__(self) -> None:
-        if self.order not in ("mapped", "plain"):
-            raise WorkloadError(f"order is '{self.order}', expected mapped or plain")
-        if not self.prompt.strip():
-            raise WorkloadError("the prompt is empty: a model continues a text, give it one")
-        for name, least in (("tokens", 0), ("eval_tokens", 2)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise WorkloadError(
-                    f"{name} is {value!r}, expected {least} or more, a whole number"
-                )
 
 
 @dataclass(frozen=True)
@@ -123,15 +67,6 @@ class _Plan:
         return dtype_of(self.arithmetic.attention.operand)
 
 
-@dataclass(frozen=True, eq=False)
-class _Reference:
-    """The fp32 run that all variants are compared with."""
-
-    logits: Floats
-    tokens: tuple[int, ...]
-    probe: ErrorProbe
-
-
 class NumericsStudy:
     """A model on a chip in several variants, each against one fp32 run.
 
@@ -153,7 +88,8 @@ class NumericsStudy:
         progress: Progress | None = None,
     ) -> None:
         self.model, self.system, self.options, self.progress = model, system, options, progress
-        self._reference: _Reference | None = None
+        self._runs = Runs(model, options, progress)
+        self._prefix = ""
 
     @classmethod
     def load(
@@ -172,32 +108,32 @@ class NumericsStudy:
         SpecError
             If there is no such chip.
         """
-        opened = load_weights(model)
-        if not isinstance(opened, DecoderModel):
-            raise WorkloadError(
-                f"{opened.name} is an encoder: it generates no text. In Python, "
-                "accelsim.functional.load_weights(...).embed(sentences, arithmetic=...) runs it"
-            )
-        return cls(opened, load_system(str(on)), options or NumericsOptions(), progress)
+        system = load_system(str(on))
+        return cls(load_decoder(model), system, options or NumericsOptions(), progress)
+
+    def on(self, system: System | str | Path) -> NumericsStudy:
+        """Return the study of the same model on another system, with the same fp32 run.
+
+        Its results are named after system and variant, "mi300x bf16", so that those of several
+        chips can stand in one table.
+
+        Raises
+        ------
+        SpecError
+            If there is no such chip.
+        """
+        found = system if isinstance(system, System) else load_system(str(system))
+        study = NumericsStudy(self.model, found, self.options, self.progress)
+        study._runs, study._prefix = self._runs, f"{found.name} "
+        return study
 
     def prompt_tokens(self) -> list[int]:
         """Return the tokens of the prompt."""
-        tokenizer, o = self.model.tokenizer, self.options
-        if tokenizer is None:
-            raise WorkloadError(f"{self.model.name} has no tokenizer, so it takes no prompt")
-        talks = tokenizer.chat_format.name != "plain" if o.chat is None else o.chat
-        text = tokenizer.chat([{"role": "user", "content": o.prompt}]) if talks else o.prompt
-        return tokenizer.encode(text)
+        return self._runs.prompt_tokens()
 
     def text_tokens(self) -> list[int]:
         """Return the tokens of the evaluated text."""
-        tokenizer, o = self.model.tokenizer, self.options
-        assert tokenizer is not None
-        text = packaged_text("evaluation") if o.text is None else o.text
-        tokens = tokenizer.encode(text)[: min(o.eval_tokens, self.model.context)]
-        if len(tokens) < 2:
-            raise WorkloadError("the evaluated text has fewer than two tokens")
-        return tokens
+        return self._runs.text_tokens()
 
     def check(self, variants: Sequence[str | None]) -> list[Arithmetic]:
         """Return the arithmetic of variants; refuse now what `measure` would refuse after a run.
@@ -207,14 +143,30 @@ class NumericsStudy:
         MappingError
             If the chip lacks the dtype that a variant needs.
         WorkloadError
-            If a variant, the prompt, the text or the plan of faults is unusable.
+            If a variant, the prompt, the text or the plan of faults is unusable. Several problems
+            are told together.
         """
-        self.model.check_room(len(self.prompt_tokens()), self.options.tokens)
-        self.text_tokens()
-        plans = [self._plan(variant) for variant in variants]
-        for plan in plans:
-            check_variant(self.model, plan.arithmetic, plan.scheme, self.options.faults)
-        return [plan.arithmetic for plan in plans]
+        problems = Problems()
+        with problems.noted():
+            self._runs.check()
+        found = []
+        for variant in variants:
+            with problems.noted():
+                found.append(self.arithmetic(variant))
+        problems.refuse()
+        return found
+
+    def arithmetic(self, variant: str | None = None) -> Arithmetic:
+        """Return the arithmetic of a variant.
+
+        Raises
+        ------
+        MappingError, WorkloadError
+            As `check` does.
+        """
+        plan = self._plan(variant)
+        check_variant(self.model, plan.arithmetic, plan.scheme, self.options.faults)
+        return plan.arithmetic
 
     def measure(self, variant: str | None = None) -> NumericsResult:
         """Run one variant: a dtype of the chip, a quantisation by name, or None for the default.
@@ -228,40 +180,39 @@ class NumericsStudy:
         """
         self.check([variant])
         plan = self._plan(variant)
-        prompt, text = self.prompt_tokens(), self.text_tokens()
-        reference = self._referred(prompt, text)
-        reference.probe.measure()
+        reference = self._runs.reference()
         injector = FaultInjector(self.options.faults) if self.options.faults else None
         orders = self._orders(plan)
         setting = Setting(
             plan.arithmetic, plan.scheme, orders, injector,
             smoothing=smoothing_of(self.model, plan.scheme),
         )  # fmt: skip
-        logits, tokens = self._run(plan.name, setting, (prompt, text), reference.probe)
-        timing = self._timed(plan, len(prompt), len(tokens))
-        warnings = (*timing.warnings, *orders.warnings)
-        return self._result(plan, reference, (logits, tokens, timing), injector, warnings)
+        found = self._runs.execute(plan.name, setting)
+        timing = self._timed(plan, len(self.prompt_tokens()), len(found.tokens))
+        result = self._result(plan, reference, found, timing, injector)
+        return replace(result, warnings=(*timing.warnings, *orders.warnings, *result.warnings))
 
     def _plan(self, variant: str | None) -> _Plan:
         """Find out what a variant asks of the functional core and of the timing engine."""
         chip, o = self.system.chip, self.options
         dtype = o.dtype or preferred_dtype(chip)
-        if variant is None or variant.lower() in _WIDE:
+        scheme = scheme_of(variant)
+        name = self._prefix + (variant or dtype)
+        if scheme is None:
             dtype = variant.lower() if variant else dtype
             native = chip.compute_dtype(dtype, o.emulate_dtype)
             arithmetic = chip.arithmetic(native, kv_dtype=o.kv_dtype)
-            return _Plan(variant or dtype, arithmetic, None, dtype, None)
-        scheme = parse_scheme(variant)
+            return _Plan(name, arithmetic, None, dtype, None)
         native = chip.compute_dtype(dtype, o.emulate_dtype)
         base = chip.arithmetic(native, kv_dtype=o.kv_dtype)
         stored = find_dtype(dtype_of(scheme.weights.format)).name
         if scheme.activations is None:
             of = scheme.weights
             grouped = f"{stored}-g{of.group}" if of.group and stored in _INTEGERS else stored
-            return _Plan(variant, base, scheme, dtype, grouped)
+            return _Plan(name, base, scheme, dtype, grouped)
         linear = scheme_arithmetic(chip.matrix_arithmetic, scheme, dtype)
         arithmetic = replace(base, name=f"{chip.name} {variant}", linear=linear)
-        return _Plan(variant, arithmetic, scheme, stored, None)
+        return _Plan(name, arithmetic, scheme, stored, None)
 
     def _orders(self, plan: _Plan) -> Orders:
         if self.options.order == "plain":
@@ -274,51 +225,6 @@ class NumericsStudy:
         return MappedOrders(
             self.model.spec.config, self.system.chip, given, self.options.emulate_dtype
         )
-
-    def _referred(self, prompt: list[int], text: list[int]) -> _Reference:
-        """Run fp32 once; it is what every variant is compared with."""
-        if self._reference is None:
-            probe = ErrorProbe()
-            logits, tokens = self._run("fp32", Setting(FP32), (prompt, text), probe)
-            self._reference = _Reference(logits, tokens, probe)
-        return self._reference
-
-    def _run(
-        self, name: str, setting: Setting, texts: tuple[list[int], list[int]], probe: ErrorProbe
-    ) -> tuple[Floats, tuple[int, ...]]:
-        """Read the evaluated text, then continue the prompt."""
-        prompt, text = texts
-        o, layers = self.options, self.model.spec.config.n_layers
-        total = layers + o.tokens
-
-        def watch(op: str, values: Floats) -> None:
-            if not op.endswith("_exps"):  # the tokens that visit an expert differ between runs
-                probe(op, values)
-            if op.endswith(_LAST_OF_LAYER):
-                self._tell(f"{name}: evaluating", int(op.split(".")[1]) + 1, total)
-
-        weights = len(self.model.weights.shapes)
-        prepared = 0
-
-        def packed(_: str) -> None:
-            nonlocal prepared
-            prepared += 1
-            self._tell(f"{name}: preparing weights", prepared, weights)
-
-        self.model.ops(setting, tell=packed)
-        logits = self.model.logits(text, replace(setting, observe=watch))
-        tokens = []
-        stop = self.model.tokenizer.eos_ids if self.model.tokenizer else ()
-        stream = self.model.stream(prompt, o.tokens, setting, sampler=o.sampler, stop=stop)
-        with suppress(NoTokenError):  # the result says how many logits were no numbers
-            for token, _ in stream:
-                tokens.append(token)
-                self._tell(f"{name}: generating", layers + len(tokens), total)
-        return logits, tuple(tokens)
-
-    def _tell(self, what: str, done: int, total: int) -> None:
-        if self.progress is not None:
-            self.progress(what, done, total)
 
     def _timed(self, plan: _Plan, prompt_tokens: int, made: int) -> RunResult:
         """Time the same prompt and the tokens made; logits that gave none were computed as well."""
@@ -333,21 +239,16 @@ class NumericsStudy:
     def _result(
         self,
         plan: _Plan,
-        reference: _Reference,
-        found: tuple[Floats, tuple[int, ...], RunResult],
+        reference: Execution,
+        found: Execution,
+        timing: RunResult,
         injector: FaultInjector | None,
-        warnings: tuple[str, ...],
     ) -> NumericsResult:
-        logits, tokens, timing = found
-        text, tokenizer, weights = self.text_tokens(), self.model.tokenizer, self.model.weights
+        text, tokenizer, scheme = self.text_tokens(), self.model.tokenizer, plan.scheme
         assert tokenizer is not None
-        bad = {
-            name: count.nan + count.inf
-            for name, count in (
-                weights.nonfinite if isinstance(weights, FileWeights) else {}
-            ).items()
-        }
-        scheme = plan.scheme
+        bad = _nonfinite(self.model)
+        quality = compare_logits(reference.logits, found.logits)
+        stops = (("fp32", reference.stopped), (plan.name, found.stopped))
         return NumericsResult(
             variant=plan.name,
             chip=self.system.chip.name,
@@ -356,22 +257,54 @@ class NumericsStudy:
             scheme=scheme.describe() if scheme else "",
             weight_bits=scheme.weight_bits if scheme else find_dtype(plan.dtype).bits,
             prompt=self.options.prompt,
-            text=tokenizer.decode(tokens, skip_special=True, unknown="replace"),
+            text=tokenizer.decode(found.tokens, skip_special=True, unknown="replace"),
             reference_text=tokenizer.decode(reference.tokens, skip_special=True, unknown="replace"),
-            tokens=tokens,
+            tokens=found.tokens,
             reference_tokens=reference.tokens,
-            diverges_at=divergence(reference.tokens, tokens),
-            quality=compare_logits(reference.logits, logits),
-            perplexity=perplexity(logits, text),
+            diverges_at=divergence(reference.tokens, found.tokens),
+            stopped=found.stopped,
+            quality=quality,
+            perplexity=perplexity(found.logits, text),
             reference_perplexity=perplexity(reference.logits, text),
-            errors=tuple(reference.probe.errors()),
+            errors=tuple(self._runs.probe.errors()),
             timing=timing,
             nonfinite_weights=bad,
             faults=_tallies(injector),
-            logits=logits,
-            reference_logits=reference.logits,
-            warnings=(*warnings, *damage_warnings(bad, injector)),
+            ecc=injector.plan.ecc if injector else "none",
+            logits=spaced_logits(found.logits),
+            reference_logits=spaced_logits(reference.logits),
+            warnings=(
+                *system_warnings(self.system),
+                *self._runs.text_warnings(),
+                *quality_warnings(plan.name, quality),
+                *(f"{name}: {stopped}" for name, stopped in stops if stopped),
+                *damage_warnings(bad, injector),
+            ),
         )
+
+
+def load_decoder(model: str | Path) -> DecoderModel:
+    """Open weights that generate text, by name or path.
+
+    Raises
+    ------
+    WorkloadError
+        If the weights are missing, damaged, or those of no decoder.
+    """
+    opened = load_weights(model)
+    if not isinstance(opened, DecoderModel):
+        raise WorkloadError(
+            f"{opened.name} is an encoder: it generates no text. In Python, "
+            "accelsim.functional.load_weights(...).embed(sentences, arithmetic=...) runs it"
+        )
+    return opened
+
+
+def _nonfinite(model: DecoderModel) -> dict[str, int]:
+    """Return how many weights of a file are NaN or infinite, by tensor."""
+    weights = model.weights
+    found = weights.nonfinite if isinstance(weights, FileWeights) else {}
+    return {name: count.nan + count.inf for name, count in found.items()}
 
 
 def _timed_kv(fmt: str | None) -> str | None:

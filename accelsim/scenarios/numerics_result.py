@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim.functional.faults import FaultInjector
 from accelsim.functional.layer_errors import LayerError
 from accelsim.functional.quality import LogitQuality
 from accelsim.results.run_result import RunResult
+
+_LOGITS_KEPT = 400_000
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,8 @@ class NumericsResult:
     Attributes
     ----------
     variant : str
-        What was asked for: a dtype or a quantisation.
+        What was asked for: a dtype or a quantisation, after the chip's name where a study has
+        several.
     chip, model, arithmetic : str
     scheme : str
         Quantisation in words; empty without.
@@ -34,21 +36,26 @@ class NumericsResult:
         Generated tokens, up to the first that ends the text: a variant may have made fewer.
     diverges_at : int or None
         First generated token that differs from fp32; None if none does.
+    stopped : str
+        Why generation ended for want of a next token; empty where it did not.
     quality : LogitQuality
         Of the evaluated text, against fp32.
     perplexity, reference_perplexity : float
         Of that text, in this run and in fp32.
     errors : tuple of LayerError
-        Of what every op writes, in execution order.
+        Of what every op writes, in execution order, then of the logits; over up to 32 rows each.
     timing : RunResult
         The same run on the chip: prompt and the tokens that this variant made (at least one,
         unless none was asked for).
     nonfinite_weights : dict
         NaN and infinite weights by tensor.
     faults : dict
-        Tally of injected faults by target.
+        Tally of injected faults by target: of weights once, of the KV cache and of accumulators
+        over evaluation and generation.
+    ecc : str
+        Code that guarded memory from faults: "none" or "secded".
     logits, reference_logits : array of float32 or None
-        Of the evaluated text, [tokens, vocab]; for pictures, not in JSON.
+        `spaced_logits` of the evaluated text, for pictures, not in JSON.
     warnings : tuple of str
     """
 
@@ -69,8 +76,10 @@ class NumericsResult:
     reference_perplexity: float
     errors: tuple[LayerError, ...]
     timing: RunResult
+    stopped: str = ""
     nonfinite_weights: dict[str, int] = field(default_factory=dict)
     faults: dict[str, dict[str, int]] = field(default_factory=dict)
+    ecc: str = "none"
     logits: NDArray[np.float32] | None = field(default=None, repr=False)
     reference_logits: NDArray[np.float32] | None = field(default=None, repr=False)
     warnings: tuple[str, ...] = ()
@@ -101,9 +110,9 @@ class NumericsResult:
             name: getattr(self, name)
             for name in (
                 "variant", "chip", "model", "arithmetic", "scheme", "weight_bits", "prompt",
-                "text", "reference_text", "diverges_at", "perplexity", "reference_perplexity",
-                "latency_s", "energy_j", "energy_per_token_j", "tokens_per_s",
-                "nonfinite_weights", "faults",
+                "text", "reference_text", "diverges_at", "stopped", "perplexity",
+                "reference_perplexity", "latency_s", "energy_j", "energy_per_token_j",
+                "tokens_per_s", "nonfinite_weights", "faults", "ecc",
             )
         }  # fmt: skip
         lists = {
@@ -116,29 +125,18 @@ class NumericsResult:
         return found
 
 
-def damage_warnings(nonfinite: dict[str, int], injector: FaultInjector | None) -> tuple[str, ...]:
-    """Say which weights are no numbers, and which planned flips never came.
+def spaced_logits(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return evenly spaced logits, at most 400,000, in one row.
 
     Parameters
     ----------
-    nonfinite : dict
-        NaN and infinite weights by tensor.
-    injector : FaultInjector or None
-        After the run.
+    logits : array of float32, [tokens, vocab]
     """
-    warnings = []
-    if nonfinite:
-        total, name = sum(nonfinite.values()), next(iter(nonfinite))
-        warnings.append(
-            f"{total} weights of {len(nonfinite)} tensors are NaN or infinite, first in '{name}': "
-            "results that they reach are NaN"
-        )
-    if injector is not None and injector.unmet_places:
-        place = injector.unmet_places[0]
-        warnings.append(
-            f"{len(injector.unmet_places)} places of flips were never met, the first is {place}"
-        )
-    return tuple(warnings)
+    # A step without common factors with the vocabulary meets all of its tokens.
+    step = max(1, math.ceil(logits.size / _LOGITS_KEPT))
+    while step > 1 and math.gcd(step, logits.shape[-1]) > 1:
+        step += 1
+    return logits.reshape(-1)[::step].copy()
 
 
 def _finite(data: Any) -> Any:

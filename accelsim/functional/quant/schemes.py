@@ -258,7 +258,14 @@ def _smoothquant(name: str) -> Scheme:
 
 def _scheme(name: str, words: Sequence[str], group: int, has_group: bool) -> Scheme:
     weight_only = has_group or "weight" in words
-    is_block = isinstance(find_format(name), BlockFormat)
+    found = find_format(name)
+    is_block = isinstance(found, BlockFormat)
+    if isinstance(found, BlockFormat) and (has_group or "tensor" in words):
+        suffix = f"-g{group}" if has_group else "-tensor"
+        raise WorkloadError(
+            f"{name} has a scale per {found.block} values of its own: leave '{suffix}' out "
+            f"({name}, or {name}-weight for the weights alone)"
+        )
     of_weights: Granularity = "channel"
     if has_group:
         of_weights = "group"
@@ -277,7 +284,8 @@ def _scheme(name: str, words: Sequence[str], group: int, has_group: bool) -> Sch
 
 
 def _unknown(text: str, name: str) -> WorkloadError:
-    known = {*SCHEME_NAMES, *FORMATS, *BLOCK_FORMATS}
+    narrow = (n for n, f in FORMATS.items() if f.signed and f.is_narrow)
+    known = {*SCHEME_NAMES, *narrow, *BLOCK_FORMATS}
     return WorkloadError(
         f"unknown quantisation scheme '{text}': {suggest(name, known)} Schemes: "
         f"{', '.join(SCHEME_NAMES)}"

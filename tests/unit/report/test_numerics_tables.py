@@ -8,9 +8,11 @@ from dataclasses import replace
 import pytest
 
 from accelsim.arithmetic import FP32, Arithmetic, FusedSum, MatrixArithmetic
+from accelsim.cli.console import fitting, plain_table
 from accelsim.functional.layer_errors import LayerError
 from accelsim.report.numerics_tables import (
     arithmetic_words,
+    chip_names,
     continuation,
     faults_table,
     numerics_pairs,
@@ -31,7 +33,7 @@ def test_the_quality_table_sets_variants_under_fp32(make) -> None:
     table = quality_table([made_result("bf16", run), made_result("int8", run, weight_bits=8.25)])
     assert [row[0] for row in table.rows] == ["fp32", "bf16", "int8"]
     row = cells(table, 2)
-    assert row["weights (bit)"] == "8.25"
+    assert row["layer weights (bit)"] == "8.25"
     assert row["against fp32"] == "+10.00 %"
     assert row["same tokens"] == "2 of 4"
     assert row["J/token"].endswith("J")
@@ -77,10 +79,22 @@ def test_ops_are_summed_up_over_layers() -> None:
     rows = dict(table.rows)
     assert rows["attn_v"] == "32.0 (31.0, 2)"
     assert rows["token_embd"] == "exact"
+    assert rows["logits"] == "40.0"
+
+
+def test_ops_of_several_variants_fit_a_terminal() -> None:
+    results = [made_result(name, None) for name in ("bf16", "fp8", "int8", "smoothquant",
+                                                    "int8-weight", "int4-g32")]  # fmt: skip
+    table = ops_table(results)
+    assert {row[0]: row[1] for row in table.rows}["attn_v"] == "32.0"
+    assert max(map(len, plain_table(table).splitlines())) <= 80
 
 
 def test_nan_is_counted_and_stands_first() -> None:
-    bad = (LayerError("blk.0.attn", 30.0, 0.03, 1.0), LayerError("blk.1.attn", *[math.nan] * 3))
+    bad = (
+        LayerError("blk.0.attn", 30.0, 0.03, 1.0, 2.0),
+        LayerError("blk.1.attn", *[math.nan] * 4),
+    )
     result = made_result("int8", None, errors=bad)
     assert dict(ops_table([result]).rows)["attn"] == "NaN in 1 of 2"
     assert [row[1] for row in worst_ops_table([result]).rows] == ["blk.1.attn", "blk.0.attn"]
@@ -96,6 +110,60 @@ def test_the_worst_ops_come_per_variant() -> None:
 
 
 @pytest.mark.parametrize(
+    ("variants", "count", "shown"),
+    [(1, None, 6), (2, None, 4), (3, None, 6), (1, 3, 3), (2, 3, 6), (2, 0, 0)],
+)
+def test_the_worst_ops_are_as_many_as_asked_for(variants, count, shown) -> None:
+    results = [made_result(f"v{i}", None) for i in range(variants)]
+    assert len(worst_ops_table(results, count).rows) == shown
+
+
+def test_the_largest_error_has_a_scale() -> None:
+    row = cells(worst_ops_table([made_result("bf16", None)]), 0)
+    assert row["rms of error / rms"] == "0.0282"
+    assert row["largest error / rms"] == "0.113"
+    assert row["largest error"] == "0.5"
+
+
+def test_a_narrow_terminal_shows_quality_and_energy(make) -> None:
+    results = [made_result("h100_sxm bf16", make("generate"))]
+    titles = [column.title for column in fitting(quality_table(results), 80).columns]
+    assert {"variant", "KL (nat)", "top-1 kept", "perplexity", "J/token"} <= set(titles)
+    assert max(map(len, plain_table(fitting(quality_table(results), 80)).splitlines()[1:])) <= 80
+
+
+def test_what_is_no_number_is_said(make) -> None:
+    whole = made_result("bf16", make("generate"))
+    nothing = replace(whole.quality, kl_nats=math.nan, kl_max_nats=math.nan, rms=math.nan,
+                      bad_tokens=7)  # fmt: skip
+    some = replace(whole.quality, bad_tokens=2)
+    results = [
+        replace(whole, quality=nothing, perplexity=math.nan),
+        replace(whole, quality=some, perplexity=math.nan),
+        replace(whole, perplexity=math.inf),
+    ]
+    table = quality_table(results)
+    none, few, large = (cells(table, row) for row in (1, 2, 3))
+    assert (none["KL (nat)"], none["perplexity"]) == ("NaN in 7 of 7", "NaN in 7 of 7")
+    assert few["KL (nat)"] == f"{some.kl_nats:.3g}"
+    assert few["perplexity"] == "NaN in 2 of 7"
+    assert large["perplexity"] == "overflow"
+    assert {row["against fp32"] for row in (none, few, large)} == {"-"}
+    errors = (LayerError("blk.0.attn", *[math.nan] * 4), LayerError("blk.0.ffn_up", -math.inf,
+                                                              math.inf, 1.0, math.inf))  # fmt: skip
+    broken = [replace(whole, errors=errors)]
+    text = "".join(map(plain_table, (table, ops_table(broken), worst_ops_table(broken))))
+    assert not {"nan", "inf", "+nan", "-inf"} & set(text.split())
+
+
+def test_several_chips_are_all_named(make) -> None:
+    results = [replace(made_result(f"{chip} bf16", make("generate")), chip=chip)
+               for chip in ("a", "b", "b")]  # fmt: skip
+    assert chip_names(results) == "a, b"
+    assert "time and energy on a, b: " in quality_table(results).title
+
+
+@pytest.mark.parametrize(
     ("changes", "text"),
     [
         ({}, "a b || x d"),
@@ -105,6 +173,23 @@ def test_the_worst_ops_come_per_variant() -> None:
         ({"text": "a\nbad \x1b[2J"}, "a || bad ?[2J"),
         ({"text": " \n"}, "(no words)"),
         ({"text": "", "tokens": (2,)}, "(ends at once)"),
+        (
+            {"text": "a b", "tokens": (1, 2), "stopped": "no next token after 2: all NaN"},
+            "a b || (no next token after 2: all NaN)",
+        ),
+        (
+            {
+                "text": "",
+                "tokens": (),
+                "diverges_at": 0,
+                "stopped": "no next token after 0: all NaN",
+            },
+            "(no next token after 0: all NaN)",
+        ),
+        (
+            {"diverges_at": None, "stopped": "no next token after 4: all NaN"},
+            "the same (no next token after 4: all NaN)",
+        ),
     ],
 )
 def test_the_text_is_marked_where_it_leaves_fp32(changes, text) -> None:
@@ -135,4 +220,13 @@ def test_faults_have_a_table_only_if_there_are_any() -> None:
          "values_changed"), 1234,
     )  # fmt: skip
     table = faults_table([made_result("bf16", None, faults={"kv": tally})])
-    assert table.rows[0][:3] == ("bf16", "kv", "1,234")
+    assert table.rows[0] == ("bf16", "kv", "1,234", "1,234")
+    assert [c.title for c in table.columns[2:]] == ["flipped data bits", "changed values"]
+    assert "weights are struck once" in table.title
+    assert "SECDED" not in table.title
+    guarded = faults_table([made_result("bf16", None, faults={"kv": tally}, ecc="secded")])
+    assert [c.title for c in guarded.columns[2:]] == [
+        "flipped data bits", "flipped check bits", "corrected words", "detected words",
+        "miscorrected words", "undetected words", "changed values",
+    ]  # fmt: skip
+    assert "12.5 % more memory" in guarded.title

@@ -55,16 +55,16 @@ def test_the_fields_of_a_result_agree(results: dict[str, NumericsResult], varian
     assert found.diverges_at == (None if all(same) else same.index(False))
     assert found.logits is not None
     assert found.reference_logits is not None
-    assert found.logits.shape == found.reference_logits.shape == (len(TEXT), VOCABULARY)
-    text = Letters().encode(TEXT)
-    assert found.perplexity == perplexity(found.logits, text)
-    assert found.reference_perplexity == perplexity(found.reference_logits, text)
+    shape, text = (len(TEXT), VOCABULARY), Letters().encode(TEXT)  # so few logits are all kept
+    assert found.perplexity == perplexity(found.logits.reshape(shape), text)
+    assert found.reference_perplexity == perplexity(found.reference_logits.reshape(shape), text)
     difference = found.logits.astype(np.float64) - found.reference_logits
     assert found.quality.rms == pytest.approx(float(np.sqrt((difference**2).mean())))
     assert found.quality.max_abs == np.abs(difference).max() > 0
     assert found.quality.tokens == len(TEXT)
     names = [f"blk.{i}.{op}" for i in (0, 1) for op in LAYER_OPS]
-    assert [error.name for error in found.errors] == ["token_embd", *names, "output_norm"]
+    assert [error.name for error in found.errors] == ["token_embd", *names, "output_norm",
+                                                     "logits"]  # fmt: skip
     assert (found.faults, found.nonfinite_weights) == ({}, {})
 
 
@@ -75,7 +75,7 @@ def test_fewer_bits_are_further_from_fp32(results: dict[str, NumericsResult]) ->
     assert bits == [16, 8, 4 + 32 / 128, 8, 4.25]
     assert [bool(results[variant].scheme) for variant in VARIANTS] == [False] + 4 * [True]
     references = [found.reference_logits for found in results.values()]
-    assert all(reference is references[0] for reference in references)
+    assert all(np.array_equal(reference, references[0]) for reference in references)
 
 
 @pytest.mark.parametrize(
@@ -148,9 +148,13 @@ def test_plain_values_are_json(results: dict[str, NumericsResult], variant: str)
         ("fp64", MappingError, "no fp64 matmul"),
         ("fp8", MappingError, "no fp8 matmul"),
         ("mxfp4", MappingError, "no mxfp4 matmul"),
-        ("int5", WorkloadError, "unknown quantisation scheme 'int5': did you mean 'int8'"),
-        ("", WorkloadError, "unknown quantisation scheme ''"),
-        ("bf17", WorkloadError, "unknown quantisation scheme"),
+        (
+            "int5",
+            WorkloadError,
+            "'int5' is no dtype and no .*: did you mean 'int8' or 'int4'",
+        ),
+        ("", WorkloadError, "'' is no dtype and no quantisation scheme"),
+        ("bf17", WorkloadError, "'bf17' is no dtype .* did you mean 'bf16'"),
         ("int4-g0", WorkloadError, "g0|group"),
         ("int4-g", WorkloadError, "int4-g"),
     ],
@@ -417,7 +421,7 @@ def test_real_weights_on_a_chip() -> None:
     assert bf16.text == bf16.reference_text
     for found in (bf16, int4):
         assert found.quality.tokens == 16
-        assert len(found.errors) == 2 + 30 * len(LAYER_OPS)
+        assert len(found.errors) == 3 + 30 * len(LAYER_OPS)
         assert len(json.dumps(found.as_dict(), allow_nan=False)) > 1000
     assert bf16.quality.kl_nats < 0.05 < int4.quality.kl_nats
     assert int4.weight_bits < bf16.weight_bits
