@@ -76,7 +76,6 @@ def rounded_operand(
     fmt: Format,
     *,
     flush: bool = False,
-    out: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float32]:
     """Round to a scalar format the way that operands are converted to it; see `as_operand`."""
     values = x
@@ -85,7 +84,7 @@ def rounded_operand(
             values = x.astype(np.float32, copy=False)
     else:
         rounding = "toward_zero" if fmt.name == "tf32" else "nearest_even"
-        values = round_to(x, fmt, rounding=rounding, saturate=fmt.is_narrow, out=out)
+        values = round_to(x, fmt, rounding=rounding, saturate=fmt.is_narrow)
     if flush:
         values = np.where(np.abs(values) < fmt.smallest_normal, np.float32(0.0), values)
     return values
@@ -93,10 +92,20 @@ def rounded_operand(
 
 def alignment_of(values: NDArray[np.float32], fmt: Format) -> NDArray[np.int8]:
     """Return the exponents that values of a scalar format are aligned by."""
-    out = np.empty(values.shape, dtype=np.int8)
-    flat = np.ascontiguousarray(values).reshape(-1)
-    alignment_exponents(flat, fmt.min_exponent, out.reshape(-1))
-    return out
+    return counted_alignment(np.ascontiguousarray(values).view(np.uint32), fmt)[0]
+
+
+def counted_alignment(words: NDArray[Any], fmt: Format) -> tuple[NDArray[np.int8], int]:
+    """Return alignment exponents, and how many values are not finite.
+
+    Parameters
+    ----------
+    words : array of uint32 or uint16
+        Of fp32 values, or their upper halves.
+    fmt : Format
+    """
+    out = np.empty(words.shape, dtype=np.int8)
+    return out, int(alignment_exponents(words.reshape(-1), fmt.min_exponent, out.reshape(-1)))
 
 
 def block_operand(blocks: BlockScaled, *, aligned: bool, group: int = 1) -> Operand:

@@ -25,6 +25,7 @@ from accelsim.functional.operands import (
     Operand,
     as_operand,
     block_operand,
+    counted_alignment,
     rounded_operand,
 )
 from accelsim.kernels import gemm_chain
@@ -134,10 +135,13 @@ def pack_matrix(
     if isinstance(fmt, BlockFormat):
         operand = taken_in(np.ascontiguousarray(matrix), arithmetic, axis=2 if transposed else 1)
         return _packed(operand, arithmetic, (t, k, n), transposed)
-    if matrix.dtype == np.float64:  # rounded once, straight to the format
-        matrix = rounded_operand(matrix, fmt)
-    given = np.ascontiguousarray(matrix, dtype=np.float32)
-    return _packed(taken_in(given, arithmetic, axis=1), arithmetic, (t, k, n), transposed)
+    values = rounded_operand(np.ascontiguousarray(matrix), fmt, flush=_flushes(arithmetic.sums))
+    packed = _packed(Operand(values), arithmetic, (t, k, n), transposed)
+    if not _aligned(arithmetic.sums):
+        return packed
+    words = packed.values if packed.values.dtype == np.uint16 else packed.values.view(np.uint32)
+    exponents, lost = counted_alignment(words, fmt)
+    return replace(packed, exponents=exponents, finite=not lost)
 
 
 def in_columns(panels: NDArray[Any], shape: tuple[int, int, int]) -> NDArray[Any]:

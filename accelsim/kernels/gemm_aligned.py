@@ -23,6 +23,7 @@ from accelsim.kernels.lanes import PANEL, TILE
 from accelsim.kernels.sums import FUSED, ZERO_EXPONENT, SumRule, dot
 
 LANES = TILE.lanes
+_CHUNK = 4096
 
 
 @kernel
@@ -138,12 +139,21 @@ def aligned_matmul(
 
 
 @parallel_kernel
-def alignment_exponents(values: NDArray[np.float32], smallest: int, out: NDArray[Any]) -> None:
-    """Fill `out` with the exponents that flat finite fp32 values are aligned by."""
-    bits = values.view(np.uint32)
-    chunk = 4096
-    for job in prange((values.size + chunk - 1) // chunk):
-        for i in range(job * chunk, min(values.size, (job + 1) * chunk)):
-            field = np.int32((bits[i] >> np.uint32(23)) & np.uint32(255)) - np.int32(127)
+def alignment_exponents(words: NDArray[Any], smallest: int, out: NDArray[Any]) -> int:
+    """Fill `out` with the exponents that flat values are aligned by; count those not finite.
+
+    Values are the words of fp32 (uint32), or their upper halves (uint16).
+    """
+    below = 8 * words.itemsize - 9
+    lost = 0
+    for job in prange((words.size + _CHUNK - 1) // _CHUNK):
+        odd: Any = np.int32(0)
+        for i in range(job * _CHUNK, min(words.size, (job + 1) * _CHUNK)):
+            word = np.uint32(words[i])
+            field = np.int32((word >> np.uint32(below)) & np.uint32(255)) - np.int32(127)
             own = min(max(field, np.int32(smallest)), np.int32(127))
-            out[i] = np.int32(ZERO_EXPONENT) if values[i] == np.float32(0.0) else own
+            magnitude = word & np.uint32((1 << (below + 8)) - 1)
+            out[i] = np.int32(ZERO_EXPONENT) if magnitude == np.uint32(0) else own
+            odd += np.int32(field == np.int32(128))
+        lost += odd
+    return lost

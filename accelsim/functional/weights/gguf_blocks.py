@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from accelsim.kernels.nibbles import scaled_nibbles, shifted_nibbles
+
 Blocks = NDArray[np.uint8]
 Codes = NDArray[np.integer[Any]]
 Values = NDArray[np.float32]
@@ -55,14 +57,22 @@ def _scaled_from(codes: Codes, scale: Values, minimum: Values) -> Values:
     return values
 
 
+def _room(blocks: Blocks) -> Values:
+    return np.empty((len(blocks), 32), np.float32)
+
+
 def decode_q4_0(blocks: Blocks) -> Values:
     """4 bits, d (q - 8): fp16 d, 16 bytes of nibbles."""
-    return _scaled(nibbles(blocks[:, 2:]), half(blocks, 0), 8)
+    values = _room(blocks)
+    scaled_nibbles(blocks[:, 2:], 8, half(blocks, 0)[:, 0], values)
+    return values
 
 
 def decode_q4_1(blocks: Blocks) -> Values:
     """4 bits, d q + m: fp16 d, fp16 m, 16 bytes of nibbles."""
-    return _scaled_from(nibbles(blocks[:, 4:]), half(blocks, 0), half(blocks, 2))
+    values = _room(blocks)
+    shifted_nibbles(blocks[:, 4:], half(blocks, 0)[:, 0], half(blocks, 2)[:, 0], values)
+    return values
 
 
 def decode_q5_0(blocks: Blocks) -> Values:
