@@ -335,7 +335,7 @@ def _energy_axes(figure: Figure, x: NDArray[np.float64], y: NDArray[np.float64])
     axes.margins(y=0.15)
     axes.xaxis.set_major_formatter(lambda value, _: tick_text(1e3 * value))
     axes.set(
-        xlabel="energy per generated token [mJ], axis from above 0",
+        xlabel="energy per generated token [mJ] (axis does not start at 0)",
         ylabel="KL from fp32 [nat], less is better",
     )
     return axes
@@ -358,7 +358,7 @@ def _front_words(results: Sequence[NumericsResult], best: NDArray[np.bool_]) -> 
     beaten = f"; {behind} of {len(results)} beaten in both" if behind else ""
     if len(front) == 1:
         return f"Best in quality and energy per token: {ends[0]}{beaten}"
-    return f"Quality for energy: from {ends[0]} to {ends[1]} a token{beaten}"
+    return f"From {ends[0]} to {ends[1]} a token{beaten}"
 
 
 def _energy_detail(results: Sequence[NumericsResult]) -> str:

@@ -82,7 +82,7 @@ def test_points_and_front_of_quality_against_energy(drawn, make, tmp_path) -> No
     assert [len(points.get_offsets()) for points in axes.collections] == [1, 2]
     assert len(axes.texts) == 3
     assert re.fullmatch(
-        r"Quality for energy: from int8 .* J to bf16 .* J a token; 1 of 3 beaten in both",
+        r"From int8 .* J to bf16 .* J a token; 1 of 3 beaten in both",
         headline(drawn[0]),
     )
     assert "[mJ]" in axes.get_xlabel()
