@@ -142,7 +142,7 @@ def _from_folder(files: ModelFiles, opened: TensorFile) -> Opened:
     if config.family == "bert":  # Sentence encoders are pooled here, by the mean.
         config = replace(config, head=replace(config.head, pooler=False, lm_head=False))
     spec = Spec(config, hf_constants(document.tree, files.config))
-    require_no_more_layers(opened, config)
+    require_no_more_layers(opened, config, document.tree)
     weights = FileWeights(opened, tensor_shapes(config), partial(hf_tensor, opened, config))
     tokenizer = load_tokenizer(files.tokenizer) if files.tokenizer is not None else None
     return _model(files.name, spec, weights, tokenizer)

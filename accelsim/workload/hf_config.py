@@ -75,7 +75,8 @@ FAMILIES: dict[str, Family] = {
     ),
     "deepseek_v3": Family(
         hf_moe.deepseek_v3,
-        ("aux_loss_alpha", "ep_size", "head_dim", "rope_interleave", "rope_parameters", "seq_aux"),
+        (*_ROUTING, "aux_loss_alpha", "ep_size", "head_dim", "rope_interleave", "rope_parameters",
+         "seq_aux"),
     ),
     "gpt_oss": Family(
         hf_moe.gpt_oss,

@@ -73,6 +73,7 @@ class Session:
         sinks = f"blk.{layer}.attn_sinks.weight"
         return attention(
             q, keys, values, setting.arithmetic, order=order, mask=mask,
+            scale=ops.spec.constants.attention_factor * q.shape[-1] ** -0.5,
             sinks=ops.parameter(sinks) if sinks in ops.source.shapes else None,
         )  # fmt: skip
 

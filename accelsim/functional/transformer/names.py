@@ -20,6 +20,15 @@ LLAMA_LAYER = {
     "ffn_norm": "post_attention_layernorm", "ffn_gate": "mlp.gate_proj", "ffn_up": "mlp.up_proj",
     "ffn_down": "mlp.down_proj",
 }  # fmt: skip
+_DEEPSEEK_LAYER = {
+    "attn_q_a": "self_attn.q_a_proj", "attn_q_a_norm": "self_attn.q_a_layernorm",
+    "attn_q_b": "self_attn.q_b_proj", "attn_kv_a_mqa": "self_attn.kv_a_proj_with_mqa",
+    "attn_kv_a_norm": "self_attn.kv_a_layernorm", "attn_kv_b": "self_attn.kv_b_proj",
+    "ffn_gate_shexp": "mlp.shared_experts.gate_proj",
+    "ffn_up_shexp": "mlp.shared_experts.up_proj",
+    "ffn_down_shexp": "mlp.shared_experts.down_proj",
+}  # fmt: skip
+_CORRECTION = "exp_probs_b.bias"
 BERT_LAYER = {
     "attn_q": "attention.self.query", "attn_k": "attention.self.key",
     "attn_v": "attention.self.value", "attn_output": "attention.output.dense",
@@ -135,7 +144,7 @@ def _experts(config: ModelConfig) -> Iterator[tuple[str, Shape]]:
     corrected = moe.routing.corrected
     yield from _dense("ffn_gate_inp", moe.n_experts, d_model, moe.router_bias and not corrected)
     if corrected:
-        yield "exp_probs_b.bias", (moe.n_experts,)
+        yield _CORRECTION, (moe.n_experts,)
     for name, shape in _mlp(moe.expert, d_model):
         part, kind = name.split(".")
         yield f"{part}_exps.{kind}", (moe.n_experts, *shape)
@@ -161,6 +170,8 @@ def hf_name(canonical: str, family: str) -> str:
         part, kind = canonical.rsplit(".", 1)
         return f"{(_BERT_OUTSIDE if bert else _LLAMA_OUTSIDE).get(part, part)}.{kind}"
     _, layer, rest = canonical.split(".", 2)
+    if rest == _CORRECTION:
+        return f"model.layers.{layer}.mlp.gate.e_score_correction_bias"
     part, kind = rest.rsplit(".", 1)
     if bert:
         return f"encoder.layer.{layer}.{BERT_LAYER.get(part, part)}.{kind}"
@@ -173,7 +184,7 @@ def _in_decoder(part: str, family: str) -> str:
         return "block_sparse_moe.gate" if mixtral else "mlp.gate"
     part, _, expert = part.partition(".")
     if not expert:
-        return LLAMA_LAYER.get(part, part)
+        return LLAMA_LAYER.get(part, _DEEPSEEK_LAYER.get(part, part))
     if mixtral:
         return f"block_sparse_moe.experts.{expert}.{_MIXTRAL_EXPERT[part]}"
     return f"mlp.experts.{expert}.{LLAMA_LAYER[part].removeprefix('mlp.')}"

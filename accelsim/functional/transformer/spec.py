@@ -26,6 +26,8 @@ class Constants:
     rope_style : str
         Pairs of a head that rotate together: "neox" (halves) or "interleaved" (neighbours).
     rope_scaling : RopeScaling or None
+    attention_factor : float
+        Attention scores are multiplied by it, beside ``1 / sqrt(head_dim)``.
     gelu_erf : bool
         GELU by the error function; else by tanh.
     """
@@ -34,6 +36,7 @@ class Constants:
     rope_theta: float = 10000.0
     rope_style: RopeStyle = "neox"
     rope_scaling: RopeScaling | None = None
+    attention_factor: float = 1.0
     gelu_erf: bool = False
 
 

@@ -14,7 +14,9 @@ from accelsim.functional.transformer.spec import Constants
 from accelsim.functional.weights.tensor_file import TensorFile
 from accelsim.workload.config import ModelConfig
 
-HF_FAMILIES = ("llama", "mistral", "mixtral", "qwen2", "qwen3", "qwen3_moe", "bert")
+HF_FAMILIES = (
+    "llama", "mistral", "mixtral", "qwen2", "qwen3", "qwen3_moe", "deepseek_v3", "bert",
+)  # fmt: skip
 """Model types whose safetensors are understood."""
 _PREFIXES = ("", "bert.", "model.")
 """Of wrapping classes."""
@@ -48,9 +50,14 @@ def hf_constants(raw: dict[str, Any], path: Path) -> Constants:
     for key, value in (("eps of the norms", eps), ("rope_theta", theta)):
         if not _is_positive(value):
             raise WorkloadError(f"{path}: {key} is {value!r}, expected a positive number")
+    stretched = _scaling(scaling or rotary, raw, path)
+    deepseek = raw.get("model_type") == "deepseek_v3"
+    neighbours = deepseek and _first(raw.get("rope_interleave"), True) is not False
     return Constants(
         eps=float(eps), rope_theta=float(theta),
-        rope_scaling=_scaling(scaling or rotary, raw, path),
+        rope_style="interleaved" if neighbours else "neox",
+        rope_scaling=stretched,
+        attention_factor=_score_factor(scaling or rotary, stretched) if deepseek else 1.0,
         gelu_erf=raw.get("hidden_act") == "gelu",
     )  # fmt: skip
 
@@ -65,17 +72,21 @@ def hf_tensor(opened: TensorFile, config: ModelConfig, canonical: str) -> str:
     return bare if bare in opened.tensors else name
 
 
-def require_no_more_layers(opened: TensorFile, config: ModelConfig) -> None:
-    """Refuse a file with tensors of more layers than the config has.
+def require_no_more_layers(opened: TensorFile, config: ModelConfig, raw: dict[str, Any]) -> None:
+    """Refuse a file with tensors of more layers than its config.json has.
+
+    Those that predict several tokens at once stand behind the others, and are left out.
 
     Raises
     ------
     WorkloadError
         If there are: the first ones alone would run silently.
     """
+    extra = _first(raw.get("num_nextn_predict_layers"), 0)
+    known = config.n_layers + (extra if isinstance(extra, int) else 0)
     for name in opened.tensors:
         found = _LAYER.search(name)
-        if found is not None and int(found[1]) >= config.n_layers:
+        if found is not None and int(found[1]) >= known:
             raise WorkloadError(
                 f"{printable(str(opened.path))}: tensor '{printable(name[:80])}' is of a layer "
                 f"that config.json does not have: num_hidden_layers is {config.n_layers}"
@@ -125,6 +136,14 @@ def _scaling(raw: dict[str, Any], whole: dict[str, Any], path: Path) -> RopeScal
         return RopeScaling(kind, float(factor), float(low), float(high), int(length), attention)
     except WorkloadError as problem:
         raise WorkloadError(f"{path}: {problem}") from None
+
+
+def _score_factor(raw: dict[str, Any], scaling: RopeScaling | None) -> float:
+    """Return DeepSeek's factor on attention scores where positions are stretched."""
+    weight = _first(raw.get("mscale_all_dim"), 0)
+    if scaling is None or scaling.kind != "yarn" or not weight:
+        return 1.0
+    return yarn_attention_factor(scaling.factor, float(weight)) ** 2
 
 
 def _yarn_factor(raw: dict[str, Any], factor: float, path: Path) -> float:

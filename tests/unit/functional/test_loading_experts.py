@@ -16,6 +16,7 @@ from accelsim.functional.loading import load_weights, random_model
 from accelsim.functional.rope_frequencies import RopeScaling, yarn_attention_factor
 from accelsim.functional.transformer.decoder import DecoderModel
 from accelsim.functional.transformer.sources import FileWeights
+from accelsim.workload.attention_config import AttentionConfig, LatentConfig
 from accelsim.workload.layer_config import MlpConfig, MoeConfig, NormConfig
 from accelsim.workload.routing_config import RoutingConfig
 from tests.unit.functional.model_files import LLAMA_JSON, Held, held_of, write_folder, write_gguf
@@ -82,6 +83,51 @@ def test_layers_without_a_router_are_dense(tmp_path: Path) -> None:
     assert np.array_equal(_gguf(tmp_path, apart, "qwen3moe").logits(TOKENS), wanted)
     folder = _folder(tmp_path, QWEN_JSON | {"mlp_only_layers": [0]}, apart)
     assert np.array_equal(folder.logits(TOKENS), wanted)
+
+
+DEEPSEEK_JSON: dict[str, Any] = LLAMA_JSON | {
+    "model_type": "deepseek_v3", "architectures": ["DeepseekV3ForCausalLM"],
+    "num_key_value_heads": 4, "kv_lora_rank": 8, "q_lora_rank": 10, "qk_rope_head_dim": 4,
+    "qk_nope_head_dim": 4, "v_head_dim": 6, "n_routed_experts": 6, "num_experts_per_tok": 2,
+    "moe_intermediate_size": 16, "n_shared_experts": 1, "n_group": 3, "topk_group": 2,
+    "first_k_dense_replace": 1, "routed_scaling_factor": 2.5, "norm_topk_prob": True,
+}  # fmt: skip
+DEEPSEEK = replace(
+    LLAMA,
+    attention=AttentionConfig(4, 4, 8, 6, latent=LatentConfig(10, 8, 4, 4)),
+    moe=MoeConfig(
+        6, 2, MlpConfig(16), MlpConfig(16), (0,), router_bias=True,
+        routing=RoutingConfig("sigmoid", True, 2.5, True, 3, 2),
+    ),
+)  # fmt: skip
+
+
+def test_deepseek_comes_from_a_folder(tmp_path: Path) -> None:
+    held = held_of(DEEPSEEK, apart=True)
+    wanted = tiny(DEEPSEEK, rope_style="interleaved").logits(TOKENS)
+    # Layers that predict several tokens at once follow the others, and are left out.
+    extra = held | {"blk.2.attn_norm.weight": np.ones(24, np.float32)}
+    json = DEEPSEEK_JSON | {"num_nextn_predict_layers": 1}
+    (tmp_path / "more").mkdir()  # a file that is mapped is not rewritten
+    for path, config, weights in (
+        (tmp_path, DEEPSEEK_JSON, held), (tmp_path / "more", json, extra),
+    ):  # fmt: skip
+        assert np.array_equal(_folder(path, config, weights).logits(TOKENS), wanted)
+    with pytest.raises(WorkloadError, match="num_hidden_layers is 2"):
+        _folder(tmp_path / "more", DEEPSEEK_JSON, extra)
+
+
+@pytest.mark.parametrize(
+    ("weight", "squared"), [(None, 1.0), (0, 1.0), (1.0, 1.29648), (0.5, 1.14343)]
+)
+def test_deepseek_scores_grow_with_stretched_positions(
+    tmp_path: Path, weight: float | None, squared: float
+) -> None:
+    stretched = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 8,
+                 "mscale": 1.0, "mscale_all_dim": weight}  # fmt: skip
+    held = held_of(DEEPSEEK, apart=True)
+    found = _folder(tmp_path, DEEPSEEK_JSON | {"rope_scaling": stretched}, held)
+    assert found.spec.constants.attention_factor == pytest.approx(squared, abs=1e-5)
 
 
 def _routing(model: DecoderModel) -> RoutingConfig:
