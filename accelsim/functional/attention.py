@@ -20,12 +20,15 @@ from accelsim.arithmetic import (
     UNFUSED,
     Arithmetic,
     AttentionOrder,
+    FusedSum,
     IntegerSum,
     MatrixArithmetic,
+    TwoStageSum,
 )
 from accelsim.errors import MappingError, WorkloadError
-from accelsim.formats import BlockFormat, find_format
+from accelsim.formats import FORMATS, BlockFormat, find_format
 from accelsim.functional.gemm import matmul, sum_rule
+from accelsim.functional.operands import rounded_operand
 from accelsim.functional.packed_matrix import pack_matrix
 from accelsim.functional.quant.codes import scaled_rows
 from accelsim.functional.vector import (
@@ -43,9 +46,11 @@ from accelsim.kernels.softmax import (
     online_softmax,
     online_softmax_many,
 )
+from accelsim.kernels.sums import ZERO_EXPONENT
 
 _PARALLEL_FROM = 65536
 _UNFUSED_QUERIES = 128
+_FRACTION_BITS = FORMATS["fp32"].fraction_bits
 _GRAIN = 64
 """A multiple of the lanes in which the vector unit sums, and of every usual block."""
 
@@ -130,7 +135,8 @@ def attention(
     `tile_kv` are one tile.
 
     A unit that has integers alone multiplies codes of its operands, with one scale per query and
-    key (per query and channel of the values), found from the largest magnitudes.
+    key, found from the largest magnitudes. Scales of values are per key as well: probabilities are
+    multiplied by them, in fp32, before they become codes.
     """
     held = _Operands.of(q, k, v)
     if min(order.tile_q, order.tile_kv) < 0 or order.split_kv < 1:
@@ -212,28 +218,41 @@ def _sinks(sinks: ArrayLike, held: _Operands) -> Float32:
     return np.tile(scores, blocks * group // scores.size).reshape(blocks, group)
 
 
-def _matmul(a: Float32, b: Float32, task: _Task) -> Float32:
-    """Multiply; sums of fp64 units are rounded to what the vector unit reads."""
-    if isinstance(task.matrix.sums, IntegerSum):
-        return _by_integers(a, b, task.matrix)
-    return np.ascontiguousarray(matmul(a, b, task.matrix), np.float32)
+def _scores(q: Float32, k: Float32, task: _Task) -> Float32:
+    """Multiply queries [t, m, d] by keys [t, n, d]."""
+    matrix = task.matrix
+    if not isinstance(matrix.sums, IntegerSum):
+        return _sums(matmul(q, k.swapaxes(-1, -2), matrix))
+    left, row_scales = scaled_rows(q, matrix.operand)
+    right, key_scales = scaled_rows(np.ascontiguousarray(k), matrix.operand)
+    found = _sums(matmul(left, pack_matrix(right, matrix, transposed=True), matrix))
+    found *= row_scales
+    found *= key_scales.swapaxes(-1, -2)
+    return found
 
 
-def _by_integers(a: Float32, b: Float32, matrix: MatrixArithmetic) -> Float32:
-    """Multiply on a unit that has integers alone: a scale per row of a and per column of b."""
-    left, row_scales = scaled_rows(a, matrix.operand)
-    right, column_scales = scaled_rows(np.ascontiguousarray(b.swapaxes(-1, -2)), matrix.operand)
-    sums = matmul(left, pack_matrix(right, matrix, transposed=True), matrix).astype(np.float32)
-    sums *= row_scales
-    sums *= column_scales.swapaxes(-1, -2)
-    return sums
+def _weighted(weights: Float32, v: Float32, task: _Task) -> Float32:
+    """Multiply probabilities [t, m, n] by values [t, n, d]."""
+    matrix = task.matrix
+    if not isinstance(matrix.sums, IntegerSum):
+        return _sums(matmul(weights, v, matrix))
+    right, key_scales = scaled_rows(np.ascontiguousarray(v), matrix.operand)
+    left, row_scales = scaled_rows(weights * key_scales.swapaxes(-1, -2), matrix.operand)
+    found = _sums(matmul(left, right, matrix))
+    found *= row_scales
+    return found
+
+
+def _sums(found: ArrayLike) -> Float32:
+    """Return sums as the vector unit reads them: fp32."""
+    return np.ascontiguousarray(found, np.float32)
 
 
 def _unfused(held: _Operands, task: _Task) -> Float32:
     """Attend by whole rows of scores: some queries at a time, to the keys that one of them sees.
 
-    Keys that none sees have probability zero, which adds zero to every sum: no bit changes but,
-    where a result is zero, its sign.
+    Keys that none sees have probability zero. Where that adds zero to a sum no bit changes but, of
+    a result of zero, its sign; elsewhere all keys enter.
     """
     grain = _grain(held, task.matrix)
     if not grain:
@@ -247,29 +266,45 @@ def _unfused(held: _Operands, task: _Task) -> Float32:
         stop = min(start + ceil(max(seen.stop - start, 1) / grain) * grain, keys.stop)
         rows = out[:, :, first : first + _UNFUSED_QUERIES]
         rows[:] = _whole_rows(*_keys(tile, moved, range(start, stop))).reshape(rows.shape)
-    return out
+    return _whole_rows(held, task) if _too_small(out, held, task.matrix) else out
 
 
 def _grain(held: _Operands, matrix: MatrixArithmetic) -> int:
-    """Return by how many keys matmuls may be cut, 0 if a zero more may change what they give.
+    """Return by how many keys matmuls may be cut, 0 if products of zero may change what they give.
 
-    A value that is not finite makes zero NaN; scales of integers and of tensors come from all keys.
+    Beside a value that is not finite zero gives NaN; the scale of a tensor comes from all keys; and
+    some sums are cut anew by every block of products.
     """
-    operand = find_format(matrix.operand)
-    tensor_scale = isinstance(operand, BlockFormat) and operand.tensor_scale
-    if isinstance(matrix.sums, IntegerSum) or tensor_scale or not np.isfinite(held.v).all():
-        return 0
+    operand, sums = find_format(matrix.operand), matrix.sums
+    if isinstance(operand, BlockFormat):
+        known = not operand.tensor_scale and bool(np.isfinite(held.v).all())
+    else:
+        known = bool(np.isfinite(rounded_operand(held.v, operand)).all())
+    if isinstance(sums, FusedSum):
+        known = known and sums.alignment_bits >= sums.output_fraction_bits
+    elif isinstance(sums, TwoStageSum):
+        known = known and sums.accumulator_bits >= _FRACTION_BITS
     block = operand.block if isinstance(operand, BlockFormat) else 1
-    return lcm(_GRAIN, block, max(1, sum_rule(matrix).block))
+    rows = 1 if isinstance(sums, IntegerSum) else max(1, sum_rule(matrix).block)
+    return lcm(_GRAIN, block, rows) if known else 0
+
+
+def _too_small(out: Float32, held: _Operands, matrix: MatrixArithmetic) -> bool:
+    """Whether some result is so small that even products of zero outweigh it in the alignment."""
+    if not isinstance(matrix.sums, FusedSum | TwoStageSum):
+        return False
+    sizes = np.abs(out)
+    least = sizes.min(where=sizes > 0, initial=np.inf)
+    return bool(least <= np.abs(held.v).max() * 2.0 ** (ZERO_EXPONENT + 1))
 
 
 def _whole_rows(held: _Operands, task: _Task) -> Float32:
     blocks, group, queries, size = held.q.shape
     rows = held.q.reshape(blocks, group * queries, size)
-    scores = _matmul(rows, held.k.swapaxes(-1, -2), task)  # blocks, rows, keys
+    scores = _scores(rows, held.k, task)  # blocks, rows, keys
     flat = scores.reshape(-1, scores.shape[-1])
     weights = softmax_rows(task.vector, flat, (queries, *task.mask), task.scale)
-    return _matmul(weights.reshape(scores.shape), held.v, task)
+    return _weighted(weights.reshape(scores.shape), held.v, task)
 
 
 def _queries(held: _Operands, task: _Task, first: int, count: int) -> tuple[_Operands, _Task]:
@@ -321,10 +356,10 @@ def _part(held: _Operands, task: _Task, keys: range, tile_kv: int) -> tuple[Floa
         last = min(first + (tile_kv or len(keys)), keys.stop)
         if last <= seen.start or first >= seen.stop:
             continue
-        scores = _matmul(rows, held.k[:, first:last].swapaxes(-1, -2), task)
+        scores = _scores(rows, held.k[:, first:last], task)
         where = (queries, task.mask[0], first, *task.mask[2:])
         weights = _online(scores.reshape(-1, last - first), task, where, state, rescale)
-        added = _matmul(weights.reshape(scores.shape), held.v[:, first:last], task)
+        added = _weighted(weights.reshape(scores.shape), held.v[:, first:last], task)
         accumulate(rescale, added.reshape(out.shape), out)
     return state, out
 

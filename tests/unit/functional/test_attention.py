@@ -10,8 +10,17 @@ import pytest
 from numpy.typing import NDArray
 
 from accelsim.arch.loader import load_chip
-from accelsim.arithmetic import FP32, AttentionOrder
+from accelsim.arithmetic import (
+    FP32,
+    AttentionOrder,
+    Chain,
+    FusedSum,
+    IntegerSum,
+    MatrixArithmetic,
+    TwoStageSum,
+)
 from accelsim.errors import AccelsimError, MappingError, WorkloadError
+from accelsim.functional.arithmetics import preferred_dtype
 from accelsim.functional.attention import Mask, attention
 from accelsim.functional.gemm import matmul
 from accelsim.functional.vector import softmax
@@ -153,3 +162,42 @@ def test_a_value_that_is_no_number_reaches_every_query() -> None:
     found = attention(q, k, v, FP32)
     assert np.isnan(found[0, :190, 3]).all()
     assert np.isfinite(np.delete(found, 3, axis=2)).all()
+
+
+_STRANGE = {
+    "values that overflow the operand": (MatrixArithmetic("fp16", Chain()), {190: 7e4}),
+    "an accumulator that blocks cut": (MatrixArithmetic("bf16", FusedSum(8, 10)), {}),
+    "two stages that cut it": (
+        MatrixArithmetic("bf16", TwoStageSum(8, sum_bits=20, accumulator_bits=12)), {},
+    ),
+    "a huge value far ahead": (MatrixArithmetic("bf16", FusedSum(16, 25)), {190: 1e36}),
+    "and in two stages": (MatrixArithmetic("bf16", TwoStageSum(8)), {190: 1e36}),
+    "nvfp4": (MatrixArithmetic("nvfp4", Chain()), {190: 50.0}),
+    "ordinary numbers": (MatrixArithmetic("bf16", FusedSum(16, 25)), {}),
+    "integers": (MatrixArithmetic("int8", IntegerSum(), "int32"), {190: 50.0}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", _STRANGE)
+def test_where_zeros_count_all_keys_enter(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    matrix, changes = _STRANGE[case]
+    q, k, v = _random(1, 200, 8), _random(1, 200, 8), _random(1, 200, 8)
+    v *= 1e-6 if changes.get(190) == 1e36 else 1.0
+    for key, value in changes.items():
+        v[0, key, :] = value
+    arithmetic = replace(FP32, attention=matrix)
+    found = attention(q, k, v, arithmetic)
+    monkeypatch.setattr("accelsim.functional.attention._grain", lambda *_: 0)
+    assert np.array_equal(found, attention(q, k, v, arithmetic), equal_nan=True)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("chip", ["tpu_v1", "edge_tpu", "h100_sxm", "mi300x"])
+def test_no_query_sees_the_future(chip: str, order: AttentionOrder) -> None:
+    arithmetic = load_chip(chip).arithmetic(preferred_dtype(load_chip(chip)))
+    q, k, v = _random(4, 11, 8), _random(2, 11, 8), _random(2, 11, 8)
+    first = attention(q, k, v, arithmetic, order=order)
+    k[:, -1], v[:, -1], q[:, -1] = 30.0, -70.0, 5.0
+    second = attention(q, k, v, arithmetic, order=order)
+    assert np.array_equal(first[:, :-1], second[:, :-1])
+    assert not np.array_equal(first[:, -1], second[:, -1])
