@@ -34,7 +34,7 @@ def _listed(model: type[BaseModel], document: Document, errors: Sequence[Any]) -
     rank = {"value_error": 0, "extra_forbidden": 1, "missing": 3}
     ranked = sorted(errors, key=lambda error: rank.get(error["type"], 2))
     words = list(dict.fromkeys(_explain(model, document, error) for error in ranked))
-    absent = [dotted(_keys(error)) for error in ranked if error["type"] == "missing"]
+    absent = [dotted(_keys(e, document.tree)) for e in ranked if e["type"] == "missing"]
     if len(absent) > 1:
         words[-len(absent) :] = [
             f"{document.where(())} required keys are missing: {', '.join(absent)}"
@@ -44,12 +44,24 @@ def _listed(model: type[BaseModel], document: Document, errors: Sequence[Any]) -
     return "; ".join(words[:_SHOWN_PROBLEMS]) + (f"; {more} more problems" if more > 0 else "")
 
 
-def _keys(error: Any) -> Path_:
-    return tuple(key for key in error["loc"] if key not in _NOT_IN_THE_FILE)
+def _keys(error: Any, tree: Any) -> Path_:
+    """Place of an error in the file, where a key may have the name of what pydantic adds."""
+    keys: list[str | int] = []
+    *before, last = error["loc"]
+    for key in before:
+        held = tree[key] if isinstance(tree, dict) and key in tree else None
+        if isinstance(tree, list) and isinstance(key, int) and key < len(tree):
+            held = tree[key]
+        if key in _NOT_IN_THE_FILE and not isinstance(held, dict | list):
+            continue
+        keys.append(key)
+        tree = held
+    named = error["type"] in ("extra_forbidden", "missing") or last not in _NOT_IN_THE_FILE
+    return (*keys, last) if named else tuple(keys)
 
 
 def _explain(model: type[BaseModel], document: Document, error: Any) -> str:
-    keys, kind = _keys(error), error["type"]
+    keys, kind = _keys(error, document.tree), error["type"]
     place = f"{document.where(keys)} {dotted(keys)}"
     if kind == "extra_forbidden":
         known = _known_keys(model, keys[:-1])

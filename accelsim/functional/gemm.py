@@ -23,6 +23,7 @@ from accelsim.functional.operands import Operand
 from accelsim.functional.packed_matrix import (
     PackedMatrix,
     as_integers,
+    doubles_taken_in,
     in_columns,
     pack_matrix,
     taken_in,
@@ -175,11 +176,14 @@ def _sum_parts(a: NDArray[Any], b: PackedMatrix, order: SumOrder) -> NDArray[Any
     if isinstance(b.arithmetic.sums, IntegerSum):  # exact, in whatever order
         return _integers(a, b)
     if b.arithmetic.output == "fp64":
-        run, scale = _one_by_one(np.ascontiguousarray(a, dtype=np.float64), None, b), 1.0
+        run, scale = _one_by_one(doubles_taken_in(a, b.arithmetic, axis=2), None, b), 1.0
     else:
         run, scale = _floats(np.ascontiguousarray(a), b)
     total = add_parts(run, parts)
-    return total if scale == 1.0 else (total * np.float64(scale)).astype(np.float32)
+    if scale == 1.0:
+        return total
+    with np.errstate(over="ignore", invalid="ignore"):
+        return (total * np.float64(scale)).astype(np.float32)
 
 
 def _integers(a: NDArray[Any], b: PackedMatrix) -> NDArray[np.int32]:
@@ -212,9 +216,7 @@ def _floats(a: NDArray[Any], b: PackedMatrix) -> tuple[Run, float]:
 def _needs_each_sum(left: Operand, b: PackedMatrix, rule: SumRule) -> bool:
     """Tell whether only the exact form of a family covers these operands."""
     if rule.family in (FUSED, TWO_STAGE):
-        pairs = rule.separate and b.shape[1] % 2
-        finite = b.finite and bool(np.isfinite(left.values).all())
-        return rule.output != OUT_FP32 or bool(pairs) or not finite
+        return rule.output != OUT_FP32 or bool(rule.separate and b.shape[1] % 2)
     return rule.output != OUT_FP32 or (
         rule.family == CHAIN and bool(rule.flush) and b.arithmetic.operand in ("fp32", "tf32")
     )

@@ -92,11 +92,11 @@ def rounded_operand(
 
 def alignment_of(values: NDArray[np.float32], fmt: Format) -> NDArray[np.int8]:
     """Return the exponents that values of a scalar format are aligned by."""
-    return counted_alignment(np.ascontiguousarray(values).view(np.uint32), fmt)[0]
+    return alignment_of_words(np.ascontiguousarray(values).view(np.uint32), fmt)
 
 
-def counted_alignment(words: NDArray[Any], fmt: Format) -> tuple[NDArray[np.int8], int]:
-    """Return alignment exponents, and how many values are not finite.
+def alignment_of_words(words: NDArray[Any], fmt: Format) -> NDArray[np.int8]:
+    """Return the exponents that values are aligned by.
 
     Parameters
     ----------
@@ -105,7 +105,8 @@ def counted_alignment(words: NDArray[Any], fmt: Format) -> tuple[NDArray[np.int8
     fmt : Format
     """
     out = np.empty(words.shape, dtype=np.int8)
-    return out, int(alignment_exponents(words.reshape(-1), fmt.min_exponent, out.reshape(-1)))
+    alignment_exponents(words.reshape(-1), fmt.min_exponent, out.reshape(-1))
+    return out
 
 
 def block_operand(blocks: BlockScaled, *, aligned: bool, group: int = 1) -> Operand:

@@ -23,9 +23,9 @@ from accelsim.functional.block_formats import BlockScaled
 from accelsim.functional.formats import real_array
 from accelsim.functional.operands import (
     Operand,
+    alignment_of_words,
     as_operand,
     block_operand,
-    counted_alignment,
     rounded_operand,
 )
 from accelsim.kernels import gemm_chain
@@ -72,8 +72,6 @@ class PackedMatrix:
         As `values`, where terms are aligned.
     scale : float
         Multiplies every result (the tensor's scale of a block format).
-    finite : bool
-        Whether no value is NaN or infinite; only looked at where terms are aligned.
     """
 
     arithmetic: MatrixArithmetic
@@ -81,7 +79,6 @@ class PackedMatrix:
     values: NDArray[Any] = field(repr=False)
     exponents: NDArray[Any] | None = field(default=None, repr=False)
     scale: float = 1.0
-    finite: bool = True
 
     @property
     def stored_bytes(self) -> int:
@@ -129,8 +126,9 @@ def pack_matrix(
         whole = Operand(as_integers(matrix, arithmetic.operand))
         return _packed(whole, arithmetic, (t, k, n), transposed)
     if arithmetic.output == "fp64":
-        rows = matrix if transposed else matrix.swapaxes(1, 2)
-        return PackedMatrix(arithmetic, (t, k, n), np.ascontiguousarray(rows, dtype=np.float64))
+        taken = doubles_taken_in(matrix, arithmetic, axis=2 if transposed else 1)
+        rows = taken if transposed else taken.swapaxes(1, 2)
+        return PackedMatrix(arithmetic, (t, k, n), np.ascontiguousarray(rows))
     fmt = find_format(arithmetic.operand)
     if isinstance(fmt, BlockFormat):
         operand = taken_in(np.ascontiguousarray(matrix), arithmetic, axis=2 if transposed else 1)
@@ -140,8 +138,18 @@ def pack_matrix(
     if not _aligned(arithmetic.sums):
         return packed
     words = packed.values if packed.values.dtype == np.uint16 else packed.values.view(np.uint32)
-    exponents, lost = counted_alignment(words, fmt)
-    return replace(packed, exponents=exponents, finite=not lost)
+    return replace(packed, exponents=alignment_of_words(words, fmt))
+
+
+def doubles_taken_in(
+    x: NDArray[Any], arithmetic: MatrixArithmetic, *, axis: int
+) -> NDArray[np.float64]:
+    """Convert values to what a unit that adds in fp64 multiplies; `axis` is that of k."""
+    given = np.ascontiguousarray(x)
+    if arithmetic.operand == "fp64":
+        return given.astype(np.float64, copy=False)
+    operand = taken_in(given, arithmetic, axis=axis)
+    return operand.values * np.float64(operand.scale)
 
 
 def in_columns(panels: NDArray[Any], shape: tuple[int, int, int]) -> NDArray[Any]:
@@ -191,8 +199,7 @@ def _packed(
     if operand.exponents is not None:
         exponents = np.empty(panels, dtype=operand.exponents.dtype)
         lay_out(operand.exponents, exponents)
-    finite = exponents is None or bool(np.isfinite(operand.values).all())
-    return PackedMatrix(arithmetic, shape, values, exponents, operand.scale, finite)
+    return PackedMatrix(arithmetic, shape, values, exponents, operand.scale)
 
 
 def as_integers(matrix: NDArray[Any], operand: str) -> Floats:

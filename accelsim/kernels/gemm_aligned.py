@@ -123,11 +123,12 @@ def aligned_matmul(
     ks: tuple[int, int],
     out: NDArray[np.float32],
 ) -> None:
-    """Add ``a b`` to `out` ([t, m, n]) in the arithmetic of a rule; all operands finite.
+    """Add ``a b`` to `out` ([t, m, n]) in the arithmetic of a rule.
 
     Only products ``ks[0] <= k < ks[1]`` are added.
     `a` and its exponents are packed [t, panels, k, rows] with ROWS rows or one (for few rows),
-    `b` and its exponents to PANEL columns. Sums that leave fp32 are worked out one by one.
+    `b` and its exponents to PANEL columns. Sums that leave fp32, or meet what is not finite, are
+    worked out one by one.
     """
     tiles, panels = b.shape[0], b.shape[1]
     parts = PANEL // LANES
@@ -139,21 +140,16 @@ def aligned_matmul(
 
 
 @parallel_kernel
-def alignment_exponents(words: NDArray[Any], smallest: int, out: NDArray[Any]) -> int:
-    """Fill `out` with the exponents that flat values are aligned by; count those not finite.
+def alignment_exponents(words: NDArray[Any], smallest: int, out: NDArray[Any]) -> None:
+    """Fill `out` with the exponents that flat values are aligned by.
 
     Values are the words of fp32 (uint32), or their upper halves (uint16).
     """
     below = 8 * words.itemsize - 9
-    lost = 0
     for job in prange((words.size + _CHUNK - 1) // _CHUNK):
-        odd: Any = np.int32(0)
         for i in range(job * _CHUNK, min(words.size, (job + 1) * _CHUNK)):
             word = np.uint32(words[i])
             field = np.int32((word >> np.uint32(below)) & np.uint32(255)) - np.int32(127)
             own = min(max(field, np.int32(smallest)), np.int32(127))
             magnitude = word & np.uint32((1 << (below + 8)) - 1)
             out[i] = np.int32(ZERO_EXPONENT) if magnitude == np.uint32(0) else own
-            odd += np.int32(field == np.int32(128))
-        lost += odd
-    return lost

@@ -189,3 +189,15 @@ def test_a_missing_file_is_named(load, tmp_path: Path) -> None:
 
 def test_the_small_chip_itself_is_right(tmp_path: Path) -> None:
     assert load_chip(write_chip(tmp_path, SMALL_CHIP)).name == "small"
+
+
+@pytest.mark.parametrize("key", ["chain", "integer", "tensor_core", "systolic", "by_name", "sums"])
+def test_an_unknown_key_with_the_name_of_a_style_is_named(tmp_path: Path, key: str) -> None:
+    with pytest.raises(SpecError, match=rf" {key}: unknown key '{key}'"):
+        load_chip(write_chip(tmp_path, f"{SMALL_CHIP}\n{key}: 3\n"))
+    for there in ("cores: 2", "{style: systolic,"):
+        inside = there.startswith("{")
+        text = spoiled(there, f"{there} {key}: 3," if inside else f"{there}\ndie: {{{key}: 3}}")
+        place = r"core\.matrix\.0" if inside else "die"
+        with pytest.raises(SpecError, match=rf"{place}\.{key}: unknown key '{key}', (did|known)"):
+            load_chip(write_chip(tmp_path, text))

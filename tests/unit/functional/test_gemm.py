@@ -20,6 +20,7 @@ from accelsim.arithmetic import (
     TwoStageSum,
 )
 from accelsim.errors import SpecError, WorkloadError
+from accelsim.functional.formats import round_to
 from accelsim.functional.gemm import matmul
 from accelsim.functional.operands import as_operand
 from accelsim.functional.packed_matrix import pack_matrix
@@ -245,3 +246,14 @@ def test_tensor_scales_meet_before_they_are_rounded() -> None:
 def test_nothing_by_nothing_is_nothing() -> None:
     found = matmul(np.ones((0, 2, 4)), np.ones((0, 4, 3)), FP32)
     assert found.shape == (0, 2, 3)
+
+
+@pytest.mark.parametrize("operand", ["fp32", "tf32", "bf16", "fp8_e4m3", "fp6_e3m2"])
+def test_chains_in_fp64_take_operands_of_their_format(operand: str) -> None:
+    generator = np.random.default_rng(0)
+    a, b = generator.standard_normal((3, 40)), generator.standard_normal((40, 5))
+    found = matmul(a, b, MatrixArithmetic(operand, Chain("fp64")))
+    rounding = {"rounding": "toward_zero"} if operand == "tf32" else {}
+    x, y = (round_to(v, operand, **rounding).astype(np.float64) for v in (a, b))
+    assert found.dtype == np.float64
+    assert np.array_equal(found, matmul(x, y, MatrixArithmetic("fp64", Chain("fp64"))))
