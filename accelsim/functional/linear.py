@@ -277,10 +277,9 @@ def _stored(
             pack_matrix(_held(matrix, arithmetic, memory), arithmetic, transposed=True)
         )
     if scheme.activations is not None:
-        operand = arithmetic.operand
-        of_weights = replace(scheme.weights, format=operand)
-        activations = replace(scheme.activations, format=operand)
-        return scaled_weights(matrix, of_weights, activations, arithmetic, memory)
+        own = scheme.taken_by(arithmetic.operand)
+        assert own.activations is not None
+        return scaled_weights(matrix, own.weights, own.activations, arithmetic, memory)
     bits = {"int8": 8, "int4": 4}.get(scheme.weights.format)
     if bits is None:
         values = dequantised(matrix, scheme.weights, memory)

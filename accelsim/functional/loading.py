@@ -21,15 +21,11 @@ from accelsim.functional.transformer.sources import (
     WeightSource,
 )
 from accelsim.functional.transformer.spec import Spec
+from accelsim.functional.weights import hf_model
 from accelsim.functional.weights.gguf_keys import GgufKeys
 from accelsim.functional.weights.gguf_layers import require_all_executed
 from accelsim.functional.weights.gguf_model import GGUF_FAMILIES, gguf_config, gguf_constants
-from accelsim.functional.weights.hf_model import (
-    HF_FAMILIES,
-    hf_constants,
-    hf_tensor,
-    require_no_more_layers,
-)
+from accelsim.functional.weights.hf_model import HF_FAMILIES, hf_constants, hf_tensor
 from accelsim.functional.weights.opening import open_weights
 from accelsim.functional.weights.packaged import ModelFiles, locate
 from accelsim.functional.weights.tensor_file import TensorFile
@@ -142,7 +138,8 @@ def _from_folder(files: ModelFiles, opened: TensorFile) -> Opened:
     if config.family == "bert":  # Sentence encoders are pooled here, by the mean.
         config = replace(config, head=replace(config.head, pooler=False, lm_head=False))
     spec = Spec(config, hf_constants(document.tree, files.config))
-    require_no_more_layers(opened, config, document.tree)
+    hf_model.require_no_more_layers(opened, config, document.tree)
     weights = FileWeights(opened, tensor_shapes(config), partial(hf_tensor, opened, config))
+    hf_model.require_all_executed(opened, weights.stored_names, config.n_layers)
     tokenizer = load_tokenizer(files.tokenizer) if files.tokenizer is not None else None
     return _model(files.name, spec, weights, tokenizer)

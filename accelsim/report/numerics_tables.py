@@ -231,7 +231,8 @@ def _fault_words(guarded: bool) -> str:
         "accumulators in each, both counted"
     )
     if guarded:
-        title += ". The 12.5 % more memory that SECDED takes is in no time or energy"
+        title += ". Check bits, 12.5 % of the data where memory has no room beside them, are in no "
+        title += "time or energy"
     return title
 
 

@@ -212,7 +212,7 @@ class NumericsStudy:
             return _Plan(name, base, scheme, dtype, grouped)
         linear = scheme_arithmetic(chip.matrix_arithmetic, scheme, dtype)
         arithmetic = replace(base, name=f"{chip.name} {variant}", linear=linear)
-        return _Plan(name, arithmetic, scheme, stored, None)
+        return _Plan(name, arithmetic, scheme.taken_by(linear.operand), stored, None)
 
     def _orders(self, plan: _Plan) -> Orders:
         if self.options.order == "plain":
@@ -229,8 +229,9 @@ class NumericsStudy:
     def _timed(self, plan: _Plan, prompt_tokens: int, made: int) -> RunResult:
         """Time the same prompt and the tokens made; logits that gave none were computed as well."""
         o = self.options
+        one = System.of_chip(self.system.chip)  # whose warnings are those of one chip
         return run(
-            self.model.spec.config, self.system, phase="generate" if o.tokens else "prefill",
+            self.model.spec.config, one, phase="generate" if o.tokens else "prefill",
             batch=1, input_len=prompt_tokens, output_len=max(1, made), dtype=plan.dtype,
             weight_dtype=plan.weight_dtype, kv_dtype=_timed_kv(o.kv_dtype),
             attention_dtype=plan.attention_dtype, emulate_dtype=o.emulate_dtype,

@@ -27,7 +27,7 @@ class Problems:
     """Problems of a request, to be told together."""
 
     def __init__(self) -> None:
-        self._found: list[tuple[type[AccelsimError], str]] = []
+        self._found: dict[str, tuple[type[AccelsimError], list[str]]] = {}
 
     @contextmanager
     def noted(self, where: str = "") -> Iterator[None]:
@@ -41,8 +41,9 @@ class Problems:
         try:
             yield
         except AccelsimError as problem:
-            text = str(problem)
-            self._found.append((type(problem), text if where in text else f"{where}: {text}"))
+            _, places = self._found.setdefault(str(problem), (type(problem), []))
+            if where not in str(problem):
+                places.append(where)
 
     def refuse(self) -> None:
         """Raise what was noted, each message once.
@@ -54,8 +55,11 @@ class Problems:
         """
         if not self._found:
             return
-        texts = list(dict.fromkeys(text for _, text in self._found))
-        kind = self._found[0][0]
+        texts = [
+            f"{', '.join(places)}: {text}" if places else text
+            for text, (_, places) in self._found.items()
+        ]
+        kind = next(iter(self._found.values()))[0]
         if len(texts) == 1:
             raise kind(texts[0])
         told = "; ".join(f"({i}) {text}" for i, text in enumerate(texts, 1))

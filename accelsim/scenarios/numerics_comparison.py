@@ -53,7 +53,10 @@ class NumericsComparison:
     ) -> None:
         names = [system.name for system in systems]
         if len(set(names)) < len(names) or not names:
-            raise WorkloadError(f"chips are {', '.join(names) or 'none'}: give each of them once")
+            raise WorkloadError(
+                f"chips are {', '.join(names) or 'none'}: results are named after them, so give "
+                "each once, and a changed copy another `name:`"
+            )
         self.model, self.systems, self.options = model, tuple(systems), options
         first = NumericsStudy(model, systems[0], options, progress)
         several = len(names) > 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from accelsim.errors import WorkloadError, suggest
@@ -170,6 +170,13 @@ class Scheme:
     def activation_bits(self) -> float | None:
         """Bits per quantised activation, scales of blocks included; None where weight-only."""
         return None if self.activations is None else self.activations.bits
+
+    def taken_by(self, operand: str) -> Scheme:
+        """Return the scheme with the unit's own variant of its format, for example fnuz."""
+        if self.activations is None:
+            return self
+        weights = replace(self.weights, format=operand)
+        return replace(self, weights=weights, activations=replace(self.activations, format=operand))
 
     def describe(self) -> str:
         """Return the scheme in words."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,7 +13,9 @@ from accelsim.functional.linear import Linear
 _SHARE = 0.6
 """Of the machine's memory; the rest is for files, activations and everybody else."""
 _UNKNOWN_BYTES = 8 * 10**9
-_CONTROL_GROUP = Path("/sys/fs/cgroup/memory.max")
+_GROUPS = Path("/sys/fs/cgroup")
+_OWN_GROUPS = Path("/proc/self/cgroup")
+_LIMITS = ("memory.max", "memory.limit_in_bytes")
 Make = Callable[[], Linear]
 
 
@@ -22,9 +24,24 @@ def weight_limit_bytes() -> int:
     sizes = []
     with suppress(OSError, ValueError, AttributeError):  # not on every system
         sizes.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    with suppress(OSError, ValueError):  # "max": no limit
-        sizes.append(int(_CONTROL_GROUP.read_text(encoding="ascii")))
+    for folder in _control_groups():
+        for name in _LIMITS:
+            with suppress(OSError, ValueError):  # "max": no limit
+                sizes.append(int((folder / name).read_text(encoding="ascii")))
     return int(_SHARE * min(sizes, default=_UNKNOWN_BYTES))
+
+
+def _control_groups() -> Iterator[Path]:
+    """Yield the folders of the control groups (versions 1 and 2) that this process is in."""
+    yield _GROUPS
+    yield _GROUPS / "memory"
+    with suppress(OSError, ValueError):
+        for line in _OWN_GROUPS.read_text(encoding="utf-8").splitlines():
+            _, controllers, path = line.split(":", 2)
+            if controllers in ("", "memory"):
+                place = Path(path.lstrip("/"))
+                for part in (place, *place.parents):
+                    yield _GROUPS / controllers / part
 
 
 class WeightMemory:

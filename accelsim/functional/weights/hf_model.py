@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,15 @@ HF_FAMILIES = (
 _PREFIXES = ("", "bert.", "model.")
 """Of wrapping classes."""
 _LAYER = re.compile(r"(?:^|\.)layers?\.([0-9]{1,9})\.")
+_WITHOUT_EFFECT = (
+    "rotary_emb.inv_freq", "position_ids", ".masked_bias", "pooler.dense.weight",
+    "pooler.dense.bias", "lm_head.weight",
+)  # fmt: skip
+"""Ends of names: tables that follow from the config, poolers, a tied head."""
 _EXECUTED = ("linear", "llama3", "yarn")
 _LIMIT = 2**40
+_DEFAULTS = {"bert": (1e-12, 10000.0), "mixtral": (1e-5, 1e6)}
+"""eps and rotary base of configs that leave them out, where not 1e-6 and 10,000."""
 _YARN = (
     "beta_fast", "beta_slow", "attention_factor", "mscale", "mscale_all_dim", "truncate",
 )  # fmt: skip
@@ -40,13 +48,13 @@ def hf_constants(raw: dict[str, Any], path: Path) -> Constants:
     WorkloadError
         If a value is senseless, or positions are stretched in a way that is not executed.
     """
-    default = 1e-12 if raw.get("model_type") == "bert" else 1e-6
-    eps = _first(raw.get("rms_norm_eps"), raw.get("layer_norm_eps"), default)
+    usual_eps, usual_theta = _DEFAULTS.get(str(raw.get("model_type")), (1e-6, 10000.0))
+    eps = _first(raw.get("rms_norm_eps"), raw.get("layer_norm_eps"), usual_eps)
     rotary = _first(raw.get("rope_parameters"), {})
     scaling = _first(raw.get("rope_scaling"), {})
     if not isinstance(rotary, dict) or not isinstance(scaling, dict):
         raise WorkloadError(f"{path}: rope_parameters and rope_scaling are tables of values")
-    theta = _first(raw.get("rope_theta"), rotary.get("rope_theta"), 10000.0)
+    theta = _first(raw.get("rope_theta"), rotary.get("rope_theta"), usual_theta)
     for key, value in (("eps of the norms", eps), ("rope_theta", theta)):
         if not _is_positive(value):
             raise WorkloadError(f"{path}: {key} is {value!r}, expected a positive number")
@@ -93,6 +101,38 @@ def require_no_more_layers(opened: TensorFile, config: ModelConfig, raw: dict[st
             )
 
 
+def require_all_executed(opened: TensorFile, executed: Container[str], layers: int) -> None:
+    """Refuse a file with tensors that would be left out silently.
+
+    Parameters
+    ----------
+    opened : TensorFile
+    executed : container of str
+        Names of the tensors that the model runs with.
+    layers : int
+        Those behind them predict several tokens at once, and are left out.
+
+    Raises
+    ------
+    WorkloadError
+        If there are others: the model has parts that its config.json does not say.
+    """
+    left = [
+        name
+        for name in opened.tensors
+        if name not in executed
+        and not name.endswith(_WITHOUT_EFFECT)
+        and not ((found := _LAYER.search(name)) and int(found[1]) >= layers)
+        and not name.startswith("cls.")
+    ]
+    if left:
+        raise WorkloadError(
+            f"{printable(str(opened.path))}: {len(left)} tensors have no place in the model that "
+            f"config.json describes, first '{printable(left[0][:80])}': its results would not be "
+            "the model's"
+        )
+
+
 def _first(*values: Any) -> Any:
     """Return the first that is not None: null in JSON means absent."""
     return next((value for value in values if value is not None), None)
@@ -119,7 +159,7 @@ def _scaling(raw: dict[str, Any], whole: dict[str, Any], path: Path) -> RopeScal
                 f"understood: {known}"
             )
     yarn = kind == "yarn"
-    positions = whole.get("max_position_embeddings") if yarn else 8192
+    positions = None if kind == "llama3" else whole.get("max_position_embeddings")
     names = ("beta_slow", "beta_fast") if yarn else ("low_freq_factor", "high_freq_factor")
     given = [
         raw.get("factor"), _first(raw.get(names[0]), 1.0),

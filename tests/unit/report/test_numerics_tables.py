@@ -229,4 +229,4 @@ def test_faults_have_a_table_only_if_there_are_any() -> None:
         "flipped data bits", "flipped check bits", "corrected words", "detected words",
         "miscorrected words", "undetected words", "changed values",
     ]  # fmt: skip
-    assert "12.5 % more memory" in guarded.title
+    assert "12.5 % of the data" in guarded.title

@@ -102,7 +102,7 @@ def test_unknown_chips_are_told_together() -> None:
 
 @pytest.mark.parametrize(("on", "told"), [(["mi300x", "mi300x"], "mi300x, mi300x"), ([], "none")])
 def test_chips_are_different_and_at_least_one(on, told) -> None:
-    with pytest.raises(WorkloadError, match=f"chips are {told}: give each of them once"):
+    with pytest.raises(WorkloadError, match=f"chips are {told}: results are named after them"):
         compared(on)
 
 

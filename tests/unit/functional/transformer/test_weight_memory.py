@@ -59,12 +59,16 @@ def test_the_first_weights_of_layers_stay() -> None:
 def test_the_limit_is_a_share_of_what_there_is(tmp_path: Path, monkeypatch: Patch) -> None:
     whole = weight_memory.weight_limit_bytes()
     assert 10**8 < whole < 10**14
-    group = tmp_path / "memory.max"
-    monkeypatch.setattr(weight_memory, "_CONTROL_GROUP", group)
-    for text, wanted in (("1000000", 600_000), ("max\n", None), ("", None)):
-        group.write_text(text)
-        found = weight_memory.weight_limit_bytes()
-        assert found == wanted if wanted else found >= whole
+    monkeypatch.setattr(weight_memory, "_GROUPS", tmp_path)
+    monkeypatch.setattr(weight_memory, "_OWN_GROUPS", tmp_path / "own")
+    (tmp_path / "own").write_text("9:name=systemd:/x\n7:memory:/job/step\n0::/user/one\n")
+    for place in ("memory.max", "memory/job/step/memory.limit_in_bytes", "user/memory.max"):
+        file = tmp_path / place
+        file.parent.mkdir(parents=True, exist_ok=True)
+        for text, wanted in (("1000000", 600_000), ("max\n", None), ("", None)):
+            file.write_text(text)
+            found = weight_memory.weight_limit_bytes()
+            assert found == wanted if wanted else found >= whole
 
 
 class Counted(Table):
