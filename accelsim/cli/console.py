@@ -11,6 +11,7 @@ import json
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 Progress = Callable[[str, int, int], None]
 Result = TypeVar("Result")
 _LEAST_PROSE = 24
+_NOTE_EVERY_S = 30.0
 
 
 class ReaderGoneError(Exception):
@@ -268,6 +270,19 @@ def progress_bar() -> Iterator[Progress | None]:
             bars.update(task, description=label, completed=done, total=total or None)
 
         yield move
+
+
+def slow_notes() -> Progress:
+    """Return a callback that says on stderr every half minute how far a long run is."""
+    last_s = time.monotonic()
+
+    def tell(label: str, done: int, total: int) -> None:
+        nonlocal last_s
+        if time.monotonic() - last_s >= _NOTE_EVERY_S:
+            last_s = time.monotonic()
+            note(f"{label}, {done} of {total}")
+
+    return tell
 
 
 def interruptibly(work: Callable[[], Result]) -> Result:

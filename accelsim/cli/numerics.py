@@ -19,6 +19,7 @@ from accelsim.cli.console import (
     print_text,
     progress_bar,
     refuse_targets,
+    slow_notes,
 )
 from accelsim.cli.numerics_input import (
     chips_of,
@@ -252,7 +253,8 @@ def _measured(study: NumericsComparison, variants: list[str | None]) -> Results:
         note("the first run compiles its kernels: up to a minute, once")
     several = len(study.systems) * len(variants) > 1
     with progress_bar() as progress:
-        shown = NumericsComparison(study.model, study.systems, study.options, progress)
+        tell = progress or slow_notes()
+        shown = NumericsComparison(study.model, study.systems, study.options, tell)
 
         def measure() -> Results:
             results, start = [], time.perf_counter()
@@ -284,6 +286,7 @@ def _write(results: Results, files: _Files) -> None:
 def _show(results: Results, arithmetics: list[Arithmetic], order: str, ops: int | None) -> None:
     from accelsim.report.numerics_tables import (
         chip_names,
+        chips_table,
         faults_table,
         numerics_pairs,
         ops_table,
@@ -297,4 +300,5 @@ def _show(results: Results, arithmetics: list[Arithmetic], order: str, ops: int 
         print_text(f"Warning: {warning}.")
     print_text("")
     worst = worst_ops_table(results, ops)
-    print_tables([quality_table(results), ops_table(results), worst, faults_table(results)])
+    tables = [quality_table(results), chips_table(results), ops_table(results), worst]
+    print_tables([*tables, faults_table(results)])

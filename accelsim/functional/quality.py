@@ -27,6 +27,8 @@ class LogitQuality:
     kl_nats, kl_max_nats : float
         Kullback-Leibler divergence of the run's distribution from the reference's: mean over
         tokens, and of the worst one [nat].
+    kl_error_nats : float
+        Standard error of that mean, tokens taken as independent; NaN of fewer than two.
     rms, max_abs : float
         Root mean square and largest of the differences of logits.
     top1_agreement : float
@@ -48,6 +50,7 @@ class LogitQuality:
     top5_overlap: float
     tokens: int
     bad_tokens: int = 0
+    kl_error_nats: float = math.nan
 
 
 def compare_logits(reference: NDArray[np.float32], logits: NDArray[np.float32]) -> LogitQuality:
@@ -96,6 +99,7 @@ def compare_logits(reference: NDArray[np.float32], logits: NDArray[np.float32]) 
         overlap += float((best[:, :, None] == candidates[:, None, :]).any(axis=2).mean(1).sum())
     good = ~np.isnan(kl)
     compared = int(np.count_nonzero(good))
+    spread = float(kl[good].std(ddof=1)) if compared > 1 else math.nan
     return LogitQuality(
         kl_nats=float(kl[good].mean()) if compared else math.nan,
         kl_max_nats=float(kl[good].max()) if compared else math.nan,
@@ -105,6 +109,7 @@ def compare_logits(reference: NDArray[np.float32], logits: NDArray[np.float32]) 
         top5_overlap=overlap / tokens,
         tokens=tokens,
         bad_tokens=tokens - compared,
+        kl_error_nats=spread / math.sqrt(max(compared, 1)),
     )
 
 

@@ -209,7 +209,8 @@ def logits_figure(results: Sequence[NumericsResult], path: str | Path) -> Path:
     rows = math.ceil(len(shown) / columns)
     width = 6.4 if columns == 1 else 4.1 * columns
     figure = style.new_figure(width, 1.0 + (5.2 if columns == 1 else 3.9) * rows)
-    style.headline(figure, _logit_words(shown), _detail(results))
+    part = f"; {len(shown)} of {len(results)} variants" if len(shown) < len(results) else ""
+    style.headline(figure, _logit_words(shown), _detail(results) + part)
     grid = figure.add_gridspec(rows, columns)
     pairs = [_sampled(result) for result in shown]
     low = min(float(wanted.min()) for wanted, _ in pairs)
@@ -223,8 +224,10 @@ def logits_figure(results: Sequence[NumericsResult], path: str | Path) -> Path:
 
 
 def _logit_words(results: Sequence[NumericsResult]) -> str:
-    kept = "; ".join(f"{r.variant} {percent(r.quality.top1_agreement)}" for r in results)
-    return f"Tokens whose likeliest successor stays the same: {kept}"
+    ranked = sorted(results, key=lambda result: result.quality.top1_agreement)
+    ends = ranked if len(ranked) < 3 else [ranked[0], ranked[-1]]
+    kept = ", ".join(f"{r.variant} {percent(r.quality.top1_agreement)}" for r in ends)
+    return f"Likeliest next token stays the same: {kept}"
 
 
 def _sampled(result: NumericsResult) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -297,6 +300,11 @@ def quality_energy_figure(
     figure = style.new_figure(8.6, 5.8)
     style.headline(figure, _front_words(results, best), _energy_detail(results))
     axes = _energy_axes(figure, x[finite], y[finite])
+    error = np.nan_to_num([result.quality.kl_error_nats for result in results])
+    axes.errorbar(
+        x[finite], y[finite], np.minimum(error, 0.9 * y)[finite], fmt="none", ecolor=style.FAINT,
+        elinewidth=1.0, capsize=2, zorder=3,
+    )  # fmt: skip
     axes.scatter(x[finite & ~best], y[finite & ~best], s=46, color=style.GREY, zorder=4)
     axes.scatter(x[best], y[best], s=64, color=style.BLUE, zorder=5)
     line = _draw_front(axes, x[best], y[best])
@@ -363,4 +371,5 @@ def _front_words(results: Sequence[NumericsResult], best: NDArray[np.bool_]) -> 
 
 def _energy_detail(results: Sequence[NumericsResult]) -> str:
     perplexity = f"perplexity {results[0].reference_perplexity:.4g}"
-    return f"{_detail(results)} ({perplexity}); energy of {length_words(results)}"
+    energy = f"energy of {length_words(results)}; bars: standard error"
+    return f"{_detail(results)} ({perplexity}); {energy}"

@@ -10,6 +10,7 @@ from accelsim.arch.arithmetic import family_name
 from accelsim.arithmetic import Arithmetic
 from accelsim.documents import printable
 from accelsim.functional.layer_errors import LayerError
+from accelsim.functional.quality import LogitQuality
 from accelsim.report.spec_tables import sum_words
 from accelsim.report.tables import Column, Table
 from accelsim.report.words import percent, token_rate
@@ -21,6 +22,7 @@ MARK = "||"
 _SHOWN_LETTERS = 240
 _WORST_OPS = 6
 _WORST_OPS_EACH = 2
+_LARGE_CHANGE = 10.0
 
 _QUALITY_COLUMNS = (
     Column("variant"), Column("layer weights (bit)", right=True, rank=3),
@@ -95,11 +97,14 @@ def quality_table(results: Sequence[NumericsResult]) -> Table:
 
 def length_words(results: Sequence[NumericsResult]) -> str:
     """Say what was timed: "44 tokens in, 8 out", or "3 to 8 out" where some texts ended earlier."""
-    timings = [result.timing for result in results]
-    made = [timing.output_len if timing.phase == "generate" else 0 for timing in timings]
+    made = [r.timing.output_len if _generated(r) else 0 for r in results]
     least, most = min(made), max(made)
     out = f"{most}" if least == most else f"{least} to {most}"
-    return f"{timings[0].input_len} tokens in, {out} out"
+    return f"{results[0].timing.input_len} tokens in, {out} out"
+
+
+def _generated(result: NumericsResult) -> bool:
+    return result.timing.phase == "generate" and bool(result.tokens)
 
 
 def _quality_cells(result: NumericsResult) -> tuple[str, ...]:
@@ -109,17 +114,57 @@ def _quality_cells(result: NumericsResult) -> tuple[str, ...]:
     made = len(result.reference_tokens)
     same = made if result.diverges_at is None else result.diverges_at
     latency_s, rate, energy_j = result.latency_s, result.tokens_per_s, result.energy_per_token_j
-    generates = result.timing.phase == "generate"
+    generates = _generated(result)
     return (
-        result.variant, f"{result.weight_bits:.4g}", _number(quality.kl_nats, ".3g", bad),
+        result.variant, f"{result.weight_bits:.4g}", _divergence(quality, bad),
         _number(quality.kl_max_nats, ".3g"), _number(quality.rms, ".3g"),
         percent(quality.top1_agreement), _number(result.perplexity, ".4g", bad),
-        f"{100 * change:+.2f} %" if math.isfinite(change) else "-",
+        _change(change),
         f"{len(result.tokens)}", f"{same} of {made}" if made else "-",
         format_si(latency_s, "s"),
         token_rate(rate) if generates else "-",
         format_si(energy_j, "J") if generates else "-",
     )  # fmt: skip
+
+
+def _divergence(quality: LogitQuality, otherwise: str) -> str:
+    """Write mean KL with its standard error."""
+    mean = _number(quality.kl_nats, ".3g", otherwise)
+    known = math.isfinite(quality.kl_nats) and quality.kl_error_nats > 0
+    return f"{mean} ± {quality.kl_error_nats:.1g}" if known else mean
+
+
+def _change(share: float) -> str:
+    """Write a change of perplexity in percent, a large one as a factor."""
+    if not math.isfinite(share):
+        return "-"
+    return f"{100 * share:+.2f} %" if share < _LARGE_CHANGE else f"x {1 + share:.3g}"
+
+
+def chips_table(results: Sequence[NumericsResult]) -> Table:
+    """Whether bits and texts are those of the first chip; empty for one chip.
+
+    Parameters
+    ----------
+    results : sequence of NumericsResult
+        Of a `NumericsComparison`.
+    """
+    rows = []
+    for result in results:
+        difference = result.against_first_chip
+        if difference is None:
+            continue
+        at, made = difference.texts_part_at, len(result.tokens)
+        parts = "never" if at is None else f"after {at} of {made}"
+        rows.append((
+            result.variant, difference.variant, percent(difference.equal_logits),
+            _number(difference.rms, ".3g", "NaN"), parts if made else "-",
+        ))  # fmt: skip
+    columns = (
+        Column("variant"), Column("against"), Column("logits with equal bits", right=True),
+        Column("logits off by (rms)", right=True), Column("texts part", right=True),
+    )  # fmt: skip
+    return Table("Chip against chip", columns, tuple(rows))
 
 
 def _number(value: float, form: str, otherwise: str = "-") -> str:

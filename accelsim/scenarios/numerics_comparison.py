@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from accelsim.arch.loader import load_system
@@ -13,7 +14,7 @@ from accelsim.functional.transformer.decoder import DecoderModel
 from accelsim.scenarios.numerics import NumericsStudy, load_decoder
 from accelsim.scenarios.numerics_check import Problems, scheme_of
 from accelsim.scenarios.numerics_options import NumericsOptions
-from accelsim.scenarios.numerics_result import NumericsResult
+from accelsim.scenarios.numerics_result import NumericsResult, chip_difference
 from accelsim.scenarios.numerics_runs import Progress
 
 
@@ -127,4 +128,14 @@ class NumericsComparison:
             As `check` does, before anything runs.
         """
         self.check(variants)
-        return (study.measure(variant) for study in self.studies for variant in variants)
+        return self._measured(variants)
+
+    def _measured(self, variants: Sequence[str | None]) -> Iterator[NumericsResult]:
+        first: dict[str | None, NumericsResult] = {}
+        for study in self.studies:
+            for variant in variants:
+                result = study.measure(variant)
+                if first.setdefault(variant, result) is not result:
+                    difference = chip_difference(first[variant], result)
+                    result = replace(result, against_first_chip=difference)
+                yield result

@@ -10,10 +10,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.functional.layer_errors import LayerError
-from accelsim.functional.quality import LogitQuality
+from accelsim.functional.quality import LogitQuality, divergence
 from accelsim.results.run_result import RunResult
 
 _LOGITS_KEPT = 400_000
+
+
+@dataclass(frozen=True)
+class ChipDifference:
+    """A variant on one chip against the same variant on the first chip of a comparison.
+
+    Attributes
+    ----------
+    variant : str
+        Name of that on the first chip.
+    equal_logits : float
+        Share of logits with the same bits, of those kept (see `spaced_logits`).
+    rms : float
+        Root mean square of their differences; NaN if one is none.
+    texts_part_at : int or None
+        First generated token that differs; None if none does.
+    """
+
+    variant: str
+    equal_logits: float
+    rms: float
+    texts_part_at: int | None
 
 
 @dataclass(frozen=True)
@@ -54,6 +76,8 @@ class NumericsResult:
         over evaluation and generation.
     ecc : str
         Code that guarded memory from faults: "none" or "secded".
+    against_first_chip : ChipDifference or None
+        In a comparison of several chips, but for the first.
     logits, reference_logits : array of float32 or None
         `spaced_logits` of the evaluated text, for pictures, not in JSON.
     warnings : tuple of str
@@ -80,6 +104,7 @@ class NumericsResult:
     nonfinite_weights: dict[str, int] = field(default_factory=dict)
     faults: dict[str, dict[str, int]] = field(default_factory=dict)
     ecc: str = "none"
+    against_first_chip: ChipDifference | None = None
     logits: NDArray[np.float32] | None = field(default=None, repr=False)
     reference_logits: NDArray[np.float32] | None = field(default=None, repr=False)
     warnings: tuple[str, ...] = ()
@@ -121,8 +146,27 @@ class NumericsResult:
             "warnings": list(self.warnings),
             "errors": [asdict(error) for error in self.errors],
         }
-        found: dict[str, Any] = _finite({**plain, **lists, "quality": asdict(self.quality)})
+        chip = self.against_first_chip
+        tables = {
+            "quality": asdict(self.quality),
+            "against_first_chip": asdict(chip) if chip else None,
+        }
+        found: dict[str, Any] = _finite({**plain, **lists, **tables})
         return found
+
+
+def chip_difference(first: NumericsResult, other: NumericsResult) -> ChipDifference:
+    """Return how a variant on another chip differs from that on the first.
+
+    Both results carry the logits of the same text.
+    """
+    assert first.logits is not None and other.logits is not None
+    same = first.logits.view(np.uint32) == other.logits.view(np.uint32)
+    with np.errstate(invalid="ignore", over="ignore"):
+        change = other.logits.astype(np.float64) - first.logits
+        rms = float(np.sqrt(np.mean(np.square(change))))
+    parts_at = divergence(first.tokens, other.tokens)
+    return ChipDifference(first.variant, float(same.mean()), rms, parts_at)
 
 
 def spaced_logits(logits: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -133,8 +133,14 @@ class Runs:
         logits = self.model.logits(self.text_tokens(), replace(setting, observe=watch))
         self.probe("logits", logits)
         tokens: list[int] = []
+
+        def read(op: str, _: Floats) -> None:
+            if not tokens and op.endswith(_LAST_OF_LAYER):
+                self._tell(f"{name}: reading the prompt", int(op.split(".")[1]) + 1, layers)
+
         stop = self.model.tokenizer.eos_ids if self.model.tokenizer else ()
-        stream = self.model.stream(prompt, o.tokens, setting, sampler=o.sampler, stop=stop)
+        shown = replace(setting, observe=read)
+        stream = self.model.stream(prompt, o.tokens, shown, sampler=o.sampler, stop=stop)
         stopped = ""
         try:
             for token, _ in stream:

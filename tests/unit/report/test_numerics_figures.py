@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from matplotlib.collections import PathCollection
 
 from accelsim.errors import WorkloadError
 from accelsim.report import style
@@ -79,7 +80,8 @@ def test_points_and_front_of_quality_against_energy(drawn, make, tmp_path) -> No
     ]
     quality_energy_figure(results, [True, True, False], tmp_path / "x.png")
     axes = drawn[0].axes[0]
-    assert [len(points.get_offsets()) for points in axes.collections] == [1, 2]
+    points = [each for each in axes.collections if isinstance(each, PathCollection)]
+    assert [len(each.get_offsets()) for each in points] == [1, 2]
     assert len(axes.texts) == 3
     assert re.fullmatch(
         r"From int8 .* J to bf16 .* J a token; 1 of 3 beaten in both",

@@ -13,14 +13,17 @@ from accelsim.functional.layer_errors import LayerError
 from accelsim.report.numerics_tables import (
     arithmetic_words,
     chip_names,
+    chips_table,
     continuation,
     faults_table,
+    length_words,
     numerics_pairs,
     op_place,
     ops_table,
     quality_table,
     worst_ops_table,
 )
+from accelsim.scenarios.numerics_result import ChipDifference
 from tests.unit.report.numerics_results import made_result
 
 
@@ -145,7 +148,7 @@ def test_what_is_no_number_is_said(make) -> None:
     table = quality_table(results)
     none, few, large = (cells(table, row) for row in (1, 2, 3))
     assert (none["KL (nat)"], none["perplexity"]) == ("NaN in 7 of 7", "NaN in 7 of 7")
-    assert few["KL (nat)"] == f"{some.kl_nats:.3g}"
+    assert few["KL (nat)"] == f"{some.kl_nats:.3g} ± {some.kl_error_nats:.1g}"
     assert few["perplexity"] == "NaN in 2 of 7"
     assert large["perplexity"] == "overflow"
     assert {row["against fp32"] for row in (none, few, large)} == {"-"}
@@ -230,3 +233,34 @@ def test_faults_have_a_table_only_if_there_are_any() -> None:
         "miscorrected words", "undetected words", "changed values",
     ]  # fmt: skip
     assert "12.5 % of the data" in guarded.title
+
+
+def test_chips_are_set_against_the_first() -> None:
+    first = made_result("a bf16", None)
+    assert chips_table([first]).rows == ()
+    difference = ChipDifference("a bf16", 0.25, math.nan, 3)
+    other = made_result("b bf16", None, against_first_chip=difference)
+    same = replace(other, variant="c bf16", against_first_chip=replace(
+        difference, equal_logits=1.0, rms=0.0, texts_part_at=None))  # fmt: skip
+    assert chips_table([first, other, same]).rows == (
+        ("b bf16", "a bf16", "25 %", "NaN", "after 3 of 4"),
+        ("c bf16", "a bf16", "100 %", "0", "never"),
+    )
+
+
+def test_a_run_without_tokens_has_no_speed(make) -> None:
+    run = make("generate")
+    nothing = made_result("bf16", run, tokens=(), stopped="no next token after 0")
+    row = quality_table([nothing]).rows[1]
+    titles = [column.title for column in quality_table([nothing]).columns]
+    cells = dict(zip(titles, row, strict=True))
+    assert (cells["tokens/s"], cells["J/token"], cells["tokens"]) == ("-", "-", "0")
+    assert length_words([nothing]).endswith(" tokens in, 0 out")
+
+
+def test_divergence_has_its_standard_error_and_large_changes_are_factors(make) -> None:
+    quality = replace(made_result("bf16", None).quality, kl_nats=0.0123, kl_error_nats=0.00045)
+    found = made_result("bf16", make("generate"), quality=quality, perplexity=5000.0)
+    row = quality_table([found]).rows[1]
+    assert "0.0123 ± 0.0004" in row
+    assert "x 500" in row

@@ -8,8 +8,15 @@ import pytest
 
 from accelsim.arch.loader import load_chip, load_memory
 from accelsim.arch.raw import spec_files
+from accelsim.arithmetic import Chain, FusedSum, IntegerSum, PairwiseSum, SumFamily, TwoStageSum
 from accelsim.report.model_tables import model_data, model_tables
-from accelsim.report.spec_tables import chip_data, chip_tables, memory_data, memory_tables
+from accelsim.report.spec_tables import (
+    chip_data,
+    chip_tables,
+    memory_data,
+    memory_tables,
+    sum_words,
+)
 from accelsim.workload.models import load_model, model_files
 
 
@@ -47,3 +54,30 @@ def test_model_sizes_in_words():
     assert rows["parameters"] == "8.030 B (8,030,261,248)"
     assert rows["attention"] == "GQA: 32 heads, 8 KV heads of 128"
     assert rows["KV cache per token"] == "131 kB (131,072 bytes)"
+
+
+@pytest.mark.parametrize(
+    ("sums", "words"),
+    [
+        (TwoStageSum(8), "8 aligned to 24 bits, then sum to 31 and accumulator to 24"),
+        (TwoStageSum(16, 25, 30, 22, interleaved=True),
+         "16 aligned to 25 bits, even and odd k apart, then sum to 30 and accumulator to 22"),
+        (FusedSum(64, 35, group=16), "64 aligned to 35 bits, exact in groups of 16"),
+        (FusedSum(32, 13, 13), "32 aligned to 13 bits, 13 bits kept"),
+        (PairwiseSum(4, flush_subnormals=True), "trees of 4, subnormals flushed"),
+        (IntegerSum(saturate=True), "exact, saturating"),
+    ],
+)  # fmt: skip
+def test_sums_in_words(sums: SumFamily, words: str):
+    assert sum_words(sums) == words
+
+
+def test_sums_that_differ_are_told_apart():
+    kinds = [
+        Chain(), Chain(fused=False), Chain(fold=8), Chain(flush_subnormals=True), FusedSum(8, 24),
+        FusedSum(4, 24), FusedSum(8, 25), FusedSum(8, 24, 13), FusedSum(8, 24, group=2),
+        PairwiseSum(2), PairwiseSum(4), TwoStageSum(8), TwoStageSum(8, accumulator_bits=25),
+        TwoStageSum(8, sum_bits=30), TwoStageSum(8, product_bits=23), IntegerSum(),
+        TwoStageSum(8, interleaved=True), IntegerSum(saturate=True),
+    ]  # fmt: skip
+    assert len({sum_words(kind) for kind in kinds}) == len(kinds)

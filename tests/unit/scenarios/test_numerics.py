@@ -118,7 +118,7 @@ def test_two_studies_give_the_same(results: dict[str, NumericsResult], variant: 
 @pytest.mark.parametrize("chip", ["epyc_9654", "h100_sxm", "mi300x"])
 def test_fp32_of_a_plain_machine_is_the_reference(chip: str) -> None:
     found = tiny_study(chip, order="plain").measure("fp32")
-    assert found.quality == LogitQuality(0.0, 0.0, 0.0, 0.0, 1.0, 1.0, len(TEXT))
+    assert found.quality == LogitQuality(0.0, 0.0, 0.0, 0.0, 1.0, 1.0, len(TEXT), 0, 0.0)
     assert (found.tokens, found.diverges_at) == (found.reference_tokens, None)
     assert found.perplexity == found.reference_perplexity
     assert {(e.sqnr_db, e.relative_rms, e.max_abs) for e in found.errors} == {(math.inf, 0.0, 0.0)}
@@ -292,7 +292,7 @@ def test_progress_never_exceeds_its_total() -> None:
         study.measure(variant)
     assert all(0 < done <= total for _, done, total in seen)
     reached = {what: (done, total) for what, done, total in seen}
-    phases = ("preparing weights", "evaluating", "generating")
+    phases = ("preparing weights", "evaluating", "reading the prompt", "generating")
     assert list(reached) == [f"{n}: {p}" for n in ("fp32", "bf16", "int8") for p in phases]
     tensors = len(tiny_decoder().weights.shapes)
     for name in ("fp32", "bf16", "int8"):

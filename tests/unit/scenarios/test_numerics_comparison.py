@@ -9,6 +9,7 @@ from accelsim import load_system
 from accelsim.errors import AccelsimError, MappingError, SpecError, WorkloadError
 from accelsim.scenarios.numerics import NumericsOptions
 from accelsim.scenarios.numerics_comparison import NumericsComparison
+from accelsim.scenarios.numerics_result import ChipDifference
 from tests.unit.scenarios.tiny_study import TEXT, tiny_decoder, tiny_study
 
 CHIPS = ("h100_sxm", "mi300x", "tpu_v5e")
@@ -25,7 +26,8 @@ def test_every_chip_gives_what_it_gives_alone() -> None:
     for chip, found in zip(CHIPS, compared().measure(), strict=True):
         alone = tiny_study(chip).measure()
         assert (found.chip, found.variant, alone.variant) == (chip, f"{chip} bf16", "bf16")
-        assert {**found.as_dict(), "variant": "bf16"} == alone.as_dict()
+        same = {**found.as_dict(), "variant": "bf16", "against_first_chip": None}
+        assert same == alone.as_dict()
         assert np.array_equal(found.logits, alone.logits)
 
 
@@ -112,3 +114,12 @@ def test_a_system_is_named_and_one_of_its_chips_runs() -> None:
     assert [one.chip for one in found] == ["h100_sxm", "h100_sxm"]
     assert not any("one h100_sxm is measured" in text for text in found[0].warnings)
     assert "dgx_h100 has 8 chips: one h100_sxm is measured" in found[1].warnings
+
+
+def test_every_chip_is_set_against_the_first() -> None:
+    first, twin, other = compared(("h100_sxm", "h200_sxm", "mi300x")).measure(["bf16"])
+    assert first.against_first_chip is None
+    assert twin.against_first_chip == ChipDifference("h100_sxm bf16", 1.0, 0.0, None)
+    found = other.against_first_chip
+    assert found is not None and found.equal_logits < 1 and 0 < found.rms < 1
+    assert other.as_dict()["against_first_chip"]["variant"] == "h100_sxm bf16"
