@@ -23,6 +23,24 @@ _MAX_DIGITS = 400
 _CORE = "tag:yaml.org,2002:"
 _UNSHOWN = ("Cc", "Cf", "Cs", "Zl", "Zp")
 """Unicode categories that steer a terminal or hide in it instead of being seen."""
+_INDENTATION = "the indentation of this line does not match that of the lines above"
+_YAML_HINTS = (
+    ("found '<block", _INDENTATION),
+    ("found '-'", _INDENTATION),
+    ("found '?'", _INDENTATION),
+    ("found '<scalar>'", "text stands behind a closing quote or bracket"),
+    (
+        "mapping values are not",
+        "this line is indented unlike those above, has two ': ' (quote the text), or follows a key "
+        "without one",
+    ),
+    ("could not find expected ':'", "this line or the one above is a key without ': '"),
+    (r"found character '\t'", "indent with spaces, not with tabs"),
+    ("that cannot start", "put the text in quotes"),
+    ("expected ',' or", "the bracket that opens in line {opened} lacks a comma or its end"),
+    ("found unexpected end of stream", "the quote that opens in line {opened} is not closed"),
+)
+"""What the YAML reader says, by a part of it, and what an author most likely did."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +152,10 @@ def parse_yaml(text: str, path: str, error: type[AccelsimError]) -> Document:
     except MarkedYAMLError as problem:
         mark = problem.problem_mark or problem.context_mark
         where = f"{path}:{mark.line + 1}" if mark else path
-        raise error(f"{where}: not valid YAML: {problem.problem or problem.context}") from None
+        said = str(problem.problem or problem.context)
+        opened = problem.context_mark.line + 1 if problem.context_mark else "?"
+        hints = (f" ({text.format(opened=opened)})" for part, text in _YAML_HINTS if part in said)
+        raise error(f"{where}: not valid YAML: {said}{next(hints, '')}") from None
     except (YAMLError, ValueError, RecursionError) as problem:
         reason = str(problem).splitlines()[0] if str(problem) else "unreadable"
         raise error(f"{path}: not valid YAML: {reason}") from None

@@ -228,9 +228,25 @@ def check_sources(raw: RawSpec) -> None:
     if not isinstance(sources, dict):
         raise SpecError(f"{document.where(('sources',))}: 'sources' maps keys to texts")
     for row in raw.provenance:
-        place = f"{document.where(as_keys(row.path))} {row.path}"
         if row.source not in (UNSOURCED, OVERRIDE) and row.source not in sources:
-            known = suggest(row.source, sources)
-            raise SpecError(f"{place}: source '{row.source}' is not in 'sources', {known}")
+            keys = _source_key(document.tree, row)
+            raise SpecError(
+                f"{document.where(keys)} {dotted(keys)}: source '{row.source}' is not in "
+                f"'sources', {suggest(row.source, sources)}"
+            )
         if row.status == "estimated" and not row.note:
+            place = f"{document.where(as_keys(row.path))} {row.path}"
             raise SpecError(f"{place}: an estimated value needs a note with the reasoning")
+
+
+def _source_key(tree: Any, row: Provenance) -> Path_:
+    """Return where the source of a value is named: beside it, or in a section around it."""
+    found = keys = as_keys(row.path)
+    for depth in range(len(keys) + 1):
+        if isinstance(tree, dict) and str(tree.get("source")) == row.source:
+            found = (*keys[:depth], "source")
+        try:
+            tree = tree[keys[depth]]
+        except (IndexError, KeyError, TypeError):  # the end, or a key that looks like an index
+            break
+    return found

@@ -18,6 +18,24 @@ _NOT_IN_THE_FILE = frozenset({
     "systolic", "tensor_core", "by_name", "by_table", "chain", "fused_sum", "pairwise_sum",
     "two_stage_sum", "integer", "[key]",
 })  # fmt: skip
+# Kinds of pydantic's errors in the words of the spec's author; braces are the error's own values.
+_EXPECTED = {
+    **dict.fromkeys(("bool_type", "bool_parsing"), "expected true or false"),
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "expected a whole number"),
+    **dict.fromkeys(("float_type", "float_parsing"), "expected a number"),
+    **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), "expected a mapping"),
+    **dict.fromkeys(("list_type", "tuple_type"), "expected a list"),
+    "string_type": "expected text",
+    "string_too_long": "expected at most {max_length} characters",
+    "string_pattern_mismatch": "expected text of the pattern {pattern}",
+    "literal_error": "expected {expected}",
+    "finite_number": "expected a finite number",
+    "greater_than_equal": "expected {ge} or more",
+    "less_than_equal": "expected {le} or less",
+    "too_short": "expected at least {min_length}, it holds {actual_length}",
+    "too_long": "expected at most {max_length}, it holds {actual_length}",
+}  # fmt: skip
+_LONGEST_SHOWN = 60
 
 
 def validate(model: type[_Model], document: Document) -> _Model:
@@ -74,10 +92,17 @@ def _explain(model: type[BaseModel], document: Document, error: Any) -> str:
         tag, word = error["ctx"]["tag"], error["ctx"]["discriminator"].strip("'")
         known = str(error["ctx"]["expected_tags"]).replace("'", "").split(", ")
         return f"{place}: unknown {word} '{tag}', {suggest(tag, known)}"
-    message = str(error["msg"]).removeprefix("Value error, ")
-    got = error.get("input")
-    shown = f" (got {got!r})" if kind != "value_error" and isinstance(got, str | int) else ""
-    return f"{place}: {message}{shown}"
+    if kind not in _EXPECTED:
+        return f"{place}: {str(error['msg']).removeprefix('Value error, ')}"
+    return f"{place}: {_EXPECTED[kind].format(**error.get('ctx', {}))}{_got(error['input'])}"
+
+
+def _got(value: Any) -> str:
+    """Show a plain value; a mapping or list would only repeat what stands in the file."""
+    if isinstance(value, dict | list):
+        return ""
+    shown = "nothing" if value is None else repr(value)
+    return f" (got {shown if len(shown) <= _LONGEST_SHOWN else shown[:_LONGEST_SHOWN] + '...'})"
 
 
 def _known_keys(model: type[BaseModel], keys: Path_) -> list[str]:

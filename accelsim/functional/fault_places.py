@@ -71,9 +71,8 @@ def check_plan(plan: FaultPlan, arrays: StruckArrays) -> None:
     Raises
     ------
     WorkloadError
-        If a place is in no array, or at a step that its array never has; if the bits that a rate
-        strikes are in no code of a target's array; if an array is fp64, which values do not travel
-        as.
+        If a place is in no array, or is a weight with a step; if the bits that a rate strikes are
+        in no code of a target's array; if an array is fp64, which values do not travel as.
     """
     for place in plan.places:
         _check_place(place, arrays[place.target])
@@ -97,8 +96,10 @@ def _check_place(place: Place, arrays: Mapping[str, StruckArray]) -> None:
             f"{place} does not exist: '{place.name}' has at most {count} values of "
             f"{known.stored_bits} bits ({known.name})"
         )
-    if place.target == "weights" and place.step:
-        raise WorkloadError(f"{place}: weights are struck once, at step 0: leave the step out")
+    if place.target == "weights" and place.step is not None:
+        raise WorkloadError(
+            f"{place}: weights are struck once, when they are prepared: leave the step out"
+        )
 
 
 def _matmuls(spec: Spec, arithmetic: Arithmetic) -> Iterator[tuple[str, Shape, MatrixArithmetic]]:

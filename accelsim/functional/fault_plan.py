@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
+from numbers import Real
 from typing import Any, Literal, get_args
 
 from accelsim.errors import WorkloadError, suggest
@@ -71,7 +72,7 @@ class FaultPlan:
     Raises
     ------
     WorkloadError
-        If a field is out of its range, or rate and places are both given.
+        If a field is of another kind or out of its range, or rate and places are both given.
     """
 
     rate_per_bit: float = 0.0
@@ -94,30 +95,23 @@ class FaultPlan:
 
     def __post_init__(self) -> None:
         rate = self.rate_per_bit
-        if not (rate == 0.0 or _LEAST_RATE <= rate <= 1.0):
-            raise WorkloadError(f"rate_per_bit is {rate}, expected 0, or {_LEAST_RATE} to 1")
+        if not isinstance(rate, Real) or not (rate == 0.0 or _LEAST_RATE <= rate <= 1.0):
+            raise WorkloadError(f"rate_per_bit is {rate!r}, expected 0, or {_LEAST_RATE} to 1")
         if rate and self.places:
             raise WorkloadError("a fault plan has a rate or places: give one of them")
+        _check_tuple("targets", self.targets, "('kv',)")
         for target in self.targets:
             check_name("target", target, TARGETS)
         check_name("ecc", self.ecc, ("none", "secded"))
         check_name("on_detected", self.on_detected, ("keep", "zero"))
         for name, most in (("seed", _MOST_SEEDS), ("max_events", 2**31)):
             check_whole(name, getattr(self, name), most)
-        if isinstance(self.bits, str):
-            check_name("bits", self.bits, FIELDS)
-        elif not self.bits or len(set(self.bits)) < len(self.bits):
-            raise WorkloadError(f"bits are {self.bits}, expected different numbers, at least one")
-        else:
-            for bit in self.bits:
-                check_whole("a bit", bit, 64)
+        _check_bits(self.bits)
+        _check_tuple("places", self.places, "(Place('weights', 'output_norm', 0, 30),)")
         if len(set(self.places)) < len(self.places):
             raise WorkloadError("a place is given twice: two flips of one bit cancel out")
         for place in self.places:
-            if place.target not in self.targets:
-                raise WorkloadError(f"{place} is none of the targets {', '.join(self.targets)}")
-            check_whole("index of a place", place.index, 2**63)
-            check_whole("bit of a place", place.bit, 64)
+            _check_place(place, self.targets)
 
 
 @dataclass(frozen=True)
@@ -170,6 +164,38 @@ class FaultEvent:
     before: float
     after: float
     outcome: str
+
+
+def _check_tuple(what: str, given: Any, example: str) -> None:
+    """Refuse a single value in place of a tuple: a text alone would be taken letter by letter."""
+    if not isinstance(given, tuple):
+        raise WorkloadError(f"{what} is {given!r}, expected a tuple: {what}={example}")
+
+
+def _check_bits(bits: Any) -> None:
+    if isinstance(bits, str):
+        check_name("bits", bits, FIELDS)
+        return
+    _check_tuple("bits", bits, "(7, 8)")
+    if not bits or len(set(bits)) < len(bits):
+        raise WorkloadError(f"bits are {bits}, expected different numbers, at least one")
+    for bit in bits:
+        check_whole("a bit", bit, 64)
+
+
+def _check_place(place: Any, targets: tuple[str, ...]) -> None:
+    if not isinstance(place, Place):
+        raise WorkloadError(f"a place is {place!r}, expected Place(target, name, index, bit)")
+    check_name("target of a place", place.target, TARGETS)
+    if place.target not in targets:
+        raise WorkloadError(
+            f"{place} lies outside the plan's targets ({', '.join(targets)}): add "
+            f"'{place.target}' to targets, or leave them out"
+        )
+    check_whole("index of a place", place.index, 2**63)
+    check_whole("bit of a place", place.bit, 64)
+    if place.step is not None:
+        check_whole("step of a place", place.step, 2**63)
 
 
 def check_name(what: str, name: Any, known: Iterable[str]) -> None:

@@ -133,16 +133,27 @@ def matmul(
         raise WorkloadError(
             f"the right operand was packed for {packed.arithmetic}, not for {arithmetic}"
         )
-    t, k, _ = packed.shape
-    if left.ndim not in (2, 3) or left.shape[-1] != k or left.shape[:-2] not in ((), (t,)):
-        raise WorkloadError(
-            f"shapes {left.shape} and {packed.shape} do not multiply: expected [{t}, m, {k}]"
-        )
+    _check_shapes(left.shape, packed, packed.shape if packed is b else np.shape(b))
     stacked = left if left.ndim == 3 else left[None]
-    if len(stacked) != t:
-        raise WorkloadError(f"a left operand of shape {left.shape} meets {t} right operands")
     total = _sum_parts(stacked, packed, order)
     return total if left.ndim == 3 else total[0]
+
+
+def _check_shapes(left: tuple[int, ...], packed: PackedMatrix, given: tuple[int, ...]) -> None:
+    """Refuse operands that do not multiply, in the shapes that the caller gave."""
+    t, k, _ = packed.shape
+    if len(left) not in (2, 3):
+        raise WorkloadError(f"a left operand has shape {left}: expected [m, k] or [t, m, k]")
+    if left[-1] != k:
+        raise WorkloadError(
+            f"shapes {left} and {given} do not multiply: k, the last axis of the left operand and "
+            f"the last but one of the right, is {left[-1]} and {k}"
+        )
+    if (left[0] if len(left) == 3 else 1) != t:
+        raise WorkloadError(
+            f"shapes {left} and {given} do not multiply: a left operand of shape [{t}, m, {k}] "
+            f"meets {t} right operands"
+        )
 
 
 def parts_of(k: int, order: SumOrder) -> list[tuple[int, int]]:

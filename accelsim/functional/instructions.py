@@ -24,12 +24,12 @@ _NAMES = {
 }  # fmt: skip
 _TYPE = "f16|bf16|f32|f64|tf32|e4m3|e5m2|e2m1|e3m2|e2m3"
 _NVIDIA = re.compile(
-    rf"(?P<kind>[a-z0-9_]+)\.m\d+n\d+k(?P<k>\d+)(\.block(?P<block>\d+))?"
+    rf"(?:mma|wgmma|tcgen05mma)(?:_block_scale)?\.m\d+n\d+k(?P<k>\d+)(\.block(?P<block>\d+))?"
     rf"\.(?P<d>{_TYPE})\.(?P<a>{_TYPE})\.(?P<b>{_TYPE})(\.(?P<c>{_TYPE}))?"
     r"(\.(?P<scale>ue8m0|ue4m3))?"
 )
 _AMD = re.compile(
-    r"(?P<kind>v?_?mfma)[._](?P<d>f32|f64)_\d+x\d+x(?P<k>\d+)_?"
+    r"(?:v_)?mfma[._](?P<d>f32|f64)_\d+x\d+x(?P<k>\d+)_?"
     r"(?P<a>bf16|f16|f32|f64|xf32|fp8|bf8)(_(?P<b>fp8|bf8))?(_1k)?"
 )
 _TILED = 3
@@ -117,7 +117,8 @@ def mma(  # noqa: PLR0917  (the order is that of the instruction's operands)
         As in arch_specs/arithmetic.yaml, capitals and spaces ignored: "Hopper", "CDNA3".
     instruction : str
         Kind, shape and types in the vendor's words: "wgmma.m64n8k16.f32.bf16.bf16",
-        "mfma.f32_16x16x16_f16".
+        "mfma.f32_16x16x16_f16". Of the shape only k counts: M and N may be any number, since every
+        result is a sum of its own.
     a : array of uint, [T, M, K]
         Codes of the left operand, as wide as an element; e2m1 packed two per byte along k, the
         even one in the low nibble. tf32 words are fp32 words whose low 13 bits are ignored.

@@ -158,14 +158,15 @@ def sum_words(sums: SumFamily) -> str:
             words += f", {fold} from zero and then to the accumulator" if fold else ""
         case FusedSum(block=block, alignment_bits=bits, group=group):
             words = f"{block} aligned to {bits} bits"
-            words += f", {group} of each scale exact" if group > 1 else ""
+            words += f", exact in groups of {group}" if group > 1 else ""
             kept = sums.output_fraction_bits
             words += "" if kept == FP32_FRACTION_BITS else f", {kept} bits kept"
         case PairwiseSum(group=group):
             words = f"trees of {group}"
         case TwoStageSum(group=group, product_bits=bits):
-            words = f"{group} aligned to {bits} bits, then the accumulator"
+            words = f"{group} aligned to {bits} bits"
             words += ", even and odd k apart" if sums.interleaved else ""
+            words += f", then sum to {sums.sum_bits} and accumulator to {sums.accumulator_bits}"
         case IntegerSum(saturate=saturate):
             words = "exact, saturating" if saturate else "exact, wrapping"
     if isinstance(sums, Chain | PairwiseSum) and sums.flush_subnormals:

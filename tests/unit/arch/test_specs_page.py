@@ -1,4 +1,4 @@
-"""The chips that docs/specs.md shows can be loaded, run and executed."""
+"""Does docs/specs.md say what the code says, and do the chips that it shows run?"""
 
 from __future__ import annotations
 
@@ -6,14 +6,23 @@ import re
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
+from accelsim.arch.arithmetic import (
+    ChainSums,
+    FusedSums,
+    IntegerSums,
+    PairwiseSums,
+    TwoStageSums,
+)
 from accelsim.arch.loader import load_chip
 from accelsim.scenarios.run import run
 
 _PAGE = Path(__file__).parents[3] / "docs" / "specs.md"
+_TEXT = _PAGE.read_text(encoding="utf-8")
 _CHIPS = [
     block
-    for block in re.findall(r"```yaml\n(.*?)```", _PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    for block in re.findall(r"```yaml\n(.*?)```", _TEXT, re.DOTALL)
     if re.search(r"^name:", block, re.MULTILINE)
 ]
 
@@ -29,3 +38,44 @@ def test_a_chip_of_the_page_runs_and_has_an_arithmetic(text: str, tmp_path: Path
 
 def test_the_page_shows_a_whole_file_and_one_that_extends() -> None:
     assert sorted("extends:" in text for text in _CHIPS) == [False, True]
+
+
+_STATED_FOR_ALL = {"family", "operand", "source", "status", "note"}
+
+
+def _keys(sums: type[BaseModel]) -> dict[str, tuple[str, list[str]]]:
+    """Default and values of every key of a family of which an author can choose the value."""
+    schema = sums.model_json_schema()
+    found = {}
+    for name, key in schema["properties"].items():
+        if name in _STATED_FOR_ALL or "const" in key:
+            continue
+        default = "required" if name in schema["required"] else str(key["default"]).lower()
+        number = key.get("anyOf", [{}])[0]
+        values = [number.get("minimum"), number.get("maximum")]
+        if key.get("type") == "boolean":
+            values = ["false", "true"]
+        found[name] = (default, sorted(map(str, key.get("enum", values))))
+    return found
+
+
+@pytest.mark.parametrize("sums", [ChainSums, FusedSums, PairwiseSums, TwoStageSums, IntegerSums])
+def test_the_table_of_keys_is_that_of_the_code(sums: type[BaseModel]) -> None:
+    family = sums.model_fields["family"].annotation.__args__[0]
+    rows = re.findall(rf"^\| {family} \| `(\w+)` \| (\w+) \| (.*?) \|$", _TEXT, re.MULTILINE)
+    words = r"\b(?:fp\d+|true|false|\d+)\b"
+    shown = {
+        name: (default, sorted(re.findall(words, re.sub(r"\(.*?\)|;.*", "", values))))
+        for name, default, values in rows
+    }
+    assert shown == _keys(sums)
+
+
+def test_the_instruction_of_the_page_gives_the_bits_below_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    [(script, output)] = re.findall(
+        r"```python\n(.*?)```\n.*?\n```\n(.*?)```", _TEXT, flags=re.DOTALL
+    )
+    exec(compile(script, "specs.md", "exec"), {})
+    assert capsys.readouterr().out == output

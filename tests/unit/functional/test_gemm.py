@@ -168,11 +168,13 @@ def test_no_products_make_zeros() -> None:
 
 ONES = np.ones((2, 4))
 BAD: dict[str, tuple[Any, Any, MatrixArithmetic, int, str]] = {
-    "k differs": (ONES, np.ones((5, 2)), FP32, 1, r"shapes \(2, 4\) and \(1, 5, 2\)"),
-    "a is a vector": (np.ones(4), np.ones((4, 2)), FP32, 1, r"expected \[1, m, 4\]"),
+    "k differs": (ONES, np.ones((5, 2)), FP32, 1, r"\(2, 4\) and \(5, 2\).* is 4 and 5"),
+    "a is a vector": (np.ones(4), np.ones((4, 2)), FP32, 1, r"\(4,\): expected \[m, k\]"),
     "b is a vector": (ONES, np.ones(4), FP32, 1, r"right operand has shape \(4,\)"),
     "b has 4 axes": (ONES, np.ones((1, 1, 4, 2)), FP32, 1, "right operand has shape"),
-    "batches differ": (np.ones((3, 2, 4)), np.ones((2, 4, 2)), FP32, 1, "do not multiply"),
+    "batches differ": (np.ones((3, 2, 4)), np.ones((2, 4, 2)), FP32, 1,
+                       r"\(3, 2, 4\) and \(2, 4, 2\) do not multiply"),
+    "k of packed": (ONES, pack_matrix(np.ones((5, 2)), FP32), FP32, 1, r"and \(1, 5, 2\) do not"),
     "a has no batch": (ONES, np.ones((2, 4, 2)), FP32, 1, "meets 2 right operands"),
     "no part": (ONES, np.ones((4, 2)), FP32, 0, "split_k is 0"),
     "beyond int8": (300 * ONES, np.ones((4, 2)), INT8, 1, "within int8"),

@@ -100,6 +100,7 @@ SCALES = (np.zeros((3, 64, 1), np.uint8), np.zeros((3, 1, 8), np.uint8))
 BAD: dict[str, tuple[Any, ...]] = {
     "no name": ("Hopper", "", A, B, C, "unknown matrix instruction"),
     "half a name": ("Hopper", "wgmma.m64n8k16.f32", A, B, C, "expected a name such as"),
+    "a kind nobody has": ("Hopper", "foo.m64n8k16.f32.bf16.bf16", A[0], B, C, "unknown matrix"),
     "a type nobody has": ("Hopper", "wgmma.m64n8k16.f32.bf17.bf17", A, B, C, "unknown matrix"),
     "a shape without k": ("Hopper", "wgmma.m64n8.f32.bf16.bf16", A, B, C, "unknown matrix"),
     "scales without a block": ("Blackwell", WGMMA + ".ue8m0", A, B, C, "need both a block size"),
