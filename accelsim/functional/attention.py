@@ -33,6 +33,7 @@ from accelsim.functional.packed_matrix import pack_matrix
 from accelsim.functional.quant.codes import scaled_rows
 from accelsim.functional.vector import (
     Float32,
+    checked_cap,
     float32,
     format_code,
     piece_of,
@@ -86,6 +87,7 @@ def attention(
     order: AttentionOrder = UNFUSED,
     mask: Mask = CAUSAL,
     scale: float | None = None,
+    cap: float | None = None,
     sinks: ArrayLike | None = None,
 ) -> Float32:
     """Return ``softmax(scale q k^T) v`` of every head.
@@ -103,6 +105,8 @@ def attention(
     mask : Mask, optional
     scale : float, optional
         Default ``1 / sqrt(head_dim)``.
+    cap : float, optional
+        Scaled scores s become ``cap tanh(s / cap)`` (Gemma 2).
     sinks : array of float32, shape (heads,), optional
         A score per head that joins every softmax and brings no value (gpt-oss).
 
@@ -114,14 +118,14 @@ def attention(
     Raises
     ------
     WorkloadError
-        If shapes, mask or scale are not possible.
+        If shapes, mask, scale or cap are not possible.
     MappingError
         If a tile or the number of parts is negative.
 
     Notes
     -----
-    Unfused: scores by matmul, rounded to the vector format and scaled, softmax of whole rows in
-    the vector format; probabilities are rounded to the matmul's operand format as its left
+    Unfused: scores by matmul, rounded to the vector format, scaled and capped, softmax of whole
+    rows in the vector format; probabilities are rounded to the matmul's operand format as its left
     operand. Unseen keys enter that matmul with probability zero.
 
     Fused: per tile of `tile_q` queries, tiles of `tile_kv` keys in ascending order. Scores and
@@ -146,6 +150,7 @@ def attention(
         vector=format_code(arithmetic.vector),
         mask=visibility(mask.causal, mask.past, mask.window),
         scale=held.q.shape[-1] ** -0.5 if scale is None else float(scale),
+        cap=checked_cap(cap),
         sinks=None if sinks is None else _sinks(sinks, held),
     )
     if 0 in held.shape:
@@ -200,12 +205,16 @@ class _Operands:
 
 @dataclass(frozen=True)
 class _Task:
-    """What happens to scores: formats, mask (first position, first key, causal, window), scale."""
+    """What happens to scores: formats, mask, scale, cap (0: none).
+
+    The mask is first position, first key, causal, window.
+    """
 
     matrix: MatrixArithmetic
     vector: tuple[int, ...]
     mask: tuple[int, ...]
     scale: float
+    cap: float
     sinks: Float32 | None = None  # blocks, group
 
 
@@ -303,7 +312,7 @@ def _whole_rows(held: _Operands, task: _Task) -> Float32:
     rows = held.q.reshape(blocks, group * queries, size)
     scores = _scores(rows, held.k, task)  # blocks, rows, keys
     flat = scores.reshape(-1, scores.shape[-1])
-    weights = softmax_rows(task.vector, flat, (queries, *task.mask), task.scale)
+    weights = softmax_rows(task.vector, flat, (queries, *task.mask), task.scale, task.cap)
     return _weighted(weights.reshape(scores.shape), held.v, task)
 
 
@@ -368,7 +377,7 @@ def _online(
     scores: Float32, task: _Task, where: tuple[int, ...], state: Float32, rescale: Float32
 ) -> Float32:
     out = np.empty_like(scores)
-    given = (task.scale, state, out, rescale)
+    given = (task.scale, task.cap, state, out, rescale)
     if scores.size < _PARALLEL_FROM:
         online_softmax(task.vector, scores, 0, where, *given)
     else:

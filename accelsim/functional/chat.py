@@ -25,8 +25,8 @@ class ChatFormat:
     Attributes
     ----------
     name : str
-        "chatml" (SmolLM2, Qwen), "llama3", "mistral" or "plain": no known template, roles before
-        colons.
+        "chatml" (SmolLM2, Qwen), "llama3", "mistral", "gemma", "phi3" or "plain": no known
+        template, roles before colons.
     system : str
         System message of a conversation that has none; empty: none is added.
     """
@@ -35,6 +35,11 @@ class ChatFormat:
     system: str = ""
 
 
+_SIGNS = {
+    "<|start_header_id|>": "llama3", "[INST]": "mistral", "<start_of_turn>": "gemma",
+    "<|end|>\\n<|assistant|>": "phi3", "<|end|>\n<|assistant|>": "phi3",
+}  # fmt: skip
+"""What a template contains, and the format that it then has."""
 PLAIN = ChatFormat("plain")
 
 
@@ -43,10 +48,9 @@ def recognise(template: str) -> ChatFormat:
     if "<|im_start|>" in template:
         found = _DEFAULT_SYSTEM.search(template)
         return ChatFormat("chatml", found.group(1) if found else "")
-    if "<|start_header_id|>" in template:
-        return ChatFormat("llama3")
-    if "[INST]" in template:
-        return ChatFormat("mistral")
+    for sign, name in _SIGNS.items():
+        if sign in template:
+            return ChatFormat(name)
     return PLAIN
 
 
@@ -86,6 +90,11 @@ def render(form: ChatFormat, messages: Sequence[Message]) -> str:
         return body + head.format("assistant")
     if form.name == "mistral":
         return _mistral(turns)
+    if form.name == "gemma":
+        return _gemma(turns)
+    if form.name == "phi3":
+        body = "".join(f"<|{role}|>\n{text}<|end|>\n" for role, text in turns)
+        return body + "<|assistant|>\n"
     return "".join(f"{role}: {text}\n" for role, text in turns) + "assistant:"
 
 
@@ -112,3 +121,16 @@ def _mistral(turns: Sequence[tuple[str, str]]) -> str:
         else:
             text += f" {content}</s>"
     return text
+
+
+def _gemma(turns: Sequence[tuple[str, str]]) -> str:
+    """Write turns of user and model; the system message leads the first of the user."""
+    system, text = "", ""
+    for role, content in turns:
+        if role == "system":
+            system += content + "\n\n"
+            continue
+        speaker = "model" if role == "assistant" else "user"
+        text += f"<start_of_turn>{speaker}\n{system}{content.strip()}<end_of_turn>\n"
+        system = ""
+    return text + "<start_of_turn>model\n"

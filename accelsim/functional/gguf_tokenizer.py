@@ -30,12 +30,20 @@ _END_OF_TURN = ("<|im_end|>", "<|eot_id|>", "<|end_of_turn|>", "<end_of_turn>")
 
 _CONTRACTIONS = "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
 _WORDS = r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}%s| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+# Capitals before small letters begin a word; letters of neither case and marks are both.
+_UPPER, _LOWER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
+_O200K = "|".join((
+    rf"[^\r\n\p{{L}}\p{{N}}]?{_UPPER}*{_LOWER}+{_CONTRACTIONS}?",
+    rf"[^\r\n\p{{L}}\p{{N}}]?{_UPPER}+{_LOWER}*{_CONTRACTIONS}?",
+    r"\p{N}{1,3}", r" ?[^\s\p{L}\p{N}]+[\r\n/]*", r"\s*[\r\n]+", r"\s+(?!\S)", r"\s+",
+))  # fmt: skip
 _GPT2, _DIGITS = "", "digits"
 _PRE_TOKENIZERS = {
     "default": _GPT2, "gpt-2": _GPT2, "gpt2": _GPT2, "phi-2": _GPT2, "olmo": _GPT2,
     "smollm": _DIGITS, "starcoder": _DIGITS, "refact": _DIGITS, "command-r": _DIGITS,
     "qwen2": _CONTRACTIONS + _WORDS % "", "deepseek-r1-qwen": _CONTRACTIONS + _WORDS % "",
     "llama-bpe": _CONTRACTIONS + _WORDS % "{1,3}", "llama3": _CONTRACTIONS + _WORDS % "{1,3}",
+    "gpt-4o": _O200K,
 }  # fmt: skip
 """How text is cut before BPE, by the file's name for it: by GPT-2's rule (also where the file has
 no name), by that after each digit stands alone, or by a regular expression."""

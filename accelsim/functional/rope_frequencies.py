@@ -39,6 +39,8 @@ class RopeScaling:
         Context length of training.
     attention_factor : float
         Cosines and sines are multiplied by it, see `yarn_attention_factor`.
+    whole_pairs : bool
+        Of "yarn": the mixing begins and ends at whole pairs (gpt-oss: it does not).
     factors : tuple of float
         Of "table": one per pair of elements.
 
@@ -54,6 +56,7 @@ class RopeScaling:
     high_freq_factor: float = 4.0
     original_positions: int = 8192
     attention_factor: float = 1.0
+    whole_pairs: bool = True
     factors: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
@@ -177,8 +180,10 @@ def _kept_shares(powers: list[float], theta: float, scaling: RopeScaling) -> lis
     if scaling.kind == "llama3":
         turns = (scaling.original_positions * power / (2 * np.pi) for power in powers)
         return [min(1.0, max(0.0, (turn - low) / (high - low))) for turn in turns]
-    first = max(0, math.floor(_pair_of(high, len(powers), theta, scaling)))
-    last = min(2 * len(powers) - 1, math.ceil(_pair_of(low, len(powers), theta, scaling)))
+    begin, end = (_pair_of(turns, len(powers), theta, scaling) for turns in (high, low))
+    if scaling.whole_pairs:
+        begin, end = math.floor(begin), math.ceil(end)
+    first, last = max(0, begin), min(2 * len(powers) - 1, end)
     # Where both are one pair the ramp is a step, as in the implementation of the authors.
     width = max(0.001, last - first)
     return [1 - min(1.0, max(0.0, (j - first) / width)) for j in range(len(powers))]

@@ -29,6 +29,7 @@ Float32 = NDArray[np.float32]
 _CODES: dict[str, tuple[int, ...]] = {"fp32": FP32, "bf16": BF16, "fp16": FP16}
 _PARALLEL_FROM = 65536
 _PIECE = 16384
+_CAPS = (1e-3, 6e4)
 
 
 def rmsnorm(x: ArrayLike, weight: ArrayLike, eps: float, fmt: str = "fp32") -> Float32:
@@ -82,6 +83,7 @@ def softmax(
     past: int = 0,
     window: int | None = None,
     scale: float = 1.0,
+    cap: float | None = None,
 ) -> Float32:
     """Return ``exp(s - max(s)) / sum(exp(s - max(s)))`` over the last axis, with ``s = scale x``.
 
@@ -98,6 +100,8 @@ def softmax(
         A query sees keys at most ``window - 1`` positions away.
     scale : float, optional
         What scores are multiplied by.
+    cap : float, optional
+        Scores s become ``cap tanh(s / cap)`` before the largest is found.
 
     Returns
     -------
@@ -108,19 +112,19 @@ def softmax(
     rows, shape = _rows("x", x)
     queries = shape[-2] if len(shape) > 1 else 1
     where = (queries, *visibility(causal, past, window))
-    out = softmax_rows(format_code(fmt), rows, where, float(scale))
+    out = softmax_rows(format_code(fmt), rows, where, float(scale), checked_cap(cap))
     return out.reshape(shape)
 
 
 def softmax_rows(
-    code: tuple[int, ...], rows: Float32, where: tuple[int, ...], scale: float
+    code: tuple[int, ...], rows: Float32, where: tuple[int, ...], scale: float, cap: float = 0.0
 ) -> Float32:
     """Run the kernel on checked rows, on all threads where they are many."""
     out = np.empty_like(rows)
     if rows.size < _PARALLEL_FROM:
-        softmax_kernels.softmax(code, rows, 0, where, scale, out)
+        softmax_kernels.softmax(code, rows, 0, where, scale, cap, out)
     else:
-        softmax_kernels.softmax_many(code, rows, where, scale, out, piece_of(rows))
+        softmax_kernels.softmax_many(code, rows, where, scale, cap, out, piece_of(rows))
     return out
 
 
@@ -164,6 +168,17 @@ def mul(x: ArrayLike, y: ArrayLike, fmt: str = "fp32") -> Float32:
     return _activate(activations.MUL, x, y, fmt)
 
 
+def softcap(x: ArrayLike, cap: float, fmt: str = "fp32") -> Float32:
+    """Return ``cap tanh(x / cap)``, which stays within `cap` of zero (Gemma 2).
+
+    Raises
+    ------
+    WorkloadError
+        If the cap is not from 0.001 to 60000, or the format is unknown.
+    """
+    return _activate(activations.SOFTCAP, x, np.float32(checked_cap(cap)), fmt)
+
+
 ACTIVATIONS: dict[str, Callable[[ArrayLike, str], Float32]] = {
     "silu": silu, "gelu_tanh": gelu_tanh, "gelu_erf": gelu_erf, "relu": relu, "relu2": relu2,
 }  # fmt: skip
@@ -197,6 +212,22 @@ def visibility(causal: bool, past: int, window: int | None) -> tuple[int, int, i
     if past < 0 or (window is not None and window < 1):
         raise WorkloadError(f"past {past}, window {window}: expected from 0, and from 1 or None")
     return (past, 0, int(causal), window or 0)
+
+
+def checked_cap(cap: float | None) -> float:
+    """Return a cap as kernels take it: 0 is none.
+
+    Raises
+    ------
+    WorkloadError
+        If it is beyond what every format of a vector unit can hold.
+    """
+    if cap is None:
+        return 0.0
+    least, most = _CAPS
+    if not least <= cap <= most:
+        raise WorkloadError(f"a cap of {cap} on scores, expected a number from {least} to {most}")
+    return float(cap)
 
 
 def piece_of(rows: Float32) -> int:

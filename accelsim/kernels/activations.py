@@ -11,7 +11,7 @@ import numpy as np
 from accelsim.kernels.jit import kernel, parallel_kernel, prange
 from accelsim.kernels.vector_math import Array, Format, erf, exp, rounded, tanh
 
-SILU, SILU_MUL, GELU_TANH, GELU_ERF, RELU, RELU2, ADD, MUL = range(8)
+SILU, SILU_MUL, GELU_TANH, GELU_ERF, RELU, RELU2, ADD, MUL, SOFTCAP = range(9)
 """Codes of the operations."""
 
 SQRT_2_OVER_PI = np.float32(0.7978845608028654)
@@ -85,6 +85,14 @@ def mul(fmt: Format, x: Array, y: Array, out: Array) -> None:
 
 
 @kernel
+def softcap(fmt: Format, x: Array, y: Array, out: Array) -> None:
+    """Write ``y tanh(x / y)``."""
+    for i in range(out.size):
+        held, cap = rounded(x[i], fmt), rounded(y[i], fmt)
+        out[i] = rounded(cap * rounded(tanh(rounded(held / cap, fmt)), fmt), fmt)
+
+
+@kernel
 def activate(op: int, fmt: Format, x: Array, y: Array, out: Array) -> None:
     """Apply one operation to flat fp32 arrays of equal size.
 
@@ -95,7 +103,7 @@ def activate(op: int, fmt: Format, x: Array, y: Array, out: Array) -> None:
     fmt : tuple
         Format, of `accelsim.kernels.vector_math`.
     x, y, out : array of float32
-        `y` is the second operand of SILU_MUL, ADD and MUL; others do not read it.
+        `y` is the second operand of SILU_MUL, ADD, MUL and SOFTCAP; others do not read it.
     """
     if op == SILU:
         silu(fmt, x, out)
@@ -109,8 +117,10 @@ def activate(op: int, fmt: Format, x: Array, y: Array, out: Array) -> None:
         relu(fmt, op == RELU2, x, out)
     elif op == ADD:
         add(fmt, x, y, out)
-    else:
+    elif op == MUL:
         mul(fmt, x, y, out)
+    else:
+        softcap(fmt, x, y, out)
 
 
 @parallel_kernel

@@ -16,7 +16,16 @@ from typing import Any
 import numpy as np
 
 from accelsim.kernels.jit import kernel, parallel_kernel, prange
-from accelsim.kernels.vector_math import FP32, Array, Format, exp, lane_sum, largest, rounded
+from accelsim.kernels.vector_math import (
+    FP32,
+    Array,
+    Format,
+    exp,
+    lane_sum,
+    largest,
+    rounded,
+    tanh,
+)
 
 
 @kernel
@@ -41,6 +50,15 @@ def scaled_row(fmt: Format, scores: Array, scale: float, out: Array) -> None:
 
 
 @kernel
+def capped_row(fmt: Format, cap: float, out: Array) -> None:
+    """Replace scores by ``cap tanh(score / cap)``; with a cap of 0 they stay."""
+    if cap <= 0:
+        return
+    for j in range(out.size):
+        out[j] = rounded(cap * rounded(tanh(rounded(out[j] / cap, fmt)), fmt), fmt)
+
+
+@kernel
 def exponentials(fmt: Format, largest_score: Any, out: Array) -> None:
     """Replace scores by ``exp(score - largest_score)``."""
     for j in range(out.size):
@@ -54,6 +72,7 @@ def softmax(
     first_row: int,
     where: tuple[int, ...],
     scale: float,
+    cap: float,
     out: Array,
 ) -> None:
     """Write the softmax of every row over the keys that it sees, zero elsewhere.
@@ -69,8 +88,10 @@ def softmax(
         Which keys a row sees: the head of this file.
     scale : float
         What scores are multiplied by.
+    cap : float
+        Scaled scores s are replaced by ``cap tanh(s / cap)``; 0: they are not.
     """
-    scale = rounded(np.float32(scale), fmt)
+    scale, cap = rounded(np.float32(scale), fmt), rounded(np.float32(cap), fmt)
     for row in range(scores.shape[0]):
         start, stop = visible(where, first_row + row, scores.shape[1])
         whole = out[row]
@@ -78,6 +99,7 @@ def softmax(
         whole[stop:] = 0
         seen = whole[start:stop]
         scaled_row(fmt, scores[row, start:stop], scale, seen)
+        capped_row(fmt, cap, seen)
         exponentials(fmt, largest(seen), seen)
         total = lane_sum(fmt, whole[:stop])
         for j in range(seen.size):
@@ -91,6 +113,7 @@ def online_softmax(
     first_row: int,
     where: tuple[int, ...],
     scale: float,
+    cap: float,
     state: Array,
     out: Array,
     out_rescale: Array,
@@ -99,7 +122,7 @@ def online_softmax(
 
     Parameters
     ----------
-    fmt, scores, first_row, where, scale
+    fmt, scores, first_row, where, scale, cap
         As of `softmax`, for the keys of one tile.
     state : array of float32, shape (rows, 2)
         Largest score and sum of exponentials so far; both are updated, in fp32.
@@ -108,7 +131,7 @@ def online_softmax(
     out_rescale : array of float32, shape (rows,)
         By what the row's earlier output is to be multiplied, fp32.
     """
-    scale = rounded(np.float32(scale), fmt)
+    scale, cap = rounded(np.float32(scale), fmt), rounded(np.float32(cap), fmt)
     for row in range(scores.shape[0]):
         start, stop = visible(where, first_row + row, scores.shape[1])
         whole = out[row]
@@ -119,6 +142,7 @@ def online_softmax(
             continue
         seen = whole[start:stop]
         scaled_row(fmt, scores[row, start:stop], scale, seen)
+        capped_row(fmt, cap, seen)
         new, old = largest(seen), state[row, 0]
         new = old if old > new else new
         exponentials(fmt, new, seen)
@@ -133,13 +157,14 @@ def softmax_many(
     scores: Array,
     where: tuple[int, ...],
     scale: float,
+    cap: float,
     out: Array,
     piece: int,
 ) -> None:
     """Do as `softmax`, pieces of that many rows on all threads."""
     for part in prange((scores.shape[0] + piece - 1) // piece):
         first, last = part * piece, (part + 1) * piece
-        softmax(fmt, scores[first:last], first, where, scale, out[first:last])
+        softmax(fmt, scores[first:last], first, where, scale, cap, out[first:last])
 
 
 @parallel_kernel
@@ -148,6 +173,7 @@ def online_softmax_many(
     scores: Array,
     where: tuple[int, ...],
     scale: float,
+    cap: float,
     state: Array,
     out: Array,
     out_rescale: Array,
@@ -157,7 +183,7 @@ def online_softmax_many(
     for part in prange((scores.shape[0] + piece - 1) // piece):
         first, last = part * piece, (part + 1) * piece
         online_softmax(
-            fmt, scores[first:last], first, where, scale,
+            fmt, scores[first:last], first, where, scale, cap,
             state[first:last], out[first:last], out_rescale[first:last],
         )  # fmt: skip
 

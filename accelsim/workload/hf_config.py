@@ -55,7 +55,9 @@ FAMILIES: dict[str, Family] = {
         ),
     ),
     "gpt_neox": Family(
-        hf_dense.gpt_neox, ("classifier_dropout", "rotary_emb_base", "use_parallel_attention")
+        hf_dense.gpt_neox, (
+            "classifier_dropout", "rope_parameters", "rotary_emb_base", "use_parallel_attention",
+        ),
     ),
     "gemma2": Family(hf_dense.gemma2, _GEMMA),
     "gemma3": Family(hf_dense.gemma3, _GEMMA),
@@ -80,7 +82,7 @@ FAMILIES: dict[str, Family] = {
     ),
     "gpt_oss": Family(
         hf_moe.gpt_oss,
-        (*_ROUTING, "initial_context_length", "rope_parameters", "swiglu_limit"),
+        (*_ROUTING, "initial_context_length", "rope_parameters", "swiglu_alpha", "swiglu_limit"),
     ),
 }  # fmt: skip
 

@@ -5,6 +5,8 @@ The defaults are those of the families' configuration classes in the transformer
 
 from __future__ import annotations
 
+from typing import Any
+
 from accelsim.workload.attention_config import AttentionConfig, WindowConfig
 from accelsim.workload.config import ModelConfig
 from accelsim.workload.hf_reader import ConfigReader
@@ -108,13 +110,20 @@ def phi3(reader: ConfigReader, name: str) -> ModelConfig:
     window = uniform_window(reader.optional_size("sliding_window"), layers)
     reader.only("attention_bias", False)
     attention = grouped_attention(reader, window=window)
-    share = reader.fraction("partial_rotary_factor", 1.0)
+    share = reader.fraction("partial_rotary_factor", _rotary_share(reader, 1.0))
     position = PositionConfig(
         "rope",
         reader.size("max_position_embeddings", 4096),
         rotary_dim=max(1, int(attention.head_dim * share)),
     )
     return _llama_lineage(reader, name, attention, gated_mlp(reader), position=position)
+
+
+def _rotary_share(reader: ConfigReader, usual: float) -> Any:
+    """Return the rotated share of a head where rope_parameters hold it."""
+    table = reader.raw("rope_parameters", {})
+    found = table.get("partial_rotary_factor") if isinstance(table, dict) else None
+    return usual if found is None else found
 
 
 def _llama_lineage(
@@ -144,6 +153,7 @@ def _llama_lineage(
 def gemma2(reader: ConfigReader, name: str) -> ModelConfig:
     """Gemma 2: local and global layers in turn, four norms per layer, softcaps."""
     n_layers = reader.layers()
+    reader.only("use_bidirectional_attention", False)
     local = reader.layer_types(n_layers)
     if local is None:
         local = tuple(range(0, n_layers, 2))
@@ -155,6 +165,7 @@ def gemma2(reader: ConfigReader, name: str) -> ModelConfig:
 def gemma3(reader: ConfigReader, name: str) -> ModelConfig:
     """Gemma 3 (its text model): five local layers per global one, norms on q and k."""
     n_layers = reader.layers()
+    reader.only("attn_logit_softcapping", None)  # the transformers library does not apply it
     pattern = reader.size("sliding_window_pattern", reader.raw("_sliding_window_pattern", 6))
     reader.only("use_bidirectional_attention", False)
     local = reader.layer_types(n_layers)
@@ -169,7 +180,12 @@ def _gemma(
     n_heads = reader.size("num_attention_heads", 8)
     head_dim = reader.size("head_dim", 256)
     reader.only("attention_bias", False)
-    capped = reader.raw("attn_logit_softcapping", None) is not None
+    # Caps that are not mentioned are Gemma 2's own; null is none.
+    usual = reader.tree["model_type"] == "gemma2"
+    capped, capped_head = (
+        reader.raw(key, None) is not None or (usual and key not in reader.tree)
+        for key in ("attn_logit_softcapping", "final_logit_softcapping")
+    )
     gate = reader.activation("hidden_activation", "gelu_pytorch_tanh")
     return ModelConfig(
         name=name,
@@ -186,7 +202,7 @@ def _gemma(
         mlp=MlpConfig(reader.size("intermediate_size"), True, gate),
         head=HeadConfig(
             tied=reader.flag("tie_word_embeddings", True),
-            softcap=reader.raw("final_logit_softcapping", None) is not None,
+            softcap=capped_head,
         ),
         precision=PrecisionConfig(reader.dtype()),
     )  # fmt: skip
@@ -220,7 +236,7 @@ def gpt_neox(reader: ConfigReader, name: str) -> ModelConfig:
     n_heads, d_model = reader.size("num_attention_heads"), reader.size("hidden_size")
     head_dim = reader.per_head(d_model, n_heads)
     bias = reader.flag("attention_bias", True)
-    share = reader.fraction("rotary_pct", 0.25)
+    share = reader.fraction("rotary_pct", _rotary_share(reader, 0.25))
     activation = reader.activation("hidden_act", "gelu")
     return ModelConfig(
         name=name,
@@ -251,7 +267,7 @@ def opt(reader: ConfigReader, name: str) -> ModelConfig:
     reader.only("layer_norm_elementwise_affine", True)
     before = reader.flag("do_layer_norm_before", True)
     bias = reader.flag("enable_bias", True)
-    final = before and not reader.flag("_remove_final_layer_norm", False)
+    removed = reader.flag("_remove_final_layer_norm", False)
     head_dim = reader.per_head(d_model, n_heads)
     activation = reader.activation("activation_function", "relu")
     return ModelConfig(
@@ -264,7 +280,9 @@ def opt(reader: ConfigReader, name: str) -> ModelConfig:
             "learned", reader.size("max_position_embeddings", 2048), table_offset=2
         ),
         attention=AttentionConfig(n_heads, n_heads, head_dim, head_dim, qkv_bias=bias, o_bias=bias),
-        norm=NormConfig("layernorm", "pre" if before else "post", bias=True, final=final),
+        norm=NormConfig(
+            "layernorm", "pre" if before else "post", bias=True, final=before and not removed
+        ),
         mlp=MlpConfig(reader.size("ffn_dim"), False, activation, bias),
         head=HeadConfig(tied=reader.flag("tie_word_embeddings", True)),
         precision=PrecisionConfig(reader.dtype()),

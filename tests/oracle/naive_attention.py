@@ -23,8 +23,10 @@ def chain(a: Row, b: Row, operand: str) -> float:
 class Query:
     """One query with the keys, values and mask of its head."""
 
-    def __init__(self, q: Row, k: Sequence[Row], v: Sequence[Row], seen: Sequence[bool]) -> None:
-        self.q, self.k, self.v, self.seen = q, k, v, seen
+    def __init__(
+        self, q: Row, k: Sequence[Row], v: Sequence[Row], seen: Sequence[bool], cap: float = 0.0
+    ) -> None:
+        self.q, self.k, self.v, self.seen, self.cap = q, k, v, seen, cap
 
     def scores(self, keys: range, operand: str) -> list[float]:
         return [chain(self.q, self.k[key], operand) for key in keys]
@@ -35,7 +37,7 @@ class Query:
 
     def unfused(self, unit: Unit, operand: str, scale: float) -> list[float]:
         keys = range(len(self.k))
-        weights = unit.softmax(self.scores(keys, operand), self.seen, scale)
+        weights = unit.softmax(self.scores(keys, operand), self.seen, scale, self.cap)
         return self.values(weights, keys, operand)
 
     def fused(self, unit: Unit, operand: str, scale: float, tile: int, parts: int) -> list[float]:
@@ -62,7 +64,7 @@ class Query:
             seen = [self.seen[key] for key in here]
             if not any(seen):
                 continue
-            held = unit.scaled(self.scores(here, operand), scale)
+            held = unit.scaled(self.scores(here, operand), scale, self.cap)
             new = max([most, *(x for x, s in zip(held, seen, strict=True) if s)])
             weights = unit.exponentials(held, new, seen)
             by, most = exp(fp32(most - new)), new

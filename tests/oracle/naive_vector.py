@@ -122,19 +122,26 @@ class Unit:
         mean = self.div(self.total([self.mul(x, x) for x in held]), len(held))
         return self.rsqrt(self.add(mean, self.of(fp32(eps))))
 
-    def scaled(self, row: Sequence[float], scale: float) -> list[float]:
+    def scaled(self, row: Sequence[float], scale: float, cap: float = 0.0) -> list[float]:
         by = self.of(fp32(scale))
-        return [self.mul(self.of(x), by) for x in row]
+        held = [self.mul(self.of(x), by) for x in row]
+        return [self.softcap(x, cap) for x in held] if cap else held
+
+    def softcap(self, x: float, cap: float) -> float:
+        most = self.of(fp32(cap))
+        return self.mul(most, self.of(tanh(self.div(self.of(x), most))))
 
     def exponentials(self, row: Sequence[float], most: float, seen: Sequence[bool]) -> list[float]:
         return [
             self.of(exp(self.add(x, -most))) if s else 0.0 for x, s in zip(row, seen, strict=True)
         ]
 
-    def softmax(self, row: Sequence[float], seen: Sequence[bool], scale: float) -> list[float]:
+    def softmax(
+        self, row: Sequence[float], seen: Sequence[bool], scale: float, cap: float = 0.0
+    ) -> list[float]:
         if not any(seen):
             return [0.0] * len(row)
-        held = self.scaled(row, scale)
+        held = self.scaled(row, scale, cap)
         most = max(x for x, s in zip(held, seen, strict=True) if s)
         powers = self.exponentials(held, most, seen)
         total = self.total(powers)

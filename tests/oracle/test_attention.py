@@ -28,8 +28,9 @@ def _operands(seed: int, queries: int = QUERIES, keys: int = KEYS) -> tuple[Floa
 
 
 def _twin(
-    operands: tuple[Float32, ...], vector: str, window: int | None, order: AttentionOrder | None
-) -> Float32:
+    operands: tuple[Float32, ...], vector: str, window: int | None, order: AttentionOrder | None,
+    cap: float = 0.0,
+) -> Float32:  # fmt: skip
     # Parts and tiles are counted from the first key that some query sees.
     first = max(0, PAST - window + 1) if window and order is not None else 0
     q, k, v = (x.tolist() for x in (operands[0], *(held[:, first:] for held in operands[1:])))
@@ -39,7 +40,7 @@ def _twin(
         shared = head // (HEADS // KV_HEADS)
         for i in range(QUERIES):
             seen = [PAST + i - (window or KEYS) < key <= PAST + i for key in range(first, KEYS)]
-            query = Query(q[head][i], k[shared], v[shared], seen)
+            query = Query(q[head][i], k[shared], v[shared], seen, cap)
             if order is None:
                 out.append(query.unfused(unit, "bf16", scale))
             else:
@@ -64,6 +65,23 @@ def test_bits_are_those_of_the_twin(
     )  # fmt: skip
     expected = _twin(operands, vector, window, order)
     assert np.array_equal(found.view(np.uint32), expected.view(np.uint32))
+
+
+@pytest.mark.parametrize("vector", ["fp32", "bf16"])
+@pytest.mark.parametrize("cap", [2.5, 60.0])
+@pytest.mark.parametrize("order", [None, AttentionOrder(2, 4), AttentionOrder(3, 5, 3)])
+def test_capped_scores_are_those_of_the_twin(
+    vector: str, cap: float, order: AttentionOrder | None
+) -> None:
+    operands = _operands(4)
+    found = attention(
+        *operands, replace(BF16, vector=vector), order=order or AttentionOrder(),
+        mask=Mask(window=4, past=PAST), cap=cap,
+    )  # fmt: skip
+    expected = _twin(operands, vector, 4, order, cap)
+    assert np.array_equal(found.view(np.uint32), expected.view(np.uint32))
+    plain = _twin(operands, vector, 4, order)
+    assert not np.array_equal(found, plain)
 
 
 def _in_fp64(operands: tuple[Float32, ...], past: int) -> NDArray[np.float64]:

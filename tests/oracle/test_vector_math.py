@@ -56,6 +56,16 @@ def test_softmax_is_that_of_the_twin(fmt: str, window: int | None) -> None:
 
 
 @pytest.mark.parametrize("fmt", FORMATS)
+@pytest.mark.parametrize("cap", [0.3, 50.0])
+def test_caps_are_those_of_the_twin(fmt: str, cap: float) -> None:
+    unit, x = Unit(fmt), np.append(40 * _values(300, 8), np.float32([0.0, -0.0, 6e4, -6e4]))
+    _same(vector.softcap(x, cap, fmt), [unit.softcap(value, cap) for value in x.tolist()])
+    rows = x[:300].reshape(5, 60)
+    expected = [unit.softmax(row, [True] * 60, 0.125, cap) for row in rows.tolist()]
+    _same(vector.softmax(rows, fmt, scale=0.125, cap=cap), expected)
+
+
+@pytest.mark.parametrize("fmt", FORMATS)
 def test_activations_are_those_of_the_twin(fmt: str) -> None:
     unit, x = Unit(fmt), np.append(40 * _values(300, 5), np.float32([0.0, -0.0, 3e38, -3e38]))
     _same(vector.silu(x, fmt), [unit.silu(value) for value in x.tolist()])

@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 
 from accelsim.arithmetic import FP32, Arithmetic
 from accelsim.errors import WorkloadError
+from accelsim.functional import vector
 from accelsim.functional.attention import Mask, attention
+from accelsim.functional.formats import round_to
 from accelsim.functional.sampler import GREEDY, Sampler
 from accelsim.functional.transformer.cache import KvCache
 from accelsim.functional.transformer.layers import Ops, Setting, run_layer, unfolded
@@ -41,7 +43,6 @@ class Session:
             setting.arithmetic.kv,
             setting.faults,
         )
-        self._local = [kind.local for kind in config.layer_kinds]
 
     def hidden(self, tokens: Sequence[int] | NDArray[np.int64]) -> Floats:
         """Run all layers on the next tokens; return the last norm's rows [tokens, d_model]."""
@@ -58,31 +59,39 @@ class Session:
     def logits(self, tokens: Sequence[int] | NDArray[np.int64], last: bool = False) -> Floats:
         """Return float32 logits [tokens, vocab] of the next tokens; `last`: of the last only."""
         x = self.hidden(tokens)
-        return self.ops.sums("output", x[-1:] if last else x)
+        sums, spec = self.ops.sums("output", x[-1:] if last else x), self.ops.spec
+        if not spec.config.head.softcap:
+            return sums
+        return vector.softcap(sums, spec.constants.logit_cap, self.ops.vector)
 
     def _attend(self, layer: int, q: Floats, k: Floats, v: Floats) -> Floats:
-        ops, setting = self.ops, self.ops.setting
+        ops, spec, setting = self.ops, self.ops.spec, self.ops.setting
         past = self.cache.length
         keys, values = self.cache.append(layer, k, v)
-        if ops.spec.config.attention.latent is not None:
+        if spec.config.attention.latent is not None:
             keys, values = unfolded(ops, layer, keys)
-        window = ops.spec.config.attention.window
-        size = window.size if window is not None and self._local[layer] else None
+        window = spec.config.attention.window
+        size = window.size if window is not None and ops.local[layer] else None
         order = setting.orders.attention(layer, q.shape[1], keys.shape[1])
         mask = Mask(window=size, past=past)
         sinks = f"blk.{layer}.attn_sinks.weight"
         return attention(
             q, keys, values, setting.arithmetic, order=order, mask=mask,
-            scale=ops.spec.constants.attention_factor * q.shape[-1] ** -0.5,
+            scale=spec.constants.attention_factor * spec.query_size**-0.5,
+            cap=spec.constants.score_cap if spec.config.attention.softcap else None,
             sinks=ops.parameter(sinks) if sinks in ops.source.shapes else None,
         )  # fmt: skip
 
 
 def embed(ops: Ops, ids: NDArray[np.int64], positions: NDArray[np.int64]) -> Floats:
-    """Look tokens up, add positions and types, and store."""
+    """Look tokens up, scale, add positions and types, and store."""
     config = ops.spec.config
     x = ops.embeddings(ids)
     with np.errstate(invalid="ignore"):  # flipped bits may have made infinities
+        if config.embedding.scaled:
+            # The references round the factor to the format of the embeddings: 55.5 for 55.4256.
+            by = round_to(np.float32(config.d_model**0.5), ops.stored)
+            x = vector.mul(round_to(x, ops.stored), by, ops.vector)
         if config.position.kind == "learned":
             rows = positions + config.position.table_offset
             x = x + ops.parameter("position_embd.weight", ops.stored)[rows]

@@ -19,12 +19,11 @@ from accelsim.functional.linear import Linear, make_linear, operand_scheme
 from accelsim.functional.quant.memory import Changes, Damage, Memory
 from accelsim.functional.quant.schemes import Scheme
 from accelsim.functional.rope import rope
-from accelsim.functional.rope_frequencies import rope_frequencies
 from accelsim.functional.transformer.cache import CacheDamage
 from accelsim.functional.transformer.orders import PLAIN, Orders
 from accelsim.functional.transformer.routing import choose_experts
 from accelsim.functional.transformer.sources import WeightSource
-from accelsim.functional.transformer.spec import Spec
+from accelsim.functional.transformer.spec import Constants, Spec
 from accelsim.functional.transformer.weight_memory import WeightMemory, weight_limit_bytes
 from accelsim.workload.layer_config import MlpConfig
 
@@ -93,6 +92,7 @@ class Ops:
         self._linears = WeightMemory(weight_limit_bytes())
         self._vectors: dict[str, Floats] = {}
         self._changes: dict[str, Changes] = {}
+        self.local = tuple(kind.local for kind in spec.config.layer_kinds)
         self.step = 0
 
     def prepare(self, tell: Callable[[str], None] | None = None) -> None:
@@ -129,14 +129,17 @@ class Ops:
         if tied:
             tensor = EMBEDDING
         bias_name = f"{name}.bias"
-        bias = self.source.read(bias_name) if bias_name in self.source.shapes else None
+        bias = None
+        if bias_name in self.source.shapes:
+            bias = (
+                self.source.read(bias_name) if expert is None else self._expert(bias_name, expert)
+            )
         if expert is None:
             weight = self.source.read(tensor)
             if tied and shares_table(self._unit(name)):
                 weight, damage = self._table(tensor).whole(weight), None
         else:
-            weight = self.source.rows(tensor, np.array([expert]))[0]
-            bias = None if bias is None else bias[expert]
+            weight = self._expert(tensor, expert)
         setting, op = self.setting, name.rsplit(".", 1)[-1]
         scheme = None if op in UNQUANTISED else setting.scheme
         n, k = weight.shape
@@ -146,6 +149,11 @@ class Ops:
             smoothing=setting.smoothing.get(tensor) if setting.smoothing else None,
             allow_nonfinite=True, damage=damage,
         )  # fmt: skip
+
+    def _expert(self, tensor: str, expert: int) -> Floats:
+        """Return one expert's part of a stacked tensor."""
+        part: Floats = self.source.rows(tensor, np.array([expert]))[0]
+        return part
 
     def _unit(self, op: str) -> MatrixArithmetic:
         """Return the arithmetic of an op: head and routers stay in 16 bits where layers do not."""
@@ -200,15 +208,14 @@ class Ops:
         """Add a residual and store the sum."""
         return self.store(name, vector.add(x, y, self.vector))
 
-    def rotate(self, x: Floats, positions: NDArray[np.int64]) -> Floats:
+    def rotate(self, layer: int, x: Floats, positions: NDArray[np.int64]) -> Floats:
         """Rotate heads [heads, tokens, head_dim] by their positions."""
-        constants, size = self.spec.constants, self.spec.rotary_size
-        if not size:
+        spec, local = self.spec, self.local[layer]
+        if not spec.rotary_size:
             return x
-        frequencies = rope_frequencies(size, constants.rope_theta, constants.rope_scaling)
-        scaling = constants.rope_scaling
+        scaling = spec.scaling(local)
         turned = rope(
-            x, positions, frequencies, self.vector, style=constants.rope_style,
+            x, positions, spec.frequencies(local), self.vector, style=spec.constants.rope_style,
             factor=1.0 if scaling is None else scaling.attention_factor,
         )  # fmt: skip
         return round_to(turned, self.stored)
@@ -235,7 +242,7 @@ def run_layer(
 ) -> Floats:
     """Run one layer on [tokens, d_model]; `attend` owns the cache and the order of attention."""
     config, at = ops.spec.config, f"blk.{layer}"
-    post = config.norm.placement == "post"
+    post, sandwich = (config.norm.placement == place for place in ("post", "sandwich"))
     read = x if post else ops.norm(f"{at}.attn_norm", x)
     mixed = _attention(ops, layer, read, positions, attend)
     if config.parallel_residual:
@@ -243,11 +250,16 @@ def run_layer(
         fed = ops.norm(f"{at}.ffn_norm", x) if second else read
         both = ops.add(f"{at}.attn_add", mixed, _feed_forward(ops, layer, fed))
         return ops.add(f"{at}.ffn_add", x, both)
+    if sandwich:
+        mixed = ops.norm(f"{at}.post_attention_norm", mixed)
     x = ops.add(f"{at}.attn_add", x, mixed)
     if post:
         x = ops.norm(f"{at}.attn_output_norm", x)
     fed = x if post else ops.norm(f"{at}.ffn_norm", x)
-    x = ops.add(f"{at}.ffn_add", x, _feed_forward(ops, layer, fed))
+    result = _feed_forward(ops, layer, fed)
+    if sandwich:
+        result = ops.norm(f"{at}.post_ffw_norm", result)
+    x = ops.add(f"{at}.ffn_add", x, result)
     return ops.norm(f"{at}.layer_output_norm", x) if post else x
 
 
@@ -274,7 +286,7 @@ def _plain_attention(
     v = heads_of(ops.linear(f"{at}.attn_v", x), config.n_kv_heads)
     if ops.spec.config.norm.qk:
         q, k = ops.norm(f"{at}.attn_q_norm", q), ops.norm(f"{at}.attn_k_norm", k)
-    return attend(layer, ops.rotate(q, positions), ops.rotate(k, positions), v)
+    return attend(layer, ops.rotate(layer, q, positions), ops.rotate(layer, k, positions), v)
 
 
 def latent_attention(
@@ -294,10 +306,10 @@ def latent_attention(
         low = ops.norm(f"{at}.attn_q_a_norm", ops.linear(f"{at}.attn_q_a", x))
         whole = ops.linear(f"{at}.attn_q_b", low)
     q = heads_of(whole, config.n_heads)
-    turned = ops.rotate(q[..., latent.nope_dim :], positions)
+    turned = ops.rotate(layer, q[..., latent.nope_dim :], positions)
     q = np.concatenate([q[..., : latent.nope_dim], turned], axis=-1)
     packed = ops.linear(f"{at}.attn_kv_a_mqa", x)
-    shared = ops.rotate(packed[None, :, latent.kv_rank :], positions)
+    shared = ops.rotate(layer, packed[None, :, latent.kv_rank :], positions)
     compressed = ops.norm(f"{at}.attn_kv_a_norm", packed[:, : latent.kv_rank])
     kept = np.concatenate([compressed[None], shared], axis=-1)
     return attend(layer, q, kept, kept[..., :0])
@@ -339,13 +351,13 @@ def _activated(ops: Ops, name: str, up: Floats, gate: Floats | None) -> Floats:
     if name == "silu":
         return vector.silu_mul(gate, up, ops.vector)
     if name == "swiglu_oai":
-        return _clamped_swiglu(gate, up, ops.vector)
+        return _clamped_swiglu(gate, up, ops.spec.constants, ops.vector)
     return vector.mul(function(gate, ops.vector), up, ops.vector)
 
 
-def _clamped_swiglu(gate: Floats, up: Floats, fmt: str) -> Floats:
-    """``g sigmoid(1.702 g) (u + 1)`` of clamped g and u (gpt-oss)."""
-    slope, limit = np.float32(1.702), np.float32(7.0)
+def _clamped_swiglu(gate: Floats, up: Floats, constants: Constants, fmt: str) -> Floats:
+    """``g sigmoid(alpha g) (u + 1)`` of clamped g and u (gpt-oss)."""
+    slope, limit = np.float32(constants.swiglu_alpha), np.float32(constants.swiglu_limit)
     steep = vector.mul(np.minimum(gate, limit), slope, fmt)
     gated = vector.mul(vector.silu(steep, fmt), np.float32(1.0) / slope, fmt)
     return vector.mul(gated, vector.add(np.clip(up, -limit, limit), np.float32(1.0), fmt), fmt)

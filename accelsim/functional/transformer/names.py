@@ -1,6 +1,6 @@
-"""Names of tensors: one canonical set, and how the files of each family call them.
+"""Names and shapes of the tensors that a model executes with.
 
-The canonical names are those of GGUF, the shortest that say what a tensor is.
+Names are those of GGUF, the shortest that say what a tensor is.
 """
 
 from __future__ import annotations
@@ -13,36 +13,7 @@ from accelsim.workload.layer_config import MlpConfig
 
 Shape = tuple[int, ...]
 
-LLAMA_LAYER = {
-    "attn_norm": "input_layernorm", "attn_q": "self_attn.q_proj", "attn_k": "self_attn.k_proj",
-    "attn_v": "self_attn.v_proj", "attn_output": "self_attn.o_proj",
-    "attn_q_norm": "self_attn.q_norm", "attn_k_norm": "self_attn.k_norm",
-    "ffn_norm": "post_attention_layernorm", "ffn_gate": "mlp.gate_proj", "ffn_up": "mlp.up_proj",
-    "ffn_down": "mlp.down_proj",
-}  # fmt: skip
-_DEEPSEEK_LAYER = {
-    "attn_q_a": "self_attn.q_a_proj", "attn_q_a_norm": "self_attn.q_a_layernorm",
-    "attn_q_b": "self_attn.q_b_proj", "attn_kv_a_mqa": "self_attn.kv_a_proj_with_mqa",
-    "attn_kv_a_norm": "self_attn.kv_a_layernorm", "attn_kv_b": "self_attn.kv_b_proj",
-    "ffn_gate_shexp": "mlp.shared_experts.gate_proj",
-    "ffn_up_shexp": "mlp.shared_experts.up_proj",
-    "ffn_down_shexp": "mlp.shared_experts.down_proj",
-}  # fmt: skip
 _CORRECTION = "exp_probs_b.bias"
-BERT_LAYER = {
-    "attn_q": "attention.self.query", "attn_k": "attention.self.key",
-    "attn_v": "attention.self.value", "attn_output": "attention.output.dense",
-    "attn_output_norm": "attention.output.LayerNorm", "ffn_up": "intermediate.dense",
-    "ffn_down": "output.dense", "layer_output_norm": "output.LayerNorm",
-}  # fmt: skip
-_MIXTRAL_EXPERT = {"ffn_gate": "w1", "ffn_up": "w3", "ffn_down": "w2"}
-_LLAMA_OUTSIDE = {
-    "token_embd": "model.embed_tokens", "output_norm": "model.norm", "output": "lm_head",
-}  # fmt: skip
-_BERT_OUTSIDE = {
-    "token_embd": "embeddings.word_embeddings", "position_embd": "embeddings.position_embeddings",
-    "token_types": "embeddings.token_type_embeddings", "token_embd_norm": "embeddings.LayerNorm",
-}  # fmt: skip
 
 
 def tensor_shapes(config: ModelConfig) -> dict[str, Shape]:
@@ -89,6 +60,9 @@ def _layer(config: ModelConfig, moe: bool) -> Iterator[tuple[str, Shape]]:
     yield from _norm(config, first, d_model)
     if not (config.parallel_residual and config.norm.per_layer == 1):
         yield from _norm(config, second, d_model)
+    if config.norm.placement == "sandwich":
+        yield from _norm(config, "post_attention_norm", d_model)
+        yield from _norm(config, "post_ffw_norm", d_model)
     if attention.latent is not None:
         yield from _latent(attention.latent, config)
     else:
@@ -161,30 +135,3 @@ def is_stacked(canonical: str) -> bool:
 def expert_name(canonical: str, expert: int) -> str:
     """Name of one expert's part of a stacked tensor: "blk.0.ffn_up.3.weight"."""
     return canonical.replace("_exps.", f".{expert}.")
-
-
-def hf_name(canonical: str, family: str) -> str:
-    """Name of a canonical tensor, or of one expert's, in files of the transformers library."""
-    bert = family == "bert"
-    if not canonical.startswith("blk."):
-        part, kind = canonical.rsplit(".", 1)
-        return f"{(_BERT_OUTSIDE if bert else _LLAMA_OUTSIDE).get(part, part)}.{kind}"
-    _, layer, rest = canonical.split(".", 2)
-    if rest == _CORRECTION:
-        return f"model.layers.{layer}.mlp.gate.e_score_correction_bias"
-    part, kind = rest.rsplit(".", 1)
-    if bert:
-        return f"encoder.layer.{layer}.{BERT_LAYER.get(part, part)}.{kind}"
-    return f"model.layers.{layer}.{_in_decoder(part, family)}.{kind}"
-
-
-def _in_decoder(part: str, family: str) -> str:
-    mixtral = family == "mixtral"
-    if part == "ffn_gate_inp":
-        return "block_sparse_moe.gate" if mixtral else "mlp.gate"
-    part, _, expert = part.partition(".")
-    if not expert:
-        return LLAMA_LAYER.get(part, _DEEPSEEK_LAYER.get(part, part))
-    if mixtral:
-        return f"block_sparse_moe.experts.{expert}.{_MIXTRAL_EXPERT[part]}"
-    return f"mlp.experts.{expert}.{LLAMA_LAYER[part].removeprefix('mlp.')}"

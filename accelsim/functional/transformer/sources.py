@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from accelsim.errors import WorkloadError
 from accelsim.functional.formats import NonFinite, count_nonfinite
 from accelsim.functional.transformer.names import Shape, expert_name, is_stacked, tensor_shapes
+from accelsim.functional.weights.layouts import AS_IT_IS, Layout
 from accelsim.functional.weights.plain_numbers import require_plain
 from accelsim.functional.weights.storage import decode
 from accelsim.functional.weights.tensor_file import TensorFile
@@ -22,6 +23,10 @@ MEMORY_LIMIT_BYTES = 5 * 10**9
 _SPREAD = 0.02
 _EXPERTS = 3
 Floats = NDArray[np.float32]
+
+
+def _as_it_is(_: str) -> Layout:
+    return AS_IT_IS
 
 
 class WeightSource(Protocol):
@@ -50,6 +55,8 @@ class FileWeights:
     file_name : callable
         Name in the file of a canonical name. What is stacked of experts may also stand there
         expert by expert, see `expert_name`.
+    layout : callable
+        How the tensor of a canonical name lies in that of the file.
     nonfinite : dict
         NaN and infinite values found so far, by canonical name, of experts one by one.
 
@@ -62,11 +69,12 @@ class FileWeights:
     file: TensorFile
     shapes: dict[str, Shape]
     file_name: Callable[[str], str]
+    layout: Callable[[str], Layout] = _as_it_is
     nonfinite: dict[str, NonFinite] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, shape in self.shapes.items():
-            own = shape[1:] if self._is_apart(name) else shape
+            own = self._stored_shape(name, shape)
             for stored in self._stored(name):
                 require_plain(self.file, stored)
                 found = self.file.info(stored).shape
@@ -85,7 +93,10 @@ class FileWeights:
         """Return one tensor as float32; NaN and infinite values are counted."""
         if is_stacked(name):
             return self.rows(name, np.arange(self.shapes[name][0]))
-        return self._counted(name, self.file.read(self.file_name(name)))
+        layout, stored = self.layout(name), self.file_name(name)
+        if layout.rows is None or layout.transposed or len(self.shapes[name]) == 1:
+            return self._counted(name, layout.cut(self.file.read(stored)))
+        return self._counted(name, self._members(stored, layout.picked))
 
     def rows(self, name: str, ids: NDArray[np.int64]) -> Floats:
         """Return some members of the first axis as float32, without reading all of them.
@@ -96,15 +107,28 @@ class FileWeights:
             members = [expert_name(name, int(expert)) for expert in ids]
             found = np.stack([self.file.read(self.file_name(member)) for member in members])
         else:
-            info = self.file.info(self.file_name(name))
-            assert not info.shape[-1] % info.storage.block_elements  # both readers require it
-            stored = self.file.raw(info.name).reshape(info.shape[0], -1)
-            found = decode(info.storage, stored[ids].reshape(-1))
-            found = found.reshape(len(ids), *info.shape[1:])
+            found = self._members(self.file_name(name), ids)
+        layout = self.layout(name)
+        if layout != AS_IT_IS:  # never of tables, whose rows are the members
+            found = np.stack([layout.cut(member) for member in found])
         if is_stacked(name):
             for expert, values in zip(ids, found, strict=True):
                 self._counted(expert_name(name, int(expert)), values)
         return found
+
+    def _members(self, stored: str, ids: NDArray[np.int64]) -> Floats:
+        """Decode some members of the first axis of a tensor in the file."""
+        info = self.file.info(stored)
+        assert not info.shape[-1] % info.storage.block_elements  # both readers require it
+        raw = self.file.raw(stored).reshape(info.shape[0], -1)
+        return decode(info.storage, raw[ids].reshape(-1)).reshape(len(ids), *info.shape[1:])
+
+    def _stored_shape(self, name: str, shape: Shape) -> Shape:
+        """Shape in the file: of a stack all of it, or one expert's."""
+        if not is_stacked(name):
+            return self.layout(name).stored_shape(shape)
+        own = self.layout(name).stored_shape(shape[1:])
+        return own if self._is_apart(name) else (shape[0], *own)
 
     def _is_apart(self, name: str) -> bool:
         """Whether a tensor of all experts stands expert by expert in the file."""

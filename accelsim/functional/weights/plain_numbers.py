@@ -11,6 +11,7 @@ _INTEGERS = ("I8", "I16", "I32", "I64", "U8", "U16", "U32", "U64", "BOOL")
 _SCALES = (
     "weight_scale", "weight_scale_inv", "weight_scale_2", "scale_weight", "scale", "scales", "SCB",
 )  # fmt: skip
+_CODES = "_blocks"
 _PACKED = ("qweight", "weight_packed")
 
 
@@ -32,13 +33,16 @@ def require_plain(file: TensorFile, name: str) -> None:
     Notes
     -----
     Block types of GGUF carry their scales themselves and are plain in this sense. The names are
-    those that GPTQ, AWQ, bitsandbytes, compressed-tensors and the fp8 checkpoints of DeepSeek and
-    Llama give to scales and packed codes.
+    those that GPTQ, AWQ, bitsandbytes, compressed-tensors, the fp8 checkpoints of DeepSeek and
+    Llama and the mxfp4 ones of gpt-oss give to scales and packed codes.
     """
     part, _, kind = name.rpartition(".")
     info = file.tensors.get(name)
     if info is None:
-        found = _beside(file, part, _PACKED) if kind == "weight" else None
+        codes = f"{name}{_CODES}"
+        found = codes if codes in file.tensors else None
+        if kind == "weight":
+            found = found or _beside(file, part, _PACKED)
         stored = "packed codes"
     else:
         stored = info.storage.name

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim.functional.transformer.names import expert_name, hf_name, is_stacked, tensor_shapes
+from accelsim.functional.transformer.names import expert_name, is_stacked, tensor_shapes
+from accelsim.functional.weights.hf_names import hf_name
 from accelsim.workload.config import ModelConfig
 from tests.unit.functional.transformer.tiny_models import LLAMA, Table
 from tests.unit.functional.weights.writer import Gguf, Tensor, safetensors

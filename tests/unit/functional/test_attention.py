@@ -115,6 +115,8 @@ def test_bad_input_is_refused_in_words() -> None:
     _refused(WorkloadError, "none empty", k=_random(1, 0, 4), v=_random(1, 0, 4))
     _refused(WorkloadError, "expected .* each", q=_random(3, 4))
     _refused(WorkloadError, "past -1", mask=Mask(past=-1))
+    for cap in (0.0, -5.0, float("nan"), float("inf"), 1e-9, 1e300):
+        _refused(WorkloadError, "a cap of .* from 0.001 to 60000.0", cap=cap)
     _refused(MappingError, "tiles from 0 and parts from 1", order=AttentionOrder(-1, 4))
     _refused(MappingError, "tiles from 0 and parts from 1", order=AttentionOrder(1, 4, 0))
 
@@ -154,6 +156,19 @@ def test_many_queries_give_the_bits_of_whole_rows(
     assert np.array_equal(
         found[None], matmul(shares.reshape(1, 600, -1), v, matrix).reshape(1, 2, 300, 16)
     )
+
+
+@pytest.mark.parametrize("order", [*ORDERS, AttentionOrder(2, 2, 2)])
+def test_a_cap_bends_scores_before_the_mask(order: AttentionOrder) -> None:
+    q, k, v = 9 * _random(4, 3, 4), _random(2, 5, 4), _random(2, 5, 4)
+    sinks = np.float32([0.3, -1.0, 2.0, 0.0])
+    found = attention(q, k, v, FP32, order=order, mask=Mask(past=2), scale=0.7, cap=2, sinks=sinks)
+    scores = np.einsum("hqd,hkd->hqk", q, k.repeat(2, axis=0)).astype(np.float64) * 0.7
+    assert np.abs(scores).max() > 8
+    shares = np.exp(2 * np.tanh(scores / 2))
+    shares[:, np.arange(5) > 2 + np.arange(3)[:, None]] = 0
+    shares /= shares.sum(axis=-1, keepdims=True) + np.exp(sinks)[:, None, None]
+    assert np.allclose(found, shares @ v.repeat(2, axis=0), atol=1e-6)
 
 
 def test_a_value_that_is_no_number_reaches_every_query() -> None:

@@ -28,6 +28,14 @@ WRITTEN = {
         "<|start_header_id|>assistant<|end_header_id|>\n\n"
     ),
     "mistral": "[INST] Be brief.\n\nHi [/INST] Hello</s>[INST] Bye [/INST]",
+    "gemma": (
+        "<start_of_turn>user\nBe brief.\n\nHi<end_of_turn>\n<start_of_turn>model\nHello"
+        "<end_of_turn>\n<start_of_turn>user\nBye<end_of_turn>\n<start_of_turn>model\n"
+    ),
+    "phi3": (
+        "<|system|>\nBe brief.<|end|>\n<|user|>\nHi<|end|>\n<|assistant|>\nHello<|end|>\n"
+        "<|user|>\nBye<|end|>\n<|assistant|>\n"
+    ),
     "plain": "system: Be brief.\nuser: Hi\nassistant: Hello\nuser: Bye\nassistant:",
 }
 
@@ -51,6 +59,10 @@ def test_the_default_system_message_of_a_template_is_used(newline: str) -> None:
     [
         ("{{ '<|start_header_id|>' }}", "llama3"),
         ("[INST]", "mistral"),
+        ("{{ bos_token }}{{ '<start_of_turn>' + role }}", "gemma"),
+        ("{{'<|user|>' + '\\n' + m['content'] + '<|end|>\\n<|assistant|>\\n'}}", "phi3"),
+        ("{{'<|user|>\n' + m['content'] + '<|end|>\n<|assistant|>\n'}}", "phi3"),
+        ("{{'<|user|>\n' + m['content'] + eos_token + '<|assistant|>'}}", "plain"),
         ("", "plain"),
         ("{% for i in range(10**9) %}{% endfor %}", "plain"),
         ("<|im_start|>system\n" * 20_000, "chatml"),

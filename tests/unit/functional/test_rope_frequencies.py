@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -39,8 +40,11 @@ def _yarn(size: int, theta: float, scaling: RopeScaling) -> list[float]:
             / (2 * math.log(theta))
         )
 
-    first = max(math.floor(pair(scaling.high_freq_factor)), 0)
-    last = min(math.ceil(pair(scaling.low_freq_factor)), size - 1)
+    first: float = pair(scaling.high_freq_factor)
+    last: float = pair(scaling.low_freq_factor)
+    if scaling.whole_pairs:
+        first, last = math.floor(first), math.ceil(last)
+    first, last = max(first, 0), min(last, size - 1)
     found = []
     for j in range(size // 2):
         plain = theta ** (-2 * j / size)
@@ -58,6 +62,7 @@ YARN = {
     "qwen2.5": (128, 1e6, RopeScaling("yarn", 4.0, 1.0, 32.0, 32768)),
     "deepseek": (64, 1e4, RopeScaling("yarn", 40.0, 1.0, 32.0, 4096)),
     "llama 2": (128, 1e4, RopeScaling("yarn", 16.0, 1.0, 32.0, 4096)),
+    "gpt-oss": (64, 15e4, RopeScaling("yarn", 32.0, 1.0, 32.0, 4096, whole_pairs=False)),
     "short": (8, 1e4, RopeScaling("yarn", 2.0, 1.0, 32.0, 64)),
 }
 
@@ -69,6 +74,12 @@ def test_yarn_is_that_of_the_twin(name: str) -> None:
     assert found.tolist() == pytest.approx(_yarn(size, theta, scaling), rel=2e-7)
     assert found[0] == plain[0]
     assert found[-1] == pytest.approx(plain[-1] / scaling.factor)
+
+
+def test_a_ramp_between_pairs_is_not_that_of_whole_ones() -> None:
+    size, theta, scaling = YARN["gpt-oss"]
+    whole = rope_frequencies(size, theta, replace(scaling, whole_pairs=True))
+    assert (rope_frequencies(size, theta, scaling) != whole).sum() > 5
 
 
 def test_the_ramp_of_deepseek_v3_is_where_its_report_puts_it() -> None:

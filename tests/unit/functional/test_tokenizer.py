@@ -156,7 +156,15 @@ def test_digits_stand_alone_in_smollm_only() -> None:
     assert len(byte_level("default", **merge).encode("1234")) == 1
 
 
-@pytest.mark.parametrize("pre", ["default", "smollm", "qwen2", "llama-bpe"])
+def test_capitals_begin_words_in_gpt_4o_only() -> None:
+    merge = {"merges": ["a B", "B c", "c /", "/ /"], "more": ["aB", "Bc", "c/", "//"]}
+    assert len(byte_level("llama-bpe", **merge).encode("aBc")) == 2
+    tokenizer = byte_level("gpt-4o", **merge)
+    parts = [tokenizer.decode([token]) for token in tokenizer.encode("aBc c//12")]
+    assert parts == ["a", "Bc", " ", "c", "//", "1", "2"]
+
+
+@pytest.mark.parametrize("pre", ["default", "smollm", "qwen2", "llama-bpe", "gpt-4o"])
 def test_byte_level_text_comes_back(pre: str) -> None:
     tokenizer = byte_level(pre)
     text = "It's 2026:\n\n  naïve 東京\t👍"

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from accelsim.errors import WorkloadError
 from accelsim.functional.arithmetics import resolve_arithmetic
+from accelsim.functional.formats import round_to
 from accelsim.functional.transformer.layers import Setting
 from tests.unit.functional.transformer.tiny_models import (
     CONFIGS,
@@ -22,7 +23,8 @@ from tests.unit.functional.transformer.tiny_models import (
 )
 
 TOKENS = [3, 30, 0, 7, 7, 36, 12, 1, 19]
-LATER = ("wide values", "sinks", "clamped gates", "latent", "like gpt-oss", "like deepseek")
+LATER = ("wide values", "sinks", "clamped gates", "latent", "like gpt-oss", "like deepseek",
+         "like gemma 2", "like gemma 3")  # fmt: skip
 
 
 @pytest.mark.parametrize("name", list(CONFIGS))
@@ -37,7 +39,11 @@ def test_every_part_is_that_of_the_twin(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "constants"),
     [("llama", {"rope_style": "interleaved"}), ("llama", {"eps": 0.5}),
-     ("half rotated", {"rope_style": "interleaved"})],
+     ("half rotated", {"rope_style": "interleaved"}),
+     ("llama", {"query_size": 2.0}), ("window", {"local_rope_theta": 7.0}),
+     ("like gemma 2", {"score_cap": 0.6}), ("like gemma 2", {"logit_cap": 0.7}),
+     ("like gemma 3", {"local_rope_theta": 9.0, "query_size": 10}),
+     ("clamped gates", {"swiglu_limit": 0.5}), ("like gpt-oss", {"swiglu_alpha": 0.5})],
 )  # fmt: skip
 def test_constants_are_those_of_the_twin(name: str, constants: dict[str, Any]) -> None:
     model = tiny(CONFIGS[name], **constants)
@@ -95,6 +101,15 @@ def test_a_large_sink_takes_all_attention() -> None:
     assert (heads[:, [1, 2]] != 0).all()
     # A sink that nothing reaches: the first token sees itself alone, with all its weight.
     assert np.array_equal(heads[0, 1], seen["blk.1.attn_v"][0, :6])
+
+
+def test_embeddings_are_scaled_by_a_factor_in_their_own_format() -> None:
+    model, seen = tiny(CONFIGS["like gemma 3"]), {}
+    model.logits([3], Setting(resolve_arithmetic("bf16"), observe=seen.__setitem__))
+    held = round_to(model.weights.rows("token_embd.weight", np.array([3])), "bf16")
+    wanted = round_to(held * round_to(np.float32(24**0.5), "bf16"), "bf16")
+    assert np.array_equal(seen["token_embd"], wanted)
+    assert not np.array_equal(wanted, round_to(held * np.float32(24**0.5), "bf16"))
 
 
 def test_a_latent_cache_holds_one_vector_per_token() -> None:

@@ -6,7 +6,8 @@ import math
 
 import pytest
 
-from accelsim.functional.transformer.names import hf_name, tensor_shapes
+from accelsim.functional.transformer.names import tensor_shapes
+from accelsim.functional.weights.hf_names import hf_name
 from accelsim.workload.models import load_model
 from tests.unit.functional.transformer.tiny_models import BERT, CONFIGS
 
@@ -47,6 +48,19 @@ def test_shapes_are_rows_by_columns() -> None:
         ("token_types.weight", "bert", "embeddings.token_type_embeddings.weight"),
         ("blk.2.ffn_down.bias", "bert", "encoder.layer.2.output.dense.bias"),
         ("blk.2.layer_output_norm.weight", "bert", "encoder.layer.2.output.LayerNorm.weight"),
+        ("blk.2.ffn_norm.weight", "gemma2", "model.layers.2.pre_feedforward_layernorm.weight"),
+        ("blk.2.attn_k.weight", "phi3", "model.layers.2.self_attn.qkv_proj.weight"),
+        ("blk.2.attn_k.bias", "gpt2", "transformer.h.2.attn.c_attn.bias"),
+        ("position_embd.weight", "gpt2", "transformer.wpe.weight"),
+        ("blk.0.attn_sinks.weight", "gpt_oss", "model.layers.0.self_attn.sinks"),
+        ("blk.0.ffn_up_exps.bias", "gpt_oss", "model.layers.0.mlp.experts.gate_up_proj_bias"),
+        ("blk.0.ffn_up.4.bias", "gpt_oss", "model.layers.0.mlp.experts.gate_up_proj_bias"),
+        ("blk.0.ffn_up.4.weight", "mixtral", "model.layers.0.block_sparse_moe.experts.4.w3.weight"),
+        (
+            "blk.0.exp_probs_b.bias",
+            "deepseek_v3",
+            "model.layers.0.mlp.gate.e_score_correction_bias",
+        ),
     ],
 )
 def test_names_of_the_transformers_library(canonical: str, family: str, name: str) -> None:

@@ -1,39 +1,56 @@
-"""Which models are executed, and in which words the others are refused."""
+"""Constants of a model that can be executed, and in which words others are refused."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from accelsim.errors import WorkloadError
+from accelsim.functional.rope_frequencies import RopeScaling, rope_frequencies
 from accelsim.functional.transformer.spec import Constants, Spec
-from accelsim.workload.layer_config import EmbeddingConfig, HeadConfig, NormConfig, PositionConfig
+from accelsim.workload.config import ModelConfig
+from accelsim.workload.layer_config import MlpConfig, MoeConfig, PositionConfig
 from tests.unit.functional.transformer.tiny_models import CONFIGS, LLAMA
 
 _HEADS = LLAMA.attention
-TIMED_ONLY = {
-    "capped attention scores": replace(LLAMA, attention=replace(_HEADS, softcap=True)),
-    "norms on both sides": replace(LLAMA, norm=NormConfig(placement="sandwich")),
-    "scaled embeddings": replace(LLAMA, embedding=EmbeddingConfig(37, scaled=True)),
-}
+_GATELESS = MlpConfig(16, gated=False, activation="swiglu_oai")
 
 
-@pytest.mark.parametrize("part", list(TIMED_ONLY))
-def test_parts_that_are_only_timed_are_named(part: str) -> None:
-    with pytest.raises(WorkloadError, match=f"tiny-llama can be timed, not executed: {part}"):
-        Spec(TIMED_ONLY[part])
+@pytest.mark.parametrize(
+    "config",
+    [
+        replace(LLAMA, mlp=_GATELESS),
+        replace(LLAMA, mlp=None, moe=MoeConfig(4, 2, _GATELESS)),
+        replace(LLAMA, mlp=None, moe=MoeConfig(4, 2, MlpConfig(16), shared=_GATELESS)),
+    ],
+)
+def test_a_clamp_without_a_gate_is_not_executed(config: ModelConfig) -> None:
+    with pytest.raises(WorkloadError, match=r"tiny-llama can be timed, not .* without a gate"):
+        Spec(config)
 
 
-def test_all_missing_parts_are_named_at_once() -> None:
-    both = replace(TIMED_ONLY["norms on both sides"], attention=replace(_HEADS, softcap=True))
-    with pytest.raises(WorkloadError, match="capped attention scores, norms on both sides"):
-        Spec(both)
+@pytest.mark.parametrize("value", [0.0, -1.0, math.nan, math.inf])
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("query_size", "query_size"), ("swiglu_limit", "swiglu_limit"), ("score_cap", "a cap of"),
+     ("logit_cap", "a cap of"), ("attention_factor", "attention_factor"),
+     ("local_rope_theta", "rotary base")],
+)  # fmt: skip
+def test_constants_that_no_model_has_are_refused(name: str, told: str, value: float) -> None:
+    with pytest.raises(WorkloadError, match=f"tiny-llama: .*{told}"):
+        Spec(LLAMA, replace(Constants(), **{name: value}))
 
 
-def test_a_capped_head_is_not_executed() -> None:
-    with pytest.raises(WorkloadError, match="can be timed, not executed"):
-        Spec(replace(LLAMA, head=HeadConfig(softcap=True)))
+def test_local_layers_have_a_base_of_their_own_and_are_not_stretched() -> None:
+    stretched = RopeScaling("linear", 8.0)
+    spec = Spec(LLAMA, Constants(rope_scaling=stretched, local_rope_theta=100.0))
+    assert np.array_equal(spec.frequencies(local=True), rope_frequencies(6, 100.0))
+    assert np.array_equal(spec.frequencies(local=False), rope_frequencies(6, 1e4, stretched))
+    same = Spec(LLAMA, Constants(rope_scaling=stretched))
+    assert np.array_equal(same.frequencies(local=True), same.frequencies(local=False))
 
 
 def test_rotated_sizes() -> None:

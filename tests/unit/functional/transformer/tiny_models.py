@@ -39,6 +39,8 @@ _SOME_LOCAL = replace(_HEADS, sinks=True, window=WindowConfig(3, (1,)))
 _CLAMPED = MlpConfig(16, activation="swiglu_oai", bias=True)
 _OF_CHOSEN, _PLAIN_GATES = RoutingConfig("softmax_topk"), RoutingConfig(normalised=False)
 GROUPED = RoutingConfig("sigmoid", scale=2.5, corrected=True, n_groups=4, topk_groups=2)
+_SANDWICH = NormConfig(placement="sandwich", qk=True)
+_CAPPED = replace(_HEADS, softcap=True, window=WindowConfig(3, (0,)))
 CONFIGS = {
     "llama": LLAMA,
     "tied": replace(LLAMA, head=HeadConfig(tied=True)),
@@ -77,6 +79,16 @@ CONFIGS = {
     "like gpt-oss": replace(
         LLAMA, mlp=None, attention=_SOME_LOCAL,
         moe=MoeConfig(5, 2, _CLAMPED, router_bias=True, routing=_OF_CHOSEN),
+    ),
+    "like gemma 2": replace(
+        LLAMA, attention=_CAPPED, norm=replace(_SANDWICH, qk=False),
+        mlp=MlpConfig(40, activation="gelu"), embedding=EmbeddingConfig(VOCAB, scaled=True),
+        head=HeadConfig(tied=True, softcap=True),
+    ),
+    "like gemma 3": replace(
+        LLAMA, attention=replace(_CAPPED, softcap=False), norm=_SANDWICH,
+        mlp=MlpConfig(40, activation="gelu"), embedding=EmbeddingConfig(VOCAB, scaled=True),
+        head=HeadConfig(tied=True),
     ),
     "plain gates": replace(
         LLAMA, mlp=None, moe=MoeConfig(5, 2, MlpConfig(16), routing=_PLAIN_GATES)
@@ -156,11 +168,17 @@ class Twin:
         x = x / np.sqrt((x * x).mean(-1, keepdims=True) + self.constants.eps)
         return x * self.held[f"{name}.weight"] + self.held.get(f"{name}.bias", 0.0)
 
-    def rotate(self, x: Doubles) -> Doubles:
+    def is_local(self, layer: int) -> bool:
+        window = self.config.attention.window
+        return window is not None and layer in window.layers
+
+    def rotate(self, layer: int, x: Doubles) -> Doubles:
         if self.config.position.kind != "rope":
             return x
         size = self.config.position.rotary_dim or x.shape[-1]
-        at = np.arange(x.shape[1])[:, None] * 1e4 ** (-np.arange(0, size, 2) / size)
+        theta, local = self.constants.rope_theta, self.constants.local_rope_theta
+        theta = local if local is not None and self.is_local(layer) else theta
+        at = np.arange(x.shape[1])[:, None] * theta ** (-np.arange(0, size, 2) / size)
         turned = x.copy()
         if self.constants.rope_style == "neox":
             first, second = np.s_[..., : size // 2], np.s_[..., size // 2 : size]
@@ -177,7 +195,10 @@ class Twin:
         if self.config.norm.qk:
             q, k = self.norm(at + "q_norm", q), self.norm(at + "k_norm", k)
         group = config.n_heads // config.n_kv_heads
-        return [self.rotate(q), *(np.repeat(y, group, axis=0) for y in (self.rotate(k), v))]
+        return [
+            self.rotate(layer, q),
+            *(np.repeat(y, group, axis=0) for y in (self.rotate(layer, k), v)),
+        ]
 
     def latent_heads(self, layer: int, x: Doubles) -> list[Doubles]:
         config, at = self.config.attention, f"blk.{layer}.attn_"
@@ -190,8 +211,8 @@ class Twin:
         packed = self.dense(at + "kv_a_mqa", x)
         low = self.norm(at + "kv_a_norm", packed[:, : latent.kv_rank])
         unfolded = _heads(self.dense(at + "kv_b", low), config.n_heads)
-        shared = self.rotate(packed[None, :, latent.kv_rank :])
-        plain, turned = q[..., : latent.nope_dim], self.rotate(q[..., latent.nope_dim :])
+        shared = self.rotate(layer, packed[None, :, latent.kv_rank :])
+        plain, turned = q[..., : latent.nope_dim], self.rotate(layer, q[..., latent.nope_dim :])
         k = [unfolded[..., : latent.nope_dim], np.repeat(shared, config.n_heads, axis=0)]
         return [np.concatenate([plain, turned], -1), np.concatenate(k, -1),
                 unfolded[..., latent.nope_dim :]]  # fmt: skip
@@ -200,11 +221,13 @@ class Twin:
         config, at = self.config.attention, f"blk.{layer}.attn_"
         heads = self.plain_heads if config.latent is None else self.latent_heads
         q, k, v = heads(layer, x)
-        scores = q @ k.swapaxes(1, 2) / config.head_dim**0.5
+        scores = q @ k.swapaxes(1, 2) / (self.constants.query_size or config.head_dim) ** 0.5
+        if config.softcap:
+            scores = self.constants.score_cap * np.tanh(scores / self.constants.score_cap)
         distance = np.arange(len(x))[:, None] - np.arange(len(x))
         if config.causal:
             scores[:, distance < 0] = -np.inf
-        if config.window is not None and layer in config.window.layers:
+        if config.window is not None and self.is_local(layer):
             scores[:, distance >= config.window.size] = -np.inf
         weights = np.exp(scores)
         total = weights.sum(-1, keepdims=True)
@@ -220,12 +243,13 @@ class Twin:
         up = self.dense(f"{at}up{tail}", x, expert)
         gate = self.dense(f"{at}gate{tail}", x, expert) if mlp.gated else up
         if mlp.activation == "swiglu_oai":
-            gate, up = np.minimum(gate, 7), np.clip(up, -7, 7) + 1
+            limit = self.constants.swiglu_limit
+            gate, up = np.minimum(gate, limit), np.clip(up, -limit, limit) + 1
         active = {
             "silu": lambda y: y / (1 + np.exp(-y)),
             "relu": lambda y: np.maximum(y, 0),
             "gelu": lambda y: y / 2 * (1 + np.tanh((2 / np.pi) ** 0.5 * (y + 0.044715 * y**3))),
-            "swiglu_oai": lambda y: y / (1 + np.exp(-1.702 * y)),
+            "swiglu_oai": lambda y: y / (1 + np.exp(-self.constants.swiglu_alpha * y)),
         }[mlp.activation](gate)
         return self.dense(f"{at}down{tail}", active * up if mlp.gated else active, expert)
 
@@ -249,12 +273,17 @@ class Twin:
         mixed = self.attention(layer, self.norm(at + "attn_norm", x))
         if self.config.parallel_residual:
             return x + mixed + self.feed_forward(layer, self.norm(at + "ffn_norm", x))
+        if self.config.norm.placement == "sandwich":
+            x = x + self.norm(at + "post_attention_norm", mixed)
+            fed = self.feed_forward(layer, self.norm(at + "ffn_norm", x))
+            return x + self.norm(at + "post_ffw_norm", fed)
         x = x + mixed
         return x + self.feed_forward(layer, self.norm(at + "ffn_norm", x))
 
     def hidden(self, tokens: list[int]) -> Doubles:
         position, embedding = self.config.position, self.config.embedding
         x = self.held["token_embd.weight"][tokens]
+        x = x * self.config.d_model**0.5 if embedding.scaled else x
         if position.kind == "learned":
             first = position.table_offset
             x = x + self.held["position_embd.weight"][first : first + len(tokens)]
@@ -267,4 +296,5 @@ class Twin:
 
     def logits(self, tokens: list[int]) -> Doubles:
         head = "token_embd" if self.config.head.tied else "output"
-        return self.dense(head, self.hidden(tokens))
+        found, cap = self.dense(head, self.hidden(tokens)), self.constants.logit_cap
+        return cap * np.tanh(found / cap) if self.config.head.softcap else found
