@@ -10,8 +10,8 @@ arXiv 2307.08691, algorithm 1, for the online softmax; Ainslie et al., GQA, 2023
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from math import ceil, lcm, prod
+from dataclasses import dataclass
+from math import ceil
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -20,24 +20,24 @@ from accelsim.arithmetic import (
     UNFUSED,
     Arithmetic,
     AttentionOrder,
-    FusedSum,
-    IntegerSum,
-    MatrixArithmetic,
-    TwoStageSum,
 )
 from accelsim.errors import MappingError, WorkloadError
-from accelsim.formats import FORMATS, BlockFormat, find_format
-from accelsim.functional.gemm import matmul, sum_rule
-from accelsim.functional.operands import rounded_operand
-from accelsim.functional.packed_matrix import pack_matrix
-from accelsim.functional.quant.codes import scaled_rows
+from accelsim.functional.attention_parts import (
+    Operands,
+    Task,
+    scores_of,
+    seen_keys,
+    take_keys,
+    take_queries,
+    weighted,
+)
+from accelsim.functional.attention_unfused import unfused
 from accelsim.functional.vector import (
     Float32,
     checked_cap,
     float32,
     format_code,
     piece_of,
-    softmax_rows,
     visibility,
 )
 from accelsim.kernels.softmax import (
@@ -47,13 +47,8 @@ from accelsim.kernels.softmax import (
     online_softmax,
     online_softmax_many,
 )
-from accelsim.kernels.sums import ZERO_EXPONENT
 
 _PARALLEL_FROM = 65536
-_UNFUSED_QUERIES = 128
-_FRACTION_BITS = FORMATS["fp32"].fraction_bits
-_GRAIN = 64
-"""A multiple of the lanes in which the vector unit sums, and of every usual block."""
 
 
 @dataclass(frozen=True)
@@ -142,10 +137,10 @@ def attention(
     key, found from the largest magnitudes. Scales of values are per key as well: probabilities are
     multiplied by them, in fp32, before they become codes.
     """
-    held = _Operands.of(q, k, v)
+    held = Operands.of(q, k, v)
     if min(order.tile_q, order.tile_kv) < 0 or order.split_kv < 1:
         raise MappingError(f"{order}: expected tiles from 0 and parts from 1")
-    task = _Task(
+    task = Task(
         matrix=arithmetic.attention,
         vector=format_code(arithmetic.vector),
         mask=visibility(mask.causal, mask.past, mask.window),
@@ -156,69 +151,18 @@ def attention(
     if 0 in held.shape:
         return np.empty(held.shape, np.float32)
     if order.tile_kv == 0 and order.split_kv == 1 and sinks is None:
-        return _unfused(held, task).reshape(held.shape)
+        return unfused(held, task).reshape(held.shape)
     held, task = _from_first_seen(held, task)
     queries = held.q.shape[-2]
     tile_q = order.tile_q or max(1, queries)
     out = np.empty((*held.q.shape[:-1], held.v.shape[-1]), np.float32)
     for first in range(0, queries, tile_q):
-        result = _split(*_queries(held, task, first, tile_q), order)
+        result = _split(*take_queries(held, task, first, tile_q), order)
         out[:, :, first : first + tile_q] = result.reshape(out[:, :, first : first + tile_q].shape)
     return out.reshape(held.shape)
 
 
-@dataclass(frozen=True)
-class _Operands:
-    """Operands with one leading axis for all heads of keys, and one for queries of a group."""
-
-    q: Float32  # kv_heads, group, q_len, head_dim
-    k: Float32  # kv_heads, kv_len, head_dim
-    v: Float32  # kv_heads, kv_len, value_dim
-    shape: tuple[int, ...]  # of the result
-
-    @staticmethod
-    def of(q: ArrayLike, k: ArrayLike, v: ArrayLike) -> _Operands:
-        queries, keys, values = float32("q", q), float32("k", k), float32("v", v)
-        shapes = f"q {queries.shape}, k {keys.shape}, v {values.shape}"
-        if not 3 <= queries.ndim == keys.ndim == values.ndim:
-            raise WorkloadError(f"{shapes}: expected (..., heads, length, head_dim) each")
-        heads, kv_heads = queries.shape[-3], keys.shape[-3]
-        if (
-            queries.shape[:-3] != keys.shape[:-3]
-            or keys.shape[:-1] != values.shape[:-1]
-            or queries.shape[-1] != keys.shape[-1]
-            or 0 in (kv_heads, keys.shape[-2], keys.shape[-1], values.shape[-1])
-            or heads % kv_heads
-        ):
-            raise WorkloadError(
-                f"{shapes}: expected equal leading axes and lengths of k and v, head_dim of q as "
-                "of k, heads of q a multiple of those of k, and none empty"
-            )
-        blocks = prod(keys.shape[:-2])
-        return _Operands(
-            q=queries.reshape(blocks, heads // kv_heads, *queries.shape[-2:]),
-            k=keys.reshape(blocks, *keys.shape[-2:]),
-            v=values.reshape(blocks, *values.shape[-2:]),
-            shape=(*queries.shape[:-1], values.shape[-1]),
-        )
-
-
-@dataclass(frozen=True)
-class _Task:
-    """What happens to scores: formats, mask, scale, cap (0: none).
-
-    The mask is first position, first key, causal, window.
-    """
-
-    matrix: MatrixArithmetic
-    vector: tuple[int, ...]
-    mask: tuple[int, ...]
-    scale: float
-    cap: float
-    sinks: Float32 | None = None  # blocks, group
-
-
-def _sinks(sinks: ArrayLike, held: _Operands) -> Float32:
+def _sinks(sinks: ArrayLike, held: Operands) -> Float32:
     """Spread a score per head over all blocks of the operands."""
     scores = float32("sinks", sinks)
     blocks, group = held.q.shape[:2]
@@ -227,117 +171,15 @@ def _sinks(sinks: ArrayLike, held: _Operands) -> Float32:
     return np.tile(scores, blocks * group // scores.size).reshape(blocks, group)
 
 
-def _scores(q: Float32, k: Float32, task: _Task) -> Float32:
-    """Multiply queries [t, m, d] by keys [t, n, d]."""
-    matrix = task.matrix
-    if not isinstance(matrix.sums, IntegerSum):
-        return _sums(matmul(q, k.swapaxes(-1, -2), matrix))
-    left, row_scales = scaled_rows(q, matrix.operand)
-    right, key_scales = scaled_rows(np.ascontiguousarray(k), matrix.operand)
-    found = _sums(matmul(left, pack_matrix(right, matrix, transposed=True), matrix))
-    found *= row_scales
-    found *= key_scales.swapaxes(-1, -2)
-    return found
-
-
-def _weighted(weights: Float32, v: Float32, task: _Task) -> Float32:
-    """Multiply probabilities [t, m, n] by values [t, n, d]."""
-    matrix = task.matrix
-    if not isinstance(matrix.sums, IntegerSum):
-        return _sums(matmul(weights, v, matrix))
-    right, key_scales = scaled_rows(np.ascontiguousarray(v), matrix.operand)
-    left, row_scales = scaled_rows(weights * key_scales.swapaxes(-1, -2), matrix.operand)
-    found = _sums(matmul(left, right, matrix))
-    found *= row_scales
-    return found
-
-
-def _sums(found: ArrayLike) -> Float32:
-    """Return sums as the vector unit reads them: fp32."""
-    return np.ascontiguousarray(found, np.float32)
-
-
-def _unfused(held: _Operands, task: _Task) -> Float32:
-    """Attend by whole rows of scores: some queries at a time, to the keys that one of them sees.
-
-    Keys that none sees have probability zero. Where that adds zero to a sum no bit changes but, of
-    a result of zero, its sign; elsewhere all keys enter.
-    """
-    grain = _grain(held, task.matrix)
-    if not grain:
-        return _whole_rows(held, task)
-    out = np.empty((*held.q.shape[:-1], held.v.shape[-1]), np.float32)
-    for first in range(0, held.q.shape[2], _UNFUSED_QUERIES):
-        tile, moved = _queries(held, task, first, _UNFUSED_QUERIES)
-        keys = range(held.k.shape[1])
-        seen = _seen(moved, tile.q.shape[2], keys)
-        start = min(seen.start, keys.stop - 1) // grain * grain
-        stop = min(start + ceil(max(seen.stop - start, 1) / grain) * grain, keys.stop)
-        rows = out[:, :, first : first + _UNFUSED_QUERIES]
-        rows[:] = _whole_rows(*_keys(tile, moved, range(start, stop))).reshape(rows.shape)
-    return _whole_rows(held, task) if _too_small(out, held, task.matrix) else out
-
-
-def _grain(held: _Operands, matrix: MatrixArithmetic) -> int:
-    """Return by how many keys matmuls may be cut, 0 if products of zero may change what they give.
-
-    Beside a value that is not finite zero gives NaN; the scale of a tensor comes from all keys; and
-    some sums are cut anew by every block of products.
-    """
-    operand, sums = find_format(matrix.operand), matrix.sums
-    if isinstance(operand, BlockFormat):
-        known = not operand.tensor_scale and bool(np.isfinite(held.v).all())
-    else:
-        known = bool(np.isfinite(rounded_operand(held.v, operand)).all())
-    if isinstance(sums, FusedSum):
-        known = known and sums.alignment_bits >= sums.output_fraction_bits
-    elif isinstance(sums, TwoStageSum):
-        known = known and sums.accumulator_bits >= _FRACTION_BITS
-    block = operand.block if isinstance(operand, BlockFormat) else 1
-    rows = 1 if isinstance(sums, IntegerSum) else max(1, sum_rule(matrix).block)
-    return lcm(_GRAIN, block, rows) if known else 0
-
-
-def _too_small(out: Float32, held: _Operands, matrix: MatrixArithmetic) -> bool:
-    """Whether some result is so small that even products of zero outweigh it in the alignment."""
-    if not isinstance(matrix.sums, FusedSum | TwoStageSum):
-        return False
-    sizes = np.abs(out)
-    least = sizes.min(where=sizes > 0, initial=np.inf)
-    return bool(least <= np.abs(held.v).max() * 2.0 ** (ZERO_EXPONENT + 1))
-
-
-def _whole_rows(held: _Operands, task: _Task) -> Float32:
-    blocks, group, queries, size = held.q.shape
-    rows = held.q.reshape(blocks, group * queries, size)
-    scores = _scores(rows, held.k, task)  # blocks, rows, keys
-    flat = scores.reshape(-1, scores.shape[-1])
-    weights = softmax_rows(task.vector, flat, (queries, *task.mask), task.scale, task.cap)
-    return _weighted(weights.reshape(scores.shape), held.v, task)
-
-
-def _queries(held: _Operands, task: _Task, first: int, count: int) -> tuple[_Operands, _Task]:
-    """Take `count` queries from the `first` on."""
-    mask = (task.mask[0] + first, *task.mask[1:])
-    return replace(held, q=held.q[:, :, first : first + count]), replace(task, mask=mask)
-
-
-def _keys(held: _Operands, task: _Task, keys: range) -> tuple[_Operands, _Task]:
-    """Take a range of the keys and their values."""
-    at = slice(keys.start, keys.stop)
-    mask = (task.mask[0] - keys.start, *task.mask[1:])
-    return replace(held, k=held.k[:, at], v=held.v[:, at]), replace(task, mask=mask)
-
-
-def _from_first_seen(held: _Operands, task: _Task) -> tuple[_Operands, _Task]:
+def _from_first_seen(held: Operands, task: Task) -> tuple[Operands, Task]:
     """Drop the keys before the windows of all queries; one that none sees may remain."""
     position, _, _, window = task.mask
     count = held.k.shape[-2]
     start = min(max(0, position - window + 1), count - 1) if window else 0
-    return _keys(held, task, range(start, count))
+    return take_keys(held, task, range(start, count))
 
 
-def _split(held: _Operands, task: _Task, order: AttentionOrder) -> Float32:
+def _split(held: Operands, task: Task, order: AttentionOrder) -> Float32:
     """Attend one tile of queries to all keys, part by part."""
     keys = held.k.shape[-2]
     part = ceil(keys / order.split_kv)
@@ -352,7 +194,7 @@ def _split(held: _Operands, task: _Task, order: AttentionOrder) -> Float32:
     return out
 
 
-def _part(held: _Operands, task: _Task, keys: range, tile_kv: int) -> tuple[Float32, Float32]:
+def _part(held: Operands, task: Task, keys: range, tile_kv: int) -> tuple[Float32, Float32]:
     """Return (largest score, sum) and unscaled output of every row after these keys."""
     blocks, group, queries, size = held.q.shape
     rows = np.ascontiguousarray(held.q).reshape(blocks, group * queries, size)
@@ -360,21 +202,21 @@ def _part(held: _Operands, task: _Task, keys: range, tile_kv: int) -> tuple[Floa
     state[:, 0] = -np.inf
     out = np.zeros((blocks * group * queries, held.v.shape[-1]), np.float32)
     rescale = np.empty(len(out), np.float32)
-    seen = _seen(task, queries, keys)
+    seen = seen_keys(task, queries, keys)
     for first in range(keys.start, keys.stop, tile_kv or len(keys)):
         last = min(first + (tile_kv or len(keys)), keys.stop)
         if last <= seen.start or first >= seen.stop:
             continue
-        scores = _scores(rows, held.k[:, first:last], task)
+        scores = scores_of(rows, held.k[:, first:last], task)
         where = (queries, task.mask[0], first, *task.mask[2:])
         weights = _online(scores.reshape(-1, last - first), task, where, state, rescale)
-        added = _weighted(weights.reshape(scores.shape), held.v[:, first:last], task)
+        added = weighted(weights.reshape(scores.shape), held.v[:, first:last], task)
         accumulate(rescale, added.reshape(out.shape), out)
     return state, out
 
 
 def _online(
-    scores: Float32, task: _Task, where: tuple[int, ...], state: Float32, rescale: Float32
+    scores: Float32, task: Task, where: tuple[int, ...], state: Float32, rescale: Float32
 ) -> Float32:
     out = np.empty_like(scores)
     given = (task.scale, task.cap, state, out, rescale)
@@ -383,16 +225,3 @@ def _online(
     else:
         online_softmax_many(task.vector, scores, where, *given, piece_of(scores))
     return out
-
-
-def _seen(task: _Task, queries: int, keys: range) -> range:
-    """Return the keys that some query of the tile sees."""
-    first_position, _, causal, window = task.mask
-    last_position = first_position + queries - 1
-    start, stop = keys.start, keys.stop
-    if causal:
-        stop = min(stop, last_position + 1)
-    if window:
-        start = max(start, first_position - window + 1)
-        stop = min(stop, last_position + window)
-    return range(start, stop)

@@ -202,7 +202,7 @@ def test_where_zeros_count_all_keys_enter(case: str, monkeypatch: pytest.MonkeyP
         v[0, key, :] = value
     arithmetic = replace(FP32, attention=matrix)
     found = attention(q, k, v, arithmetic)
-    monkeypatch.setattr("accelsim.functional.attention._grain", lambda *_: 0)
+    monkeypatch.setattr("accelsim.functional.attention_unfused._grain", lambda *_: 0)
     assert np.array_equal(found, attention(q, k, v, arithmetic), equal_nan=True)
 
 
