@@ -194,7 +194,7 @@ def numerics(  # noqa: PLR0917  (typer calls it by keyword: one parameter per op
     interruptibly(lambda: _write(results, _Files(plots, csv)))
     found = [{**result.as_dict(), "order": order} for result in results]
     data = found[0] if len(found) == 1 else {"compared": found}
-    emit(data, json_file, lambda: _show(results, arithmetics, order, ops))
+    emit(data, json_file, lambda: _show(results, arithmetics, ops))
 
 
 def _given(options: dict[str, Any]) -> dict[str, bool]:
@@ -283,7 +283,7 @@ def _write(results: Results, files: _Files) -> None:
         note(f"errors of ops: {files.csv}")
 
 
-def _show(results: Results, arithmetics: list[Arithmetic], order: str, ops: int | None) -> None:
+def _show(results: Results, arithmetics: list[Arithmetic], ops: int | None) -> None:
     from accelsim.report.numerics_tables import (
         chip_names,
         chips_table,
@@ -295,7 +295,7 @@ def _show(results: Results, arithmetics: list[Arithmetic], order: str, ops: int 
     )
 
     title = f"{results[0].model} on {chip_names(results)}"
-    print_panel(title, numerics_pairs(results, arithmetics, order))
+    print_panel(title, numerics_pairs(results, arithmetics))
     for warning in dict.fromkeys(text for result in results for text in result.warnings):
         print_text(f"Warning: {warning}.")
     print_text("")

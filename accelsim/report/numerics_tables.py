@@ -282,7 +282,7 @@ def _fault_words(guarded: bool) -> str:
 
 
 def numerics_pairs(
-    results: Sequence[NumericsResult], arithmetics: Sequence[Arithmetic], order: str
+    results: Sequence[NumericsResult], arithmetics: Sequence[Arithmetic]
 ) -> tuple[tuple[str, str], ...]:
     """Return what was asked and what came out as pairs of a label and a text.
 
@@ -291,8 +291,6 @@ def numerics_pairs(
     results : sequence of NumericsResult
     arithmetics : sequence of Arithmetic
         Of each result.
-    order : str
-        "mapped" or "plain".
     """
     first = results[0]
     pairs = [("prompt", _one_line(first.prompt))]
@@ -302,8 +300,10 @@ def numerics_pairs(
         pairs.append((f"{result.variant} continues", continuation(result)))
     for result, arithmetic in zip(results, arithmetics, strict=True):
         pairs.append((f"{result.variant} is", arithmetic_words(arithmetic, result.scheme)))
-    where = "the chip's mapping" if order == "mapped" else "k ascending"
-    return (*pairs, ("order of sums", where))
+    orders = list(dict.fromkeys(result.sums for result in results))
+    if len(orders) == 1:
+        return (*pairs, ("order of sums", orders[0]))
+    return (*pairs, *((f"{result.variant} sums", result.sums) for result in results))
 
 
 def continuation(result: NumericsResult) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from math import ceil
 
@@ -88,6 +89,25 @@ class MappedOrders(Orders):
         names = ", ".join(self._plain)
         return (f"ops {names} run in plain order: the timed run has none of that shape",)
 
+    def describe(self) -> str:
+        """Say which cuts of k and tiles of attention the mapping made for the steps so far.
+
+        Steps are those of so many rows; decode steps of several lengths are told together.
+        """
+        words = []
+        for rows, orders in sorted(self._splits.items()):
+            parts: dict[int, list[str]] = {}
+            for op, order in orders.items():
+                parts.setdefault(order.split_k, []).append(op)
+            cut = [f"k of {', '.join(ops)} in {n}" for n, ops in sorted(parts.items()) if n > 1]
+            pieces = f"{' and '.join(cut)} parts" if cut else "k in one piece"
+            words.append(f"{rows} row{'s' * (rows > 1)}: {pieces}")
+        for phase, name in (("prefill", "prompts"), ("decode", "decode steps")):
+            tiles = {t for key, tiles in self._tiles.items() if key[0] == phase for t in tiles}
+            if tiles:
+                words.append(f"attention of {name}: {_tile_words(tiles)}")
+        return "; ".join(words)
+
     def matmul(self, op: str, m: int, n: int, k: int) -> SumOrder:
         """Order of a matmul with weights: of m rows, in whichever sequence they are.
 
@@ -167,6 +187,25 @@ class MappedOrders(Orders):
         tiling = map_attention(self.chip, native, problem).tiling
         # A tile of the mapping has the rows of all query heads that share a KV head.
         return AttentionOrder(ceil(tiling.tile_q / problem.share), tiling.tile_kv, tiling.split_kv)
+
+
+def _tile_words(tiles: Iterable[AttentionOrder]) -> str:
+    """Write tiles of queries by keys, and in how many parts keys are cut."""
+    found: dict[str, set[int]] = {}
+    for tile in tiles:
+        keys = (
+            "whole rows" if tile == UNFUSED else f"{tile.tile_q or 'all'} x {tile.tile_kv or 'all'}"
+        )
+        found.setdefault(keys, set()).add(tile.split_kv)
+    return ", ".join(
+        keys + (f" in {_span(splits)} parts" if max(splits) > 1 else "")
+        for keys, splits in sorted(found.items())
+    )
+
+
+def _span(numbers: Iterable[int]) -> str:
+    least, most = min(numbers), max(numbers)
+    return f"{least}" if least == most else f"{least} to {most}"
 
 
 def _kind(name: str) -> str:

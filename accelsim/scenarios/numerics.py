@@ -190,7 +190,8 @@ class NumericsStudy:
         found = self._runs.execute(plan.name, setting)
         timing = self._timed(plan, len(self.prompt_tokens()), len(found.tokens))
         result = self._result(plan, reference, found, timing, injector)
-        return replace(result, warnings=(*timing.warnings, *orders.warnings, *result.warnings))
+        warnings = (*timing.warnings, *orders.warnings, *result.warnings)
+        return replace(result, sums=orders.describe(), warnings=warnings)
 
     def _plan(self, variant: str | None) -> _Plan:
         """Find out what a variant asks of the functional core and of the timing engine."""

@@ -60,6 +60,8 @@ class NumericsResult:
         First generated token that differs from fp32; None if none does.
     stopped : str
         Why generation ended for want of a next token; empty where it did not.
+    sums : str
+        The order of sums: cuts of k and attention tiles of the steps that ran.
     quality : LogitQuality
         Of the evaluated text, against fp32.
     perplexity, reference_perplexity : float
@@ -101,6 +103,7 @@ class NumericsResult:
     errors: tuple[LayerError, ...]
     timing: RunResult
     stopped: str = ""
+    sums: str = ""
     nonfinite_weights: dict[str, int] = field(default_factory=dict)
     faults: dict[str, dict[str, int]] = field(default_factory=dict)
     ecc: str = "none"
@@ -135,7 +138,7 @@ class NumericsResult:
             name: getattr(self, name)
             for name in (
                 "variant", "chip", "model", "arithmetic", "scheme", "weight_bits", "prompt",
-                "text", "reference_text", "diverges_at", "stopped", "perplexity",
+                "text", "reference_text", "diverges_at", "stopped", "sums", "perplexity",
                 "reference_perplexity", "latency_s", "energy_j", "energy_per_token_j",
                 "tokens_per_s", "nonfinite_weights", "faults", "ecc",
             )

@@ -16,6 +16,10 @@ class Orders:
         """What was asked for so far and had no order of its own."""
         return ()
 
+    def describe(self) -> str:
+        """Say which order runs had so far."""
+        return "k ascending, whole rows of scores"
+
     def matmul(self, op: str, m: int, n: int, k: int) -> SumOrder:
         """Order of ``C[m, n] = A[m, k] B[k, n]``; `op` is a name such as "attn_q" or "output"."""
         return IN_ORDER

@@ -200,7 +200,7 @@ def test_the_text_is_marked_where_it_leaves_fp32(changes, text) -> None:
 
 
 def test_pairs_tell_prompt_texts_and_arithmetic() -> None:
-    pairs = dict(numerics_pairs([made_result("bf16", None)], [FP32], "plain"))
+    pairs = dict(numerics_pairs([made_result("bf16", None, sums="k ascending")], [FP32]))
     assert pairs["prompt"] == "Say something."
     assert pairs["fp32 continues"] == "a b c d"
     assert pairs["order of sums"] == "k ascending"

@@ -11,6 +11,7 @@ import accelsim
 from accelsim import load_chip, load_model
 from accelsim.arithmetic import IN_ORDER, UNFUSED, AttentionOrder
 from accelsim.functional.transformer.names import tensor_shapes
+from accelsim.functional.transformer.orders import PLAIN
 from accelsim.mapping.fusion import single
 from accelsim.mapping.matmul import map_matmul
 from accelsim.scenarios import mapped_orders
@@ -183,3 +184,15 @@ def test_chips_without_the_dtype_run_a_wider_one_when_told() -> None:
     _splits(orders, 16)
     assert orders.warnings == ()
     assert orders.attention(0, 16, 16) != AttentionOrder(0, 0, 1)
+
+
+def test_orders_tell_what_they_were() -> None:
+    assert PLAIN.describe() == "k ascending, whole rows of scores"
+    orders = _orders()
+    assert orders.describe() == ""
+    split = orders.matmul("ffn_down", 1, 576, 1536).split_k
+    tile = orders.attention(0, 1, 300)
+    first, second = orders.describe().split("; ")
+    cut = f"k of ffn_down in {split} parts" if split > 1 else "k in one piece"
+    assert first == f"1 row: {cut}"
+    assert second.startswith(f"attention of decode steps: {tile.tile_q} x {tile.tile_kv}")
