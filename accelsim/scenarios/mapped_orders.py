@@ -94,14 +94,18 @@ class MappedOrders(Orders):
 
         Steps are those of so many rows; decode steps of several lengths are told together.
         """
-        words = []
+        by_cut: dict[str, list[int]] = {}
         for rows, orders in sorted(self._splits.items()):
             parts: dict[int, list[str]] = {}
             for op, order in orders.items():
                 parts.setdefault(order.split_k, []).append(op)
             cut = [f"k of {', '.join(ops)} in {n}" for n, ops in sorted(parts.items()) if n > 1]
             pieces = f"{' and '.join(cut)} parts" if cut else "k in one piece"
-            words.append(f"{rows} row{'s' * (rows > 1)}: {pieces}")
+            by_cut.setdefault(pieces, []).append(rows)
+        words = [
+            f"{', '.join(map(str, rows))} row{'s' * (rows[-1] > 1)}: {pieces}"
+            for pieces, rows in by_cut.items()
+        ]
         for phase, name in (("prefill", "prompts"), ("decode", "decode steps")):
             tiles = {t for key, tiles in self._tiles.items() if key[0] == phase for t in tiles}
             if tiles:
