@@ -129,11 +129,11 @@ class NumericsStudy:
 
     def prompt_tokens(self) -> list[int]:
         """Return the tokens of the prompt."""
-        return self._runs.prompt_tokens()
+        return self._runs.prompt_tokens
 
     def text_tokens(self) -> list[int]:
         """Return the tokens of the evaluated text."""
-        return self._runs.text_tokens()
+        return self._runs.text_tokens
 
     def check(self, variants: Sequence[str | None]) -> list[Arithmetic]:
         """Return the arithmetic of variants; refuse now what `measure` would refuse after a run.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,8 +65,9 @@ class Runs:
         self.probe = ErrorProbe()
         self._reference: Execution | None = None
 
+    @cached_property
     def prompt_tokens(self) -> list[int]:
-        """Return the tokens of the prompt."""
+        """Tokens of the prompt."""
         tokenizer, o = self.model.tokenizer, self.options
         if tokenizer is None:
             raise WorkloadError(f"{self.model.name} has no tokenizer, so it takes no prompt")
@@ -73,16 +75,17 @@ class Runs:
         text = tokenizer.chat([{"role": "user", "content": o.prompt}]) if talks else o.prompt
         return tokenizer.encode(text)
 
+    @cached_property
     def text_tokens(self) -> list[int]:
-        """Return the tokens of the evaluated text."""
-        tokens = self._whole_text()[: min(self.options.eval_tokens, self.model.context)]
+        """Tokens of the evaluated text."""
+        tokens = self._whole_text[: min(self.options.eval_tokens, self.model.context)]
         if len(tokens) < 2:
             raise WorkloadError("the evaluated text has fewer than two tokens")
         return tokens
 
     def text_warnings(self) -> tuple[str, ...]:
         """Say if the evaluated text is shorter than was asked for."""
-        asked, have = self.options.eval_tokens, len(self._whole_text())
+        asked, have = self.options.eval_tokens, len(self._whole_text)
         if min(have, self.model.context) >= asked:
             return ()
         if have > self.model.context:
@@ -98,8 +101,8 @@ class Runs:
         WorkloadError
             If there is no tokenizer, no room for the prompt, or no text.
         """
-        self.model.check_room(len(self.prompt_tokens()), self.options.tokens)
-        self.text_tokens()
+        self.model.check_room(len(self.prompt_tokens), self.options.tokens)
+        _ = self.text_tokens
 
     def reference(self) -> Execution:
         """Run fp32 on the first call; return what it gave.
@@ -120,7 +123,7 @@ class Runs:
             For the progress.
         setting : Setting
         """
-        o, layers, prompt = self.options, self.model.spec.config.n_layers, self.prompt_tokens()
+        o, layers, prompt = self.options, self.model.spec.config.n_layers, self.prompt_tokens
         total = layers + o.tokens
 
         def watch(op: str, values: Floats) -> None:
@@ -130,7 +133,7 @@ class Runs:
                 self._tell(f"{name}: evaluating", int(op.split(".")[1]) + 1, total)
 
         self._prepare(name, setting)
-        logits = self.model.logits(self.text_tokens(), replace(setting, observe=watch))
+        logits = self.model.logits(self.text_tokens, replace(setting, observe=watch))
         self.probe("logits", logits)
         tokens: list[int] = []
 
@@ -161,6 +164,7 @@ class Runs:
 
         self.model.ops(setting, tell=packed)
 
+    @cached_property
     def _whole_text(self) -> list[int]:
         tokenizer, text = self.model.tokenizer, self.options.text
         assert tokenizer is not None

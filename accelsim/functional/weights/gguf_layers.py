@@ -7,6 +7,7 @@ from collections.abc import Container
 from accelsim.documents import printable
 from accelsim.functional.weights.gguf_keys import GgufKeys
 from accelsim.functional.weights.gguf_rope import ROPE_TABLE
+from accelsim.functional.weights.tensor_file import require_none_left
 
 _PREDICTS = "nextn."
 """Begins the own tensors of a layer that predicts tokens further ahead."""
@@ -83,9 +84,5 @@ def require_all_executed(keys: GgufKeys, executed: Container[str], layers: int) 
         for name in keys.opened.tensors
         if name not in executed and name != ROPE_TABLE and not name.startswith(skipped or ("\0",))
     ]
-    if left:
-        raise keys.error(
-            f"{len(left)} tensors have no place in a model of architecture "
-            f"'{printable(keys.family)}' as it is executed here, first "
-            f"'{printable(left[0][:80])}': its results would not be the model's"
-        )
+    model = f"a model of architecture '{printable(keys.family)}' as it is executed here"
+    require_none_left(keys.opened, left, model)

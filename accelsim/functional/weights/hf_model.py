@@ -13,7 +13,7 @@ from accelsim.functional.transformer.spec import Constants
 from accelsim.functional.weights.hf_names import HF_NAMES, hf_name
 from accelsim.functional.weights.hf_rope import hf_rope
 from accelsim.functional.weights.json_values import first_of, is_positive
-from accelsim.functional.weights.tensor_file import TensorFile
+from accelsim.functional.weights.tensor_file import TensorFile, require_none_left
 from accelsim.workload.config import ModelConfig
 
 HF_FAMILIES = tuple(HF_NAMES)
@@ -104,8 +104,7 @@ def require_no_more_layers(opened: TensorFile, config: ModelConfig, raw: dict[st
     extra = first_of(raw.get("num_nextn_predict_layers"), 0)
     known = config.n_layers + (extra if isinstance(extra, int) else 0)
     for name in opened.tensors:
-        found = None if "vision" in name else _LAYER.search(name)
-        if found is not None and int(found[1]) >= known:
+        if not _is_other_part(name) and _layer_of(name) >= known:
             raise WorkloadError(
                 f"{printable(str(opened.path))}: tensor '{printable(name[:80])}' is of a layer "
                 f"that config.json does not have: num_hidden_layers is {config.n_layers}"
@@ -133,12 +132,17 @@ def require_all_executed(opened: TensorFile, executed: Container[str], layers: i
         for name in opened.tensors
         if name not in executed
         and not name.endswith(_WITHOUT_EFFECT)
-        and not ((found := _LAYER.search(name)) and int(found[1]) >= layers)
-        and not name.removeprefix("model.").startswith(_OTHER_PARTS)
+        and not _is_other_part(name)
+        and _layer_of(name) < layers
     ]
-    if left:
-        raise WorkloadError(
-            f"{printable(str(opened.path))}: {len(left)} tensors have no place in the model that "
-            f"config.json describes, first '{printable(left[0][:80])}': its results would not be "
-            "the model's"
-        )
+    require_none_left(opened, left, "the model that config.json describes")
+
+
+def _is_other_part(name: str) -> bool:
+    return name.removeprefix("model.").startswith(_OTHER_PARTS)
+
+
+def _layer_of(name: str) -> int:
+    """Layer of a tensor, -1 outside of layers."""
+    found = _LAYER.search(name)
+    return int(found[1]) if found else -1

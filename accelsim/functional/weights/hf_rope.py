@@ -110,14 +110,13 @@ def _scaling(raw: dict[str, Any], whole: dict[str, Any], path: Path) -> RopeScal
                 f"understood: {known}"
             )
     yarn = kind == "yarn"
-    positions = None  # llama3 has to say
-    if kind != "llama3":
-        positions = first_of(whole.get("max_position_embeddings"), 1)
+    # Linear scaling has no use for the context of training; llama3 has to state it.
+    usual = {"yarn": whole.get("max_position_embeddings"), "linear": RopeScaling.original_positions}
     names = ("beta_slow", "beta_fast") if yarn else ("low_freq_factor", "high_freq_factor")
     given = [
         raw.get("factor"), first_of(raw.get(names[0]), 1.0),
         first_of(raw.get(names[1]), 32.0 if yarn else 4.0),
-        first_of(raw.get("original_max_position_embeddings"), positions),
+        first_of(raw.get("original_max_position_embeddings"), usual.get(kind)),
     ]  # fmt: skip
     if not all(is_positive(value) for value in given):
         raise WorkloadError(
@@ -125,13 +124,13 @@ def _scaling(raw: dict[str, Any], whole: dict[str, Any], path: Path) -> RopeScal
         )
     factor, low, high, length = given
     attention = _yarn_factor(raw, float(factor), path) if yarn else 1.0
-    whole = first_of(raw.get("truncate"), True)
-    if not isinstance(whole, bool):
-        raise WorkloadError(f"{path}: truncate of {kind!r} is {whole!r}, expected true or false")
+    truncate = first_of(raw.get("truncate"), True)
+    if not isinstance(truncate, bool):
+        raise WorkloadError(f"{path}: truncate of {kind!r} is {truncate!r}, expected true or false")
     try:
         return RopeScaling(
             kind, float(factor), float(low), float(high), int(length), attention,
-            whole_pairs=whole or not yarn,
+            whole_pairs=truncate or not yarn,
         )  # fmt: skip
     except WorkloadError as problem:
         raise WorkloadError(f"{path}: {problem}") from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -136,3 +136,26 @@ class TensorFile:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def require_none_left(opened: TensorFile, left: Sequence[str], model: str) -> None:
+    """Refuse a file with tensors that would be left out silently.
+
+    Parameters
+    ----------
+    opened : TensorFile
+    left : sequence of str
+        Names of those that have no place.
+    model : str
+        What they have no place in, for the message.
+
+    Raises
+    ------
+    WorkloadError
+        If there are any.
+    """
+    if left:
+        raise WorkloadError(
+            f"{printable(str(opened.path))}: {len(left)} tensors have no place in {model}, first "
+            f"'{printable(left[0][:80])}': its results would not be the model's"
+        )

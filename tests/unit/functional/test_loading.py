@@ -13,6 +13,7 @@ from accelsim.errors import WorkloadError
 from accelsim.functional.loading import load_weights
 from accelsim.functional.rope_frequencies import RopeScaling
 from accelsim.functional.transformer.decoder import DecoderModel
+from accelsim.functional.weights.hf_rope import hf_rope
 from tests.unit.functional.model_files import LLAMA_JSON, held_of, write_folder, write_gguf
 from tests.unit.functional.transformer.tiny_models import CONFIGS, LLAMA, tiny
 from tests.unit.functional.weights.writer import Gguf, safetensors
@@ -357,3 +358,13 @@ def test_a_safetensors_file_alone_says_no_model(tmp_path: Path) -> None:
                                  b"\0" * 4))  # fmt: skip
     with pytest.raises(WorkloadError, match=r"give the folder with its config\.json|config\.json"):
         load_weights(file)
+
+
+@pytest.mark.parametrize("kind", ["yarn", "llama3"])
+def test_stretched_positions_need_the_context_of_training(kind: str) -> None:
+    raw = {"model_type": "llama", "rope_scaling": {"rope_type": kind, "factor": 4.0}}
+    with pytest.raises(WorkloadError, match="None], expected positive numbers"):
+        hf_rope(raw, Path("config.json"))
+    assert hf_rope(
+        raw | {"rope_scaling": {"rope_type": "linear", "factor": 4.0}}, Path("c")
+    ).scaling
