@@ -40,7 +40,8 @@ class Section(BaseModel):
     note: str | None = Field(default=None, description="Reasoning or remark on the values below.")
 
 
-def _annotation_schema(value: dict[str, Any]) -> dict[str, Any]:
+def annotation_schema(value: dict[str, Any]) -> dict[str, Any]:
+    """JSON Schema of the annotated form of `value`."""
     return {
         "type": "object",
         "properties": {
@@ -115,7 +116,7 @@ class Quantity:
         """Describe the plain and the annotated form to editors."""
         value = {"type": "string", "examples": [self.dimension.example]}
         title = f"{self.dimension.name} with unit"
-        return {"title": title, "anyOf": [value, _annotation_schema(value)]}
+        return {"title": title, "anyOf": [value, annotation_schema(value)]}
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,7 @@ class Number:
         """Describe the plain and the annotated form to editors."""
         kind = "integer" if self.integer else "number"
         value = {"type": kind, "minimum": self.minimum, "maximum": self.maximum}
-        return {"anyOf": [value, _annotation_schema(value)]}
+        return {"anyOf": [value, annotation_schema(value)]}
 
 
 @dataclass(frozen=True)
@@ -171,7 +172,7 @@ class Word:
         self, _: CoreSchema, __: GetJsonSchemaHandler
     ) -> dict[str, Any]:
         """Describe the plain and the annotated form to editors."""
-        return {"anyOf": [{"type": "string"}, _annotation_schema({"type": "string"})]}
+        return {"anyOf": [{"type": "string"}, annotation_schema({"type": "string"})]}
 
 
 @dataclass(frozen=True)
@@ -224,6 +225,7 @@ BytesPerSecond = Annotated[float, Quantity(units.BANDWIDTH)]
 LinkBandwidth = Annotated[float, Quantity(units.BANDWIDTH, per_direction=True)]
 BytesPerCycle = Annotated[float, Quantity(units.BYTES_PER_CYCLE)]
 Watts = Annotated[float, Quantity(units.POWER)]
+Joules = Annotated[float, Quantity(units.ENERGY)]
 JoulesPerByte = Annotated[float, Quantity(units.ENERGY_PER_BYTE)]
 JoulesPerByteMetre = Annotated[float, Quantity(units.WIRE_ENERGY)]
 SquareMetres = Annotated[float, Quantity(units.AREA)]

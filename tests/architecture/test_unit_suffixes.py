@@ -23,6 +23,7 @@ SUFFIXES = {
 }
 
 ALLOWED = {
+    "accelsim.arch.memory.MemorySpec.command_energy": "a section of the spec, not a number",
     "accelsim.arch.schema.ChipSpec.power": "a section of the spec, not a number",
     "accelsim.arch.system.SystemSpec.power": "a section of the spec, not a number",
 }
