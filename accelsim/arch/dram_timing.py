@@ -6,105 +6,17 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
-from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
-from pydantic_core import CoreSchema, core_schema
+from pydantic import Field
 
-from accelsim import units
-from accelsim.arch.fields import Seconds, Section, annotation_schema, unwrap
+from accelsim.arch.delays import Delay, DelayText
+from accelsim.arch.fields import Seconds, Section
 from accelsim.errors import SpecError
 
 if TYPE_CHECKING:
     from accelsim.arch.memory import MemorySpec
-
-_DELAY = units.Dimension("time or a count of clocks", "second", "14 ns' or '14 nCK")
-_CLOCKS = re.compile(r"\s*(\d{1,9})\s*nCK\s*")
-_LARGER = re.compile(r"\s*max\(([^(),]+),([^(),]+)\)\s*")
-_MOST_CLOCKS, _LONGEST_S = 10**6, 1e-3
-_ROUNDING_GUARD = 0.01
-"""Clocks by which a time may pass the clock it is rounded to (2.01 clocks are 3, 2.009 are 2)."""
-
-
-@dataclass(frozen=True)
-class Delay:
-    """One timing parameter: the larger of a count of clocks and a time.
-
-    Attributes
-    ----------
-    clocks : int
-        Periods of the command clock [nCK].
-    time_s : float
-        Time [s].
-
-    Notes
-    -----
-    A time takes ``ceil(time / tCK - 0.01)`` clocks. The guard keeps 14 ns at 1 ns, a quotient such
-    as 14.000000000000002, from becoming 15; JEDEC guards in the same way, with 0.026 clocks [1]_.
-
-    References
-    ----------
-    .. [1] JEDEC JESD79-4 and JESD79-5, rounding algorithms.
-    """
-
-    clocks: int = 0
-    time_s: float = 0.0
-
-    def cycles(self, period_s: float) -> int:
-        """Whole clocks of `period_s` [s] that last at least as long."""
-        return max(self.clocks, math.ceil(self.time_s / period_s - _ROUNDING_GUARD))
-
-    def nearest_cycles(self, period_s: float) -> int:
-        """Clocks nearest to it: for average intervals, which have no shortest length."""
-        return max(self.clocks, round(self.time_s / period_s))
-
-    def seconds(self, period_s: float) -> float:
-        """Its length [s] before rounding to clocks."""
-        return max(self.clocks * period_s, self.time_s)
-
-
-@dataclass(frozen=True)
-class DelayText:
-    """Pydantic marker: text such as ``"14 nCK"``, ``"14 ns"`` or ``"max(4 nCK, 7.5 ns)"``."""
-
-    positive: bool = True
-
-    def read(self, raw: Any) -> Delay:
-        """Validate one raw YAML value."""
-        text = unwrap(raw)
-        if not isinstance(text, str):
-            raise ValueError(f"{text!r} has no unit, expected a time or clocks: '14 ns', '14 nCK'")
-        both = _LARGER.fullmatch(text)
-        parts = [_read_part(part) for part in (both.groups() if both else (text,))]
-        delay = Delay(max(part.clocks for part in parts), max(part.time_s for part in parts))
-        if self.positive and delay == Delay():
-            raise ValueError(f"'{text}' must be positive")
-        return delay
-
-    def __get_pydantic_core_schema__(self, _: Any, __: GetCoreSchemaHandler) -> CoreSchema:
-        """Validate with `read`."""
-        return core_schema.no_info_plain_validator_function(self.read)
-
-    def __get_pydantic_json_schema__(
-        self, _: CoreSchema, __: GetJsonSchemaHandler
-    ) -> dict[str, Any]:
-        """Describe the plain and the annotated form to editors."""
-        value = {"type": "string", "examples": ["14 nCK", "14 ns", "max(4 nCK, 7.5 ns)"]}
-        return {"title": "clocks or time", "anyOf": [value, annotation_schema(value)]}
-
-
-def _read_part(text: str) -> Delay:
-    clocks = _CLOCKS.fullmatch(text)
-    delay = Delay(int(clocks[1])) if clocks else Delay(0, units.parse_quantity(text, _DELAY))
-    if delay.time_s < 0:
-        raise ValueError(f"'{text}' must not be negative")
-    if delay.clocks > _MOST_CLOCKS or delay.time_s > _LONGEST_S:
-        raise ValueError(f"'{text}' is beyond {_MOST_CLOCKS} nCK or 1 ms: is the unit right?")
-    return delay
-
 
 _Needed = Annotated[Delay, DelayText()]
 _Other = Annotated[Delay, DelayText(positive=False)] | None
@@ -190,6 +102,7 @@ _COMPARISON_GUARD = 0.03
 """Clocks by which stated times may contradict each other: grades are rounded to ps."""
 _AT_LEAST = (
     ("tRAS", "tRCDRD", "a row would close before its first read"),
+    ("tRAS", "tRCDWR", "a row would close before its first write"),
     ("tRC", "tRAS", "a row would be reopened before it may be closed"),
     ("tFAW", "tRRDS", "four activates cannot be closer than two"),
     ("tCCDL", "tCCDS", "the same bank group is never faster than another"),
@@ -325,6 +238,31 @@ def resolved_cycles(memory: MemorySpec) -> dict[str, int]:
     n.setdefault("tREFIpb", math.ceil(n["tREFI"] / memory.banks))
     n.setdefault("tRTW", _read_to_write_cycles(memory.standard, n))
     return {f"n{name[1:]}": n.get(name, 0) for name in ("tBL", *TIMING_NAMES)}
+
+
+def timing_origins(memory: MemorySpec) -> dict[str, str]:
+    """Say of every parameter that is not zero what it is: as stated, or what it follows from.
+
+    Parameters
+    ----------
+    memory : MemorySpec
+        With timing.
+
+    Returns
+    -------
+    dict of str to str
+        By JEDEC name, for example ``{"tRP": "16.25 ns", "tRPab": "as tRP", ...}``.
+    """
+    assert memory.timing is not None
+    stated = {name: delay.text for name, delay in memory.timing.delays().items()}
+    derived = {
+        **{name: f"as {other}" for name, other in _SAME_AS.items()},
+        "tRC": "tRAS + tRP",
+        "tREFIpb": f"tREFI / {memory.banks} banks",
+        "tRTW": f"rule of {memory.standard}",
+    }
+    origins = {**derived, **stated}
+    return {name: origins[name] for name in TIMING_NAMES if name in origins}
 
 
 def read_to_write_known(memory: MemorySpec) -> bool:

@@ -8,6 +8,8 @@ from typing import Any
 
 from accelsim.arch.arithmetic import family_name
 from accelsim.arch.chip import Chip
+from accelsim.arch.dram_timing import Timings, clock_period_s, resolved_cycles, timing_origins
+from accelsim.arch.fields import Section
 from accelsim.arch.memory import MemorySpec
 from accelsim.arch.provenance import Provenance
 from accelsim.arch.system import System
@@ -244,29 +246,116 @@ def system_tables(system: System) -> tuple[Table, ...]:
 
 
 def memory_data(memory: MemorySpec) -> dict[str, Any]:
-    """Plain data of ``accelsim show MEMORY --json``."""
-    fields = memory.model_dump(exclude_none=True)
-    bandwidth = {"bandwidth_bytes_per_s": memory.bandwidth_bytes_per_s}
-    return {"kind": "memory", **fields, "derived": bandwidth}
+    """Plain data of ``accelsim show MEMORY --json``: derived values, timings, every value."""
+    fields = memory.model_dump(exclude_none=True, exclude={"timing"})
+    derived = {
+        "bandwidth_bytes_per_s": memory.bandwidth_bytes_per_s,
+        "bus_bits": memory.bus_bits,
+        "banks": memory.banks,
+        "rows_per_bank": memory.rows_per_bank if memory.capacity_bytes else None,
+    }
+    data = {"kind": "memory", **fields, "derived": derived}
+    if memory.timing is not None:
+        data["timing"] = _timing_data(memory, memory.timing)
+    return data
+
+
+def _timing_data(memory: MemorySpec, timing: Timings) -> dict[str, Any]:
+    cycles, origins = resolved_cycles(memory), timing_origins(memory)
+    period_s = clock_period_s(memory)
+    return {
+        "source": timing.source, "status": timing.status, "note": timing.note,
+        "clock_period_s": period_s,
+        "burst_cycles": cycles["nBL"],
+        "parameters": {
+            name: {"stated": origin, "cycles": cycles[f"n{name[1:]}"],
+                   "time_s": cycles[f"n{name[1:]}"] * period_s}
+            for name, origin in origins.items()
+        },
+    }  # fmt: skip
 
 
 def memory_tables(memory: MemorySpec) -> tuple[Table, ...]:
     """Tables of ``accelsim show MEMORY``."""
-    banks = memory.bank_groups * memory.banks_per_group
+    texts = tuple(f"{key}: {text}" for key, text in memory.sources.items())
+    tables = [pairs_table(memory.name, (*_memory_organisation(memory), *_memory_energy(memory)))]
+    if memory.timing is not None:
+        tables.append(_timing_table(memory, memory.timing))
+    return (*tables, sources_table(texts))
+
+
+def _memory_organisation(memory: MemorySpec) -> tuple[tuple[str, str], ...]:
     capacity = memory.capacity_bytes
-    pairs = (
+    channels = f"{memory.channels} x {memory.pseudo_channels} pseudo-channels"
+    banks = f"{memory.bank_groups} groups x {memory.banks_per_group}"
+    if memory.stack_ids > 1:
+        banks = f"{memory.stack_ids} stack ids x {banks}"
+    return (
         ("memory", f"{memory.title} ({memory.standard})"),
-        ("data rate of a pin", f"{format_si(8 * memory.pin_rate_bytes_per_s, 'b/s')}"),
+        ("data rate of a pin", format_si(8 * memory.pin_rate_bytes_per_s, "b/s")),
         ("width of a device", f"{memory.device_bits} bits"),
         ("peak bandwidth of a device", format_si(memory.bandwidth_bytes_per_s, "B/s")),
         ("sustained by long reads", percent(memory.streaming_efficiency)),
-        ("capacity of a device", format_si(capacity, "B") if capacity else "varies"),
-        ("channels", f"{memory.channels} x {memory.pseudo_channels} pseudo-channels"),
-        ("banks", f"{banks} in {memory.bank_groups} groups, per pseudo-channel"),
-        ("row buffer", format_si(memory.page_bytes, "B")),
-        ("one access", format_si(memory.access_bytes, "B")),
-        ("read energy", f"{format_si(memory.read_energy_j_per_byte / 8, 'J')}/bit"),
-        ("write energy", f"{format_si(memory.write_energy_j_per_byte / 8, 'J')}/bit"),
+        ("capacity of a device", _binary_size(capacity) if capacity else "varies"),
+        ("channels", f"{channels} of {memory.bus_bits} bits"),
+        ("ranks", str(memory.ranks)),
+        ("banks of a pseudo-channel", f"{memory.banks}: {banks}"),
+        ("rows of a bank", str(memory.rows_per_bank) if capacity else "varies"),
+        ("row buffer", _binary_size(memory.page_bytes)),
+        ("one access", _binary_size(memory.access_bytes)),
+        ("timing is", _remark(memory.timing)),
     )
-    texts = tuple(f"{key}: {text}" for key, text in memory.sources.items())
-    return (pairs_table(memory.name, pairs), sources_table(texts))
+
+
+def _remark(section: Section | None) -> str:
+    """How the values of a section are known, as its file says."""
+    if section is None:
+        return "not stated"
+    return "; ".join(filter(None, (section.status or "published", section.note)))
+
+
+def _memory_energy(memory: MemorySpec) -> tuple[tuple[str, str], ...]:
+    streaming = (
+        ("read energy, streaming", _per_bit(memory.read_energy_j_per_byte)),
+        ("write energy, streaming", _per_bit(memory.write_energy_j_per_byte)),
+    )
+    parts = memory.command_energy
+    if parts is None:
+        return streaming
+    return (
+        *streaming,
+        ("activate and precharge a row", format_si(parts.activate_j, "J")),
+        ("read column access", _per_bit(parts.read_j_per_byte)),
+        ("write column access", _per_bit(parts.write_j_per_byte)),
+        ("I/O", _per_bit(parts.io_j_per_byte)),
+        ("refresh all banks", format_si(parts.refresh_j, "J")),
+        ("standby, rows closed", format_si(parts.standby_w, "W")),
+        ("standby, rows open", format_si(parts.active_standby_w, "W")),
+        ("energies of commands are", _remark(parts)),
+    )
+
+
+def _binary_size(size_bytes: float) -> str:
+    """Write a size as DRAM has it, in powers of 1024."""
+    steps = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
+    scale, unit = next((step for step in steps if size_bytes >= step[0]), (1, "B"))
+    return f"{size_bytes / scale:.6g} {unit}"
+
+
+def _per_bit(energy_j_per_byte: float) -> str:
+    return f"{format_si(energy_j_per_byte / 8, 'J')}/bit"
+
+
+def _timing_table(memory: MemorySpec, timing: Timings) -> Table:
+    data = _timing_data(memory, timing)
+    rows = tuple(
+        (name, str(Timings.model_fields[name].description), value["stated"],
+         str(value["cycles"]), f"{value['time_s'] * 1e9:.4g}")
+        for name, value in data["parameters"].items()
+    )  # fmt: skip
+    columns = (
+        Column("parameter"), Column("meaning", rank=1), Column("stated"),
+        Column("nCK", right=True), Column("ns", right=True),
+    )  # fmt: skip
+    title = f"Timing at tCK = {data['clock_period_s'] * 1e9:.4g} ns, burst of "
+    return Table(f"{title}{data['burst_cycles']} nCK", columns, rows)

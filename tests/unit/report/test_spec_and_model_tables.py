@@ -38,7 +38,41 @@ def test_every_chip_can_be_shown(name):
 def test_memory_can_be_shown():
     memory = load_memory("hbm3_5200")
     assert memory_data(memory)["derived"]["bandwidth_bytes_per_s"] == pytest.approx(665.6e9)
-    assert ("one access", "32.0 B") in memory_tables(memory)[0].rows
+    assert ("one access", "32 B") in memory_tables(memory)[0].rows
+
+
+@pytest.mark.parametrize("name", sorted(spec_files("memory")))
+def test_every_memory_shows_its_timings_and_energies(name):
+    memory = load_memory(name)
+    overview, timing, sources = memory_tables(memory)
+    assert {"activate and precharge a row", "rows of a bank"} <= dict(overview.rows).keys()
+    assert {row[0] for row in timing.rows} >= {"tCL", "tRCDRD", "tFAW", "tREFI"}
+    assert sources.rows
+    data = json.loads(json.dumps(memory_data(memory), allow_nan=False))
+    parameter = data["timing"]["parameters"]["tRC"]
+    assert parameter["time_s"] == pytest.approx(
+        parameter["cycles"] * data["timing"]["clock_period_s"]
+    )
+
+
+def test_a_memory_without_timing_can_be_shown():
+    bare = load_memory("ddr3_2133").model_copy(
+        update={"timing": None, "command_energy": None, "capacity_bytes": None}
+    )
+    overview, _ = memory_tables(bare)
+    assert dict(overview.rows)["timing is"] == "not stated"
+    assert dict(overview.rows)["rows of a bank"] == "varies"
+    assert "timing" not in memory_data(bare)
+
+
+def test_a_timing_reads_as_in_the_datasheet():
+    timing = memory_tables(load_memory("hbm3_6400"))[1]
+    rows = {row[0]: row for row in timing.rows}
+    assert timing.title == "Timing at tCK = 0.625 ns, burst of 2 nCK"
+    assert rows["tRCDRD"] == ("tRCDRD", "activate to read", "19.375 ns", "31", "19.38")
+    assert rows["tRPab"][2] == "as tRP"
+    assert rows["tREFIpb"][2:4] == ("tREFI / 32 banks", "195")
+    assert "tCS" not in rows, "what is neither stated nor derived is left out"
 
 
 @pytest.mark.parametrize("name", sorted(model_files()))
