@@ -15,16 +15,19 @@ from accelsim.arch.arithmetic import (
     PairwiseSums,
     TwoStageSums,
 )
-from accelsim.arch.loader import load_chip
+from accelsim.arch.dram_timing import resolved_cycles, transfers_per_clock
+from accelsim.arch.loader import load_chip, load_memory
 from accelsim.scenarios.run import run
 
 _PAGE = Path(__file__).parents[3] / "docs" / "specs.md"
 _TEXT = _PAGE.read_text(encoding="utf-8")
-_CHIPS = [
+_FILES = [
     block
     for block in re.findall(r"```yaml\n(.*?)```", _TEXT, re.DOTALL)
     if re.search(r"^name:", block, re.MULTILINE)
 ]
+_MEMORIES = [block for block in _FILES if re.search(r"^pin_rate:", block, re.MULTILINE)]
+_CHIPS = [block for block in _FILES if block not in _MEMORIES]
 
 
 @pytest.mark.parametrize("text", _CHIPS, ids=lambda text: re.search(r"name: (\w+)", text)[1])
@@ -34,6 +37,25 @@ def test_a_chip_of_the_page_runs_and_has_an_arithmetic(text: str, tmp_path: Path
     chip = load_chip(str(path))
     assert chip.arithmetic("bf16").linear.operand == "bf16"
     assert run("smollm2-135m", str(path), phase="decode").latency_s > 0
+
+
+@pytest.mark.parametrize("text", _MEMORIES, ids=lambda text: re.search(r"name: (\w+)", text)[1])
+def test_a_memory_of_the_page_has_rows_and_timings(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "memory.yaml"
+    path.write_text(text, encoding="utf-8")
+    memory = load_memory(str(path))
+    assert memory.rows_per_bank > 0
+    assert memory.command_energy is not None
+    assert resolved_cycles(memory)["nCCDS"] >= resolved_cycles(memory)["nBL"]
+
+
+def test_the_page_states_the_clock_ratios() -> None:
+    stated = {"DDR3": 2, "LPDDR4": 2, "HBM2": 2, "HBM4": 4, "GDDR5": 4, "GDDR6": 8, "GDDR7": 16}
+    assert {standard: transfers_per_clock(standard, None) for standard in stated} == stated
+
+
+def test_the_page_shows_a_whole_memory_and_one_that_extends() -> None:
+    assert sorted("extends:" in text for text in _MEMORIES) == [False, True]
 
 
 def test_the_page_shows_a_whole_file_and_one_that_extends() -> None:
