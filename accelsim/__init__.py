@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from accelsim.explore.space import load_space
     from accelsim.explore.sweep import sweep
     from accelsim.results.run_result import RunResult
+    from accelsim.scenarios.dram import simulate_dram
     from accelsim.scenarios.layers import ArrayReport, run_layers
     from accelsim.scenarios.options import RunOptions
     from accelsim.scenarios.predict import predict
@@ -62,6 +63,7 @@ __all__ = [
     "run",
     "run_layers",
     "simulate_array",
+    "simulate_dram",
     "sweep",
     "systolic_cycles",
 ]
@@ -94,6 +96,7 @@ _HOMES = {
     "run": "accelsim.scenarios.run",
     "run_layers": "accelsim.scenarios.layers",
     "simulate_array": "accelsim.timing.pe_level",
+    "simulate_dram": "accelsim.scenarios.dram",
     "sweep": "accelsim.explore.sweep",
     "systolic_cycles": "accelsim.timing.systolic",
 }

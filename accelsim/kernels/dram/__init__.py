@@ -1,0 +1,1 @@
+"""Compiled bank-level DRAM controller: commands, queues, scheduling, channels, addresses."""
