@@ -29,8 +29,16 @@ from accelsim.documents import Document, Path_, dotted, read_yaml
 from accelsim.errors import SpecError, suggest
 from accelsim.files import find_data
 
-__all__ = ["is_path", "load_chip", "load_memory", "load_system", "spec_files"]
+__all__ = ["MEMORY_GRADES", "is_path", "load_chip", "load_memory", "load_system", "spec_files"]
 
+MEMORY_GRADES = {
+    "ddr3": "ddr3_2133", "ddr4": "ddr4_3200", "ddr5": "ddr5_4800", "lpddr4x": "lpddr4x_4266",
+    "lpddr5": "lpddr5_6400", "lpddr5x": "lpddr5x_8533", "gddr5": "gddr5_6000",
+    "gddr6": "gddr6_14000", "gddr6x": "gddr6x_21000", "gddr7": "gddr7_28000",
+    "hbm2": "hbm2_2000", "hbm2e": "hbm2e_3600", "hbm3": "hbm3_6400", "hbm3e": "hbm3e_9200",
+    "hbm4": "hbm4_8000",
+}  # fmt: skip
+"""The grade that stands for a family where only the family is named."""
 _WITHOUT_STANDARD = ("sram", "host")
 _CHIP = "chip."
 # Facts about a chip that describe it, or that later models will read.
@@ -106,14 +114,21 @@ def _core_arithmetic(core: Core, document: Document) -> CoreArithmetic:
 
 
 def load_memory(name: str) -> MemorySpec:
-    """Load a memory spec by packaged name or path.
+    """Load a memory spec by packaged name, family or path.
+
+    Parameters
+    ----------
+    name : str
+        For example ``"hbm3_5200"``, ``"my_memory.yaml"``, or ``"hbm3"`` for the grade that
+        MEMORY_GRADES names.
 
     Raises
     ------
     SpecError
         If it is unknown or malformed.
     """
-    return _memory(read_raw(name, "memory"))
+    known = MEMORY_GRADES.get(name, name)
+    return _memory(read_raw(name if name in spec_files("memory") else known, "memory"))
 
 
 @lru_cache(maxsize=256)

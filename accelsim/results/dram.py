@@ -135,6 +135,19 @@ class DramResult:
         single = self.commands["REFpb"] / (self.channels * self.banks)
         return (whole + single) * self.refresh_ticks / self.ticks
 
+    @property
+    def energy_per_bit_j(self) -> float:
+        """Energy of all kinds over the bits moved [J]; nan where the memory states none."""
+        return self._all_energy_j() / (8 * self.bytes_moved)
+
+    @property
+    def average_power_w(self) -> float:
+        """Energy of all kinds over the time [W]; nan where the memory states none."""
+        return self._all_energy_j() / self.time_s
+
+    def _all_energy_j(self) -> float:
+        return sum(self.energy_j.values()) if self.energy_j else float("nan")
+
     @cached_property
     def read_latency_s(self) -> NDArray[np.float64]:
         """Latencies of the reads that reached a bank [s], in program order."""
@@ -177,4 +190,13 @@ class DramResult:
             **latencies,
             "commands": dict(self.commands),
             "energy_j": dict(self.energy_j),
+            **self._energy_rates(),
+        }
+
+    def _energy_rates(self) -> dict[str, float]:
+        if not self.energy_j:
+            return {}
+        return {
+            "energy_per_bit_j": self.energy_per_bit_j,
+            "average_power_w": self.average_power_w,
         }

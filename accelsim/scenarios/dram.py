@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from numpy.typing import ArrayLike
 
 from accelsim.arch.loader import load_memory
 from accelsim.arch.memory import MemorySpec
+from accelsim.energy.dram import dram_energy_j
 from accelsim.results.dram import DramResult
 from accelsim.timing.dram.controller import Controller
 from accelsim.timing.dram.simulate import run_banks
@@ -29,7 +31,7 @@ def simulate_dram(
     Parameters
     ----------
     memory : str or MemorySpec
-        A packaged memory ("hbm3_6400"), a path to a file, or a specification.
+        A packaged memory ("hbm3_6400"), a family ("hbm3"), a path, or a specification.
     addresses : int64[n]
         Byte addresses of accesses in program order, multiples of a burst [B].
     is_write : bool[n] or bool
@@ -72,7 +74,7 @@ def simulate_dram(
     `accelsim.timing.dram.rules`.
     """
     spec = load_memory(memory) if isinstance(memory, str) else memory
-    return run_banks(
+    result = run_banks(
         spec,
         addresses,
         is_write,
@@ -82,3 +84,4 @@ def simulate_dram(
         access_bytes=access_bytes,
         trace_commands=trace_commands,
     )
+    return dataclasses.replace(result, energy_j=dram_energy_j(result, spec))

@@ -197,6 +197,23 @@ class Traffic:
         drawn = mix64(mix64(unit) ^ key) >> np.uint64(11)
         return drawn.astype(np.float64) * 2.0**-53 >= share
 
+    def __str__(self) -> str:
+        """Say in words what the traffic is."""
+        each = f"{self.accesses:,} accesses of {self.access_bytes} B"
+        shape = {
+            "stream": f"{self.streams} stream" + ("s" if self.streams > 1 else ""),
+            "strided": f"stride {self.stride_bytes:,} B",
+        }.get(self.pattern, f"random blocks of {self.block_bytes:,} B")
+        share = MIXED_READ_SHARE if self.pattern == "mixed" else 1.0
+        drawn = share if self.read_share is None else self.read_share
+        if self.write_streams:
+            ways = f"{self.write_streams} of them written"
+        elif self.alternate is not None:
+            ways = f"{self.alternate[0]} reads, then {self.alternate[1]} writes"
+        else:
+            ways = "reads" if drawn == 1 else f"{100 * drawn:.3g} % reads"
+        return f"{shape}, {ways}, {each}"
+
     @property
     def bytes_moved(self) -> int:
         """Bytes of all accesses [B]."""
