@@ -8,6 +8,7 @@ from functools import cached_property
 from accelsim.arch.arithmetic import CoreArithmetic
 from accelsim.arch.array import ArrayFeatures, SystolicArray, known_dataflow
 from accelsim.arch.memory import MemorySpec
+from accelsim.arch.memory_rates import MemoryRates, TransferLaw
 from accelsim.arch.provenance import Provenance
 from accelsim.arch.schema import ChipSpec, MatrixUnit, SystolicUnit, TensorCoreUnit
 from accelsim.arithmetic import Arithmetic, MatrixArithmetic
@@ -26,8 +27,10 @@ class CalibrationValues:
     ----------
     family : str
         The family that supplied the defaults.
-    matrix_efficiency, vector_efficiency, memory_efficiency, shared_efficiency : float
+    matrix_efficiency, vector_efficiency, shared_efficiency : float
         Sustained over peak rate [1].
+    memory_efficiency : float or None
+        The same of the main memory, two bytes read for one written; None: as the bank model says.
     kernel_overhead_s : float
         Device-side gap and ramp of one kernel [s].
     host_dispatch_s : float
@@ -39,7 +42,7 @@ class CalibrationValues:
     family: str
     matrix_efficiency: float
     vector_efficiency: float
-    memory_efficiency: float
+    memory_efficiency: float | None
     shared_efficiency: float
     kernel_overhead_s: float
     host_dispatch_s: float
@@ -64,6 +67,8 @@ class Chip:
         One row per value.
     path : str
         The file it came from.
+    memory_rates : MemoryRates or None
+        What the bank model says of its memory; None where that has no timing.
     """
 
     spec: ChipSpec
@@ -72,6 +77,7 @@ class Chip:
     units: CoreArithmetic
     provenance: tuple[Provenance, ...]
     path: str
+    memory_rates: MemoryRates | None = None
 
     @property
     def name(self) -> str:
@@ -95,8 +101,23 @@ class Chip:
 
     @property
     def sustained_bytes_per_s(self) -> float:
-        """Main memory bandwidth that long transfers reach: calibration applied [B/s]."""
-        return self.bandwidth_bytes_per_s * self.calibration.memory_efficiency
+        """Main memory bandwidth that long reads reach: calibration applied [B/s]."""
+        return self.transfers.read_bytes_per_s
+
+    @property
+    def memory_efficiency(self) -> float:
+        """Bandwidth over peak of two bytes read for one written: calibrated, else derived."""
+        calibrated = self.calibration.memory_efficiency
+        if calibrated is not None:
+            return calibrated
+        if self.memory_rates is not None:
+            return self.memory_rates.triad
+        return self.memory.streaming_efficiency if self.memory else 1.0
+
+    @cached_property
+    def transfers(self) -> TransferLaw:
+        """Time of long transfers to and from the main memory."""
+        return TransferLaw.of(self.bandwidth_bytes_per_s, self.memory_efficiency, self.memory_rates)
 
     @property
     def port_bytes_per_s(self) -> float:

@@ -13,6 +13,7 @@ from accelsim.arch.arithmetic import CoreArithmetic, unit_arithmetic
 from accelsim.arch.chip import CalibrationValues, Chip
 from accelsim.arch.fields import Fraction, Seconds, Section
 from accelsim.arch.memory import MemorySpec
+from accelsim.arch.memory_rates import known_rates
 from accelsim.arch.raw import (
     RawSpec,
     check_sources,
@@ -57,12 +58,12 @@ _Stamp = tuple[tuple[Path, int], ...]
 
 
 class Family(Section):
-    """Default calibration of a family of chips; every scalar is set."""
+    """Default calibration of a family of chips; without memory_efficiency the bank model's."""
 
     title: str
     matrix_efficiency: Fraction
     vector_efficiency: Fraction
-    memory_efficiency: Fraction
+    memory_efficiency: Fraction | None = None
     shared_efficiency: Fraction
     kernel_overhead_s: Seconds = Field(alias="kernel_overhead")
     host_dispatch_s: Seconds = Field(alias="host_dispatch")
@@ -195,7 +196,8 @@ def _resolve(raw: RawSpec, stamp: _Stamp) -> Chip:
     where = document.where(("calibration", "inherits"))
     calibration = _calibrate(spec.calibration, _families(stamp), where)
     units = _core_arithmetic(spec.core, document)
-    chip = Chip(spec, memory, calibration, units, raw.provenance, document.path)
+    rates = known_rates(memory)
+    chip = Chip(spec, memory, calibration, units, raw.provenance, document.path, rates)
     if not chip.dtypes:
         raise SpecError(
             f"{document.where(('core',))} core: no matmul can run: give core.matrix a unit, or "

@@ -222,7 +222,9 @@ class Calibration(Section):
     )
     vector_efficiency: Fraction | None = None
     memory_efficiency: Fraction | None = Field(
-        default=None, description="Sustained over peak bandwidth of the main memory."
+        default=None,
+        description="Sustained over peak bandwidth of the main memory, two bytes read for one "
+        "written; without, what the bank model derives from the memory's timing.",
     )
     shared_efficiency: Fraction | None = None
     kernel_overhead_s: Seconds | None = Field(

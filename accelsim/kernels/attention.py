@@ -25,6 +25,7 @@ from accelsim.kernels.machine import (
     overlapped_s,
     store,
     tile_cycles,
+    transfer_s,
 )
 
 _SUM_BYTES = 4.0
@@ -210,7 +211,7 @@ def attention_cost(
     shared_s = into_cores / rate
     reads = reads * problem.kv_dram_share + q * problem.activations_dram + 0.5 * spilled
     writes = o * problem.activations_dram + 0.5 * spilled
-    dram_s = (reads + writes) / machine.dram_bytes_per_s
+    dram_s = transfer_s(machine, reads, writes)
     scratch = 2.0 * pulled + q + o
     latency_s = machine.latency_s * (2.0 if tiling.split_kv > 1 else 1.0)
     latency_s += overlapped_s(core_s, shared_s, dram_s)

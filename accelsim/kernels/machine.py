@@ -15,6 +15,9 @@ SHARED_USABLE = 0.5
 """Share of a shared buffer that one operand may fill and still be there at its next use: the
 other half is passed through by what streams meanwhile (an estimate; caches are not exact)."""
 _UNHIDDEN = 0.01
+READS_PER_TURN = 5.0
+"""Written bytes for which one byte read makes the memory's bus turn, at most (a fit to the bank
+model with 10 to 90 % of the bytes read)."""
 
 
 class Machine(NamedTuple):
@@ -46,11 +49,13 @@ class Machine(NamedTuple):
     shared_bytes, shared_bytes_per_s : float
         Shared buffer; 0 when there is none [B], [B/s].
     dram_bytes_per_s, latency_s : float
-        Main memory [B/s], [s].
+        Reads of the main memory [B/s], [s].
     vector_flop_per_cycle, special_per_cycle : float
         Vector unit of one core.
     fetched_ahead_bytes : float
         Weights that wait on chip when an op starts, fetched during the op before [B].
+    write_ratio, turn_ratio : float
+        Time of a byte written, and of turning the bus for one, over that of a byte read.
     """
 
     style: int
@@ -77,6 +82,8 @@ class Machine(NamedTuple):
     vector_flop_per_cycle: float
     special_per_cycle: float
     fetched_ahead_bytes: float = 0.0
+    write_ratio: float = 1.0
+    turn_ratio: float = 0.0
 
 
 @kernel
@@ -114,6 +121,14 @@ def fill_cycles(machine: Machine) -> float:
     if machine.hides_load == 0:
         return 0.0  # every fold already pays its own fill
     return float(fold_fill(machine.style, machine.rows, machine.cols, 1))
+
+
+@kernel
+def transfer_s(machine: Machine, reads: float, writes: float) -> float:
+    """Time of a transfer from and to the main memory [s]; the law of `arch.memory_rates`."""
+    turned = min(writes, READS_PER_TURN * reads)
+    weighted = reads + machine.write_ratio * writes + machine.turn_ratio * turned
+    return weighted / machine.dram_bytes_per_s
 
 
 @kernel

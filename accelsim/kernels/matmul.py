@@ -24,6 +24,7 @@ from accelsim.kernels.machine import (
     overlapped_s,
     store,
     tile_cycles,
+    transfer_s,
 )
 
 ACCUMULATOR_BYTES = 4.0
@@ -173,11 +174,11 @@ def _edge_s(machine: Machine, problem: Problem, tiling: Tiling) -> float:
     a = tiling.tile_k * tiling.tile_m * problem.a_bytes
     b = max(0.0, tiling.tile_k * tiling.tile_n * problem.b_bytes - machine.fetched_ahead_bytes)
     c = tiling.tile_m * tiling.tile_n * problem.c_bytes
-    far = a * problem.a_dram + b * problem.b_dram + c * problem.c_dram
+    reads, writes = a * problem.a_dram + b * problem.b_dram, c * problem.c_dram
     near_s = 0.0
     if machine.shared_bytes_per_s > 0.0:
-        near_s = (a + b + c - far) / machine.shared_bytes_per_s
-    return far / machine.dram_bytes_per_s + near_s
+        near_s = (a + b + c - reads - writes) / machine.shared_bytes_per_s
+    return transfer_s(machine, reads, writes) + near_s
 
 
 @kernel
@@ -221,7 +222,7 @@ def matmul_cost(machine: Machine, problem: Problem, tiling: Tiling) -> MatmulCos
         shared_bytes = 0.0
     writes = out * problem.c_dram + 0.5 * spills
     reads += 0.5 * spills
-    dram_s = (reads + writes) / machine.dram_bytes_per_s
+    dram_s = transfer_s(machine, reads, writes)
 
     scratch = in_a + in_b + tile_operand_bytes(machine, problem, tiling, depth) * tiles
     if machine.style == TENSOR_CORE:

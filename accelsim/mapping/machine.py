@@ -72,11 +72,13 @@ def machine_for(chip: Chip, dtype: str) -> Machine:
         shared_bytes_per_s=(
             shared.bandwidth_bytes_per_s * scalars.shared_efficiency if shared else 0.0
         ),
-        dram_bytes_per_s=chip.sustained_bytes_per_s,
+        dram_bytes_per_s=chip.transfers.read_bytes_per_s,
         latency_s=scalars.memory_latency_s,
         vector_flop_per_cycle=vector * scalars.vector_efficiency,
         special_per_cycle=spec.core.vector.special_per_cycle * scalars.vector_efficiency,
         fetched_ahead_bytes=ahead,
+        write_ratio=chip.transfers.write_ratio,
+        turn_ratio=chip.transfers.turn_ratio,
     )
 
 

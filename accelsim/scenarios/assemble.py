@@ -197,7 +197,8 @@ def _assumptions(job: Job, graph: Graph) -> tuple[str, ...]:
         scalars = chip.calibration
         notes.append(
             f"calibration family {scalars.family}: matrix {scalars.matrix_efficiency:.2f}, "
-            f"memory {scalars.memory_efficiency:.2f} of peak, "
+            f"memory {chip.memory_efficiency:.2f} of peak"
+            f"{'' if scalars.memory_efficiency else ' (bank model)'}, "
             f"{scalars.kernel_overhead_s * 1e6:.1f} µs per kernel"
         )
         notes.append("ops run one after another; within an op compute and transfers overlap")

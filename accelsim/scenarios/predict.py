@@ -18,6 +18,7 @@ from accelsim.mapping.attention import map_attentions_remembered
 from accelsim.mapping.fusion import Group, group_ops
 from accelsim.mapping.matmul import map_remembered
 from accelsim.results.costs import OpCost
+from accelsim.scenarios.memory_rates import with_memory_rates
 from accelsim.scenarios.op_table import RESULT_COLUMNS, Row, read_ops, to_ops
 from accelsim.scenarios.options import LAUNCH
 from accelsim.timing.attention import attention_problem
@@ -68,7 +69,7 @@ def predict(
     """
     if launch not in LAUNCH:
         raise WorkloadError(f"unknown launch '{launch}': {suggest(launch, LAUNCH)}")
-    system = on if isinstance(on, System) else load_system(str(on))
+    system = with_memory_rates(on if isinstance(on, System) else load_system(str(on)))
     target = Target(system, launch == "eager", emulate_dtype)
     rows = list(_rows(ops))
     grouped = [_groups(row, system) for row in rows]

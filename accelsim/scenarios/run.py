@@ -18,6 +18,7 @@ from accelsim.parallel.tensor import shard
 from accelsim.results.run_result import RunResult
 from accelsim.scenarios.assemble import DECODE_SAMPLES, Job, Stage, assemble
 from accelsim.scenarios.capacity import check_capacity, system_with
+from accelsim.scenarios.memory_rates import with_memory_rates
 from accelsim.scenarios.options import RunOptions
 from accelsim.workload.config import ModelConfig
 from accelsim.workload.graph import Graph
@@ -213,10 +214,10 @@ def _as_workload(model: str | Path | ModelConfig | Network) -> ModelConfig | Net
 
 def _as_system(on: str | Path | System, overrides: Mapping[str, Any] | None) -> System:
     if not isinstance(on, System):
-        return load_system(str(on), overrides)
+        return with_memory_rates(load_system(str(on), overrides))
     if overrides:
         raise WorkloadError("overrides need a chip or system by name or path, not a System")
-    return on
+    return with_memory_rates(on)
 
 
 def _with_changes(options: RunOptions | None, changes: dict[str, Any]) -> RunOptions:

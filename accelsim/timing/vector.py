@@ -7,7 +7,8 @@ import math
 from accelsim.arch.chip import Chip
 from accelsim.mapping.fusion import Group
 from accelsim.results.costs import Activity
-from accelsim.workload.ops import Vector
+from accelsim.workload.ops import Gather, Vector
+from accelsim.workload.ops.base import nbytes
 
 # Least work worth a core of its own: four 128-byte lines for each of eight warps in flight.
 _BYTES_PER_CORE = 4096.0
@@ -42,7 +43,7 @@ def vector_times(group: Group, chip: Chip) -> tuple[dict[str, float], Activity]:
         "vector": group.vector_flop / vector,
         "special": group.special / special,
         "l2": max(moved / _shared_bytes_per_s(chip), into_cores / ports),
-        "memory": (reads + writes) / chip.sustained_bytes_per_s,
+        "memory": chip.transfers.seconds(reads * _scatter(group, chip), writes),
         "overhead": (1 + sweeps) * scalars.memory_latency_s,
     }
     has_shared = spec.shared is not None
@@ -55,6 +56,14 @@ def vector_times(group: Group, chip: Chip) -> tuple[dict[str, float], Activity]:
         scratchpad_bytes=moved if isinstance(group.head, Vector) else 0.0,
     )
     return times, activity
+
+
+def _scatter(group: Group, chip: Chip) -> float:
+    """Time of a byte looked up in a table over that of one in a long read."""
+    head, rates = group.head, chip.memory_rates
+    if not isinstance(head, Gather) or rates is None:
+        return 1.0
+    return rates.read / rates.random_share(nbytes(head.cols, head.weight_dtype))
 
 
 def _shared_bytes_per_s(chip: Chip) -> float:

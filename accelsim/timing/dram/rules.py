@@ -62,8 +62,9 @@ _LPDDR4 = CommandBus(
     )
 )  # fmt: skip
 _LPDDR5 = CommandBus(two_step_activate=True)
+_GDDR6X = CommandBus(ticks_per_clock=2)  # a burst takes one clock: a slot for it, one for rows
 COMMAND_BUSES = {
-    "DDR3": _PLAIN, "DDR4": _PLAIN, "GDDR5": _PLAIN, "GDDR6": _PLAIN, "GDDR6X": _PLAIN,
+    "DDR3": _PLAIN, "DDR4": _PLAIN, "GDDR5": _PLAIN, "GDDR6": _PLAIN, "GDDR6X": _GDDR6X,
     "GDDR7": _PLAIN, "DDR5": _DDR5, "LPDDR4": _LPDDR4, "LPDDR4X": _LPDDR4, "LPDDR5": _LPDDR5,
     "LPDDR5X": _LPDDR5, "HBM2": _HBM2, "HBM2E": _HBM2, "HBM3": _HBM3, "HBM3E": _HBM3,
     "HBM4": _HBM3,
