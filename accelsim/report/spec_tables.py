@@ -35,7 +35,9 @@ def chip_data(chip: Chip) -> dict[str, Any]:
     return {
         "kind": "chip", "name": chip.name, "title": spec.title, "vendor": spec.vendor,
         "chip_kind": spec.kind, "year": spec.year, "path": chip.path, "derived": derived(chip),
-        "calibration": asdict(chip.calibration), "arithmetic": _arithmetic_data(chip),
+        "calibration": {**asdict(chip.calibration), "memory_efficiency": chip.memory_efficiency},
+        "memory_rates": asdict(chip.memory_rates) if chip.memory_rates else None,
+        "arithmetic": _arithmetic_data(chip),
         "values": [asdict(row) for row in chip.provenance], "sources": dict(spec.sources),
     }  # fmt: skip
 
@@ -109,18 +111,19 @@ def _published(chip: Chip, name: str) -> str:
 
 
 def _calibration(chip: Chip) -> Table:
-    values = asdict(chip.calibration)
-    family = values.pop("family")
-    rows = tuple(
-        (
-            name.removesuffix("_s").replace("_", " "),
-            percent(value) if name.endswith("efficiency") else format_si(value, "s"),
-            "this chip" if getattr(chip.spec.calibration, name) is not None else f"family {family}",
-        )
-        for name, value in values.items()
-    )
+    inherited = asdict(chip.calibration)
+    family = inherited.pop("family")
+    rows = []
+    for name, value in inherited.items():
+        origin, shown = f"family {family}", value
+        if getattr(chip.spec.calibration, name) is not None:
+            origin = "this chip"
+        elif value is None:
+            origin, shown = "bank model of its memory", chip.memory_efficiency
+        text = percent(shown) if name.endswith("efficiency") else format_si(shown, "s")
+        rows.append((name.removesuffix("_s").replace("_", " "), text, origin))
     columns = (Column("scalar"), Column("value", right=True), Column("set by"))
-    return Table("Calibration in force", columns, rows)
+    return Table("Calibration in force", columns, tuple(rows))
 
 
 def _matrix_arithmetic(chip: Chip) -> dict[str, MatrixArithmetic]:

@@ -87,7 +87,16 @@ def test_all_code_is_forgotten_once_a_source_changes(folder: Path, change: objec
 def test_other_files_do_not_matter(folder: Path) -> None:
     (folder / "notes.md").write_text("text")
     (folder / "inner").mkdir()
-    (folder / "inner" / "sums.py").write_text("block = 4\n")
+    assert not forget_stale(folder)
+
+
+def test_folders_below_matter(folder: Path) -> None:
+    inner = folder / "inner"
+    (inner / "__pycache__").mkdir(parents=True)
+    (inner / "sums.py").write_text("block = 4\n")
+    (inner / "__pycache__" / "sums.nbi").write_text("compiled")
+    assert forget_stale(folder)
+    assert not (inner / "__pycache__" / "sums.nbi").exists()
     assert not forget_stale(folder)
 
 
