@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from accelsim import __version__
-from accelsim.cli import demo, listing, numerics, predict, run, schema, show, sweep, systolic
+from accelsim.cli import demo, dram, listing, numerics, predict, run, schema, show, sweep, systolic
 from accelsim.cli.console import ReaderGoneError
 from accelsim.documents import printable
 from accelsim.errors import AccelsimError
@@ -37,6 +37,7 @@ app.command("run")(run.run)
 app.command("predict")(predict.predict)
 app.command("numerics")(numerics.numerics)
 app.command("systolic")(systolic.systolic)
+app.command("dram")(dram.dram)
 app.command("sweep")(sweep.sweep)
 app.command("list")(listing.list_names)
 app.command("show")(show.show)

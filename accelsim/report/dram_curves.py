@@ -100,7 +100,9 @@ def sweep_figure(sweeps: Sequence[DramSweep], path: str | Path, *, detail: str =
     if sweeps[0].name == "outstanding":
         return _loaded_latency_figure(sweeps, path, detail)
     figure = style.new_figure(9.5, 4.9)
-    style.headline(figure, _sweep_message(sweeps), _small(sweeps[0].setting, detail))
+    style.headline(
+        figure, _sweep_message(sweeps), _small(sweeps[0].setting, detail, maps=len(sweeps))
+    )
     axes = figure.add_subplot()
     style.tidy(axes)
     for sweep, colour in zip(sweeps, style.SERIES, strict=False):
@@ -139,8 +141,10 @@ def _at(sweep: DramSweep, index: int, title: str) -> str:
     return f"{words} {title}" if sweep.name == "queue" else f"{title} {words}"
 
 
-def _small(setting: DramSetting, detail: str) -> str:
+def _small(setting: DramSetting, detail: str, *, maps: int = 1) -> str:
     words = setting_words(setting)
+    if maps > 1:  # the legend names them
+        words = words.partition(", map ")[0]
     return f"{words}; {detail}" if detail else words
 
 
@@ -193,7 +197,9 @@ def _mark_refresh(axes: Axes, setting: DramSetting) -> None:
 def _loaded_latency_figure(sweeps: Sequence[DramSweep], path: str | Path, detail: str) -> Path:
     """Draw latency over bandwidth as more and more accesses are under way."""
     figure = style.new_figure(9.5, 5.2)
-    style.headline(figure, _loaded_message(sweeps[0]), _small(sweeps[0].setting, detail))
+    style.headline(
+        figure, _loaded_message(sweeps[0]), _small(sweeps[0].setting, detail, maps=len(sweeps))
+    )
     axes = figure.add_subplot()
     style.tidy(axes)
     for sweep, colour in zip(sweeps, style.SERIES, strict=False):

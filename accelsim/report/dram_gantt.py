@@ -92,7 +92,7 @@ def _small_print(timeline: Timeline, detail: str) -> str:
     hidden = timeline.hidden_banks
     parts = [
         detail or timeline.memory,
-        f"{timeline.commands} commands of channel {timeline.channel}",
+        f"{timeline.commands} commands of channel\N{NO-BREAK SPACE}{timeline.channel}",
     ]
     if hidden:
         parts.append(f"{hidden} more banks at work are not shown")

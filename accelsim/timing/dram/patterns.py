@@ -190,29 +190,48 @@ class Traffic:
             return turn % self.streams >= self.streams - self.write_streams
         if self.alternate is not None:
             return i % sum(self.alternate) >= self.alternate[0]
-        share = self.read_share
-        if share is None:
-            share = MIXED_READ_SHARE if self.pattern == "mixed" else 1.0
+        share = self._reads
         key = np.uint64(self.seed << 32) ^ np.uint64(_DIRECTIONS)
         drawn = mix64(mix64(unit) ^ key) >> np.uint64(11)
         return drawn.astype(np.float64) * 2.0**-53 >= share
 
     def __str__(self) -> str:
         """Say in words what the traffic is."""
-        each = f"{self.accesses:,} accesses of {self.access_bytes} B"
-        shape = {
-            "stream": f"{self.streams} stream" + ("s" if self.streams > 1 else ""),
-            "strided": f"stride {self.stride_bytes:,} B",
-        }.get(self.pattern, f"random blocks of {self.block_bytes:,} B")
-        share = MIXED_READ_SHARE if self.pattern == "mixed" else 1.0
-        drawn = share if self.read_share is None else self.read_share
+        return self.words()
+
+    def words(self, without: str = "") -> str:
+        """Say what the traffic is, but for one field, such as that of a sweep.
+
+        Parameters
+        ----------
+        without : str
+            "streams", "stride_bytes", "block_bytes" or "read_share".
+        """
+        several = f"{self.streams} stream" + ("s" if self.streams > 1 else "")
+        shapes = {
+            "stream": ("streams", several),
+            "strided": ("stride_bytes", f"stride {self.stride_bytes:,} B"),
+        }
+        scattered = ("block_bytes", f"random blocks of {self.block_bytes:,} B")
+        field, shape = shapes.get(self.pattern, scattered)
+        parts = [self.pattern if field == without else shape]
+        if without != "read_share":
+            parts.append(self._direction_words())
+        return ", ".join([*parts, f"{self.accesses:,} accesses of {self.access_bytes} B"])
+
+    def _direction_words(self) -> str:
         if self.write_streams:
-            ways = f"{self.write_streams} of them written"
-        elif self.alternate is not None:
-            ways = f"{self.alternate[0]} reads, then {self.alternate[1]} writes"
-        else:
-            ways = "reads" if drawn == 1 else f"{100 * drawn:.3g} % reads"
-        return f"{shape}, {ways}, {each}"
+            return f"{self.write_streams} of {self.streams} written"
+        if self.alternate is not None:
+            return f"{self.alternate[0]} reads, then {self.alternate[1]} writes"
+        return "reads" if self._reads == 1 else f"{100 * self._reads:.3g} % reads"
+
+    @property
+    def _reads(self) -> float:
+        """Share of reads where nothing else says what is written."""
+        if self.read_share is not None:
+            return self.read_share
+        return MIXED_READ_SHARE if self.pattern == "mixed" else 1.0
 
     @property
     def bytes_moved(self) -> int:

@@ -83,6 +83,17 @@ def test_addresses_fold_into_the_memory() -> None:
     assert where.max() < 4 * MIB
 
 
+def test_traffic_in_words() -> None:
+    copy = Traffic(streams=2, write_streams=1)
+    assert str(copy) == "2 streams, 1 of 2 written, 100,000 accesses of 64 B"
+    assert copy.words(without="streams") == "stream, 1 of 2 written, 100,000 accesses of 64 B"
+    mixed = Traffic("mixed", accesses=5)
+    assert str(mixed) == "random blocks of 64 B, 66.7 % reads, 5 accesses of 64 B"
+    assert mixed.words(without="read_share") == "random blocks of 64 B, 5 accesses of 64 B"
+    turns = Traffic("strided", alternate=(2, 1), accesses=5)
+    assert str(turns) == "stride 64 B, 2 reads, then 1 writes, 5 accesses of 64 B"
+
+
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
