@@ -185,7 +185,7 @@ def _settings(
         layout.READ_LIMIT: controller.read_queue,
         layout.WRITE_LIMIT: controller.write_queue,
         layout.HIGH_WATER: math.floor(controller.write_high * controller.write_queue),
-        layout.LOW_WATER: math.ceil(controller.write_low * controller.write_queue),
+        layout.LOW_WATER: max(math.ceil(controller.write_low * controller.write_queue), 1),
         layout.SHARED_TICKS: longest,
         layout.OPEN_WINDOW: scale * n["nAAD"],
         layout.NEXT_REFRESH: scale * interval or layout.NEVER,
