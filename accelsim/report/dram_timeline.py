@@ -170,6 +170,7 @@ class _Drawing:
             if not rule.siblings and rule.window == 1 and rule.level in ("bank", "rank"):
                 key = (rule.before, rule.after)
                 self.waits[key] = max(rule.ticks, self.waits.get(key, 0))
+        self.longest = max(*self.waits.values(), *self.to_data.values()) + self.burst
         self.places = places
         self.lanes = list(self._lanes())
         self.bank_lane = {place: self.lanes.index(self._bank(place)) for place in places}
@@ -288,24 +289,34 @@ def timeline_of(
     """
     before = trace[(trace["channel"] == channel) & (trace["tick"] < end_tick)]
     shown = before[before["tick"] >= begin_tick]
+    ns = 1e9 * tick_s(memory)
     if shown.empty:
+        kept = trace["tick"].agg(["min", "max"]) * ns
         raise SimulationError(
-            f"no command of channel {channel} between ticks {begin_tick} and {end_tick}: the "
-            f"trace holds {int(trace['tick'].min())} to {int(trace['tick'].max())}"
+            f"no command of channel {channel} between {begin_tick * ns:,.0f} and "
+            f"{end_tick * ns:,.0f} ns: the trace holds {kept['min']:,.0f} to {kept['max']:,.0f} ns"
         )
     places = _places(shown, before)
     drawing = _Drawing(memory, places[:MOST_BANKS])
-    ns = 1e9 * tick_s(memory)
-    raw = list(drawing.bars(before, end_tick))
+    needed = _needed(before, begin_tick - drawing.longest)
     bars = tuple(
         Bar(lane, kind, max(first, begin_tick) * ns, min(last, end_tick) * ns, text)
-        for lane, kind, first, last, text in raw
+        for lane, kind, first, last, text in drawing.bars(needed, end_tick)
         if first < end_tick and last > begin_tick
     )
     return Timeline(
         memory.name, channel, begin_tick * ns, end_tick * ns, tuple(drawing.lanes), bars,
         len(shown), _conflicts(shown), max(len(places) - MOST_BANKS, 0),
     )  # fmt: skip
+
+
+def _needed(before: pd.DataFrame, since: int) -> pd.DataFrame:
+    """Leave out old commands, but for those that say which rows are open."""
+    old = before[before["tick"] < since]
+    rows = old[old["command"].isin(("ACT", "PRE", "RDA", "WRA"))]
+    last = rows.drop_duplicates(["rank", "stack", "group", "bank"], keep="last")
+    closed = old[old["command"] == "PREA"].drop_duplicates("rank", keep="last")
+    return pd.concat([last, closed, before[before["tick"] >= since]]).sort_index()
 
 
 def _places(shown: pd.DataFrame, before: pd.DataFrame) -> list[_Place]:

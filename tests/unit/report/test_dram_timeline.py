@@ -138,6 +138,21 @@ def test_a_refresh_of_single_banks_shows_on_its_bank() -> None:
     assert len(banks) >= 1
 
 
+def test_what_was_opened_long_ago_is_still_open() -> None:
+    """Commands long before a window are left out, but for the last of each bank."""
+    old = (
+        (10, "ACT", 0, 7), (12, "ACT", 1, 5), (20, "ACT", 2, 1), (60, "PREA", -1, -1),
+        (100, "ACT", 0, 7), (120, "RD", 0, 7), (130, "ACT", 1, 5), (170, "PRE", 1, 6),
+    )  # fmt: skip
+    trace = trace_of(*old, (50_000, "RD", 0, 7), (50_010, "ACT", 1, 6), (50_020, "ACT", 2, 2))
+    timeline = timeline_of(trace, DDR4, 49_900, 50_030)
+    rows = {timeline.lanes[b.lane].name: b for b in timeline.bars if b.kind == "row"}
+    assert {name: bar.text for name, bar in rows.items()} == {
+        "bank 0": "row 7", "bank 1": "row 6", "bank 2": "row 2",
+    }  # fmt: skip
+    assert rows["bank 0"].begin_ns == timeline.begin_ns
+
+
 def test_a_window_without_commands_is_refused() -> None:
-    with pytest.raises(SimulationError, match="trace holds 10 to"):
+    with pytest.raises(SimulationError, match="the trace holds 6 to 71 ns"):
         timeline_of(CONFLICT, DDR4, 10_000, 20_000)
