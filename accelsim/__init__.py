@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from accelsim.scenarios.options import RunOptions
     from accelsim.scenarios.predict import predict
     from accelsim.scenarios.run import run
+    from accelsim.timing.dram.legality import dram_violations
     from accelsim.timing.pe_level import simulate_array
     from accelsim.timing.systolic import SystolicCycles, systolic_cycles
     from accelsim.timing.systolic_buffers import buffered_cycles
@@ -53,6 +54,7 @@ __all__ = [
     "__version__",
     "buffered_cycles",
     "conv_cycles",
+    "dram_violations",
     "load_chip",
     "load_model",
     "load_network",
@@ -86,6 +88,7 @@ _HOMES = {
     "WorkloadError": "accelsim.errors",
     "buffered_cycles": "accelsim.timing.systolic_buffers",
     "conv_cycles": "accelsim.timing.systolic_conv",
+    "dram_violations": "accelsim.timing.dram.legality",
     "load_chip": "accelsim.arch.loader",
     "load_model": "accelsim.workload.models",
     "load_network": "accelsim.workload.network_reader",

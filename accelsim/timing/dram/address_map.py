@@ -18,6 +18,8 @@ LEVELS = ("rank", "stack", "group", "bank", "row", "column")
 REST = 0
 """Bits of a field that takes all that is left."""
 _ACCESS_BYTES = 64
+_MAX_BITS = 40
+"""Of one field: those of a map before the last row stay far below the 64 of an address."""
 
 
 @dataclass(frozen=True)
@@ -108,8 +110,11 @@ def _robaracoch(bits: dict[str, int], memory: MemorySpec) -> AddressMap:
 
 def _mop4clxor(bits: dict[str, int], memory: MemorySpec) -> AddressMap:
     places = ("rank", "stack", "group", "bank")
+    low = min(2, bits["column"])
     fields = _fields_then_row(
-        ("column", 2), *((level, bits[level]) for level in places), ("column", bits["column"] - 2)
+        ("column", low),
+        *((level, bits[level]) for level in places),
+        ("column", bits["column"] - low),
     )
     hashes, start = [], 0
     for level in places:
@@ -183,6 +188,8 @@ def address_map(text: str, memory: MemorySpec, pseudo_channels: int) -> AddressM
         If a name is unknown, or the bits of a level are not those that the memory has.
     """
     bits = level_bits(memory, pseudo_channels)
+    if not isinstance(text, str):
+        raise SimulationError(f"address map {text!r} is no text: {suggest('', MAPS)}")
     if text in MAPS:
         return MAPS[text](bits, memory)
     if ":" not in text:
@@ -215,6 +222,10 @@ def _fields(text: str) -> Iterator[tuple[str, int]]:
                 f"address map: '{word}': every field but the last has bits, and the last is 'row' "
                 "without, for what is left"
             )
+        if match[2] is not None and not 1 <= int(match[2]) <= _MAX_BITS:
+            raise SimulationError(
+                f"address map: '{word}': a field has 1 to {_MAX_BITS} bits; leave out those of none"
+            )
         yield level, int(match[2] or REST)
 
 
@@ -229,7 +240,7 @@ def _hashes(text: str, bits: dict[str, int]) -> Iterator[Hash]:
                 f"address map: '{word}': a field is hashed with another one, and rows with none"
             )
         width = bits[level] if source == "row" else min(bits[level], bits[source] - int(match[3]))
-        if width < 1:
+        if width < 1 or int(match[3]) > _MAX_BITS:
             raise SimulationError(f"address map: '{word}' hashes no bits of this memory")
         yield Hash(level, source, int(match[3]), width)
 

@@ -80,22 +80,31 @@ class Controller:
             ("scheduler", SCHEDULERS), ("page_policy", PAGE_POLICIES), ("refresh", REFRESHES),
         ):  # fmt: skip
             word = getattr(self, name)
-            if word not in known:
+            if not isinstance(word, str) or word not in known:
                 raise SimulationError(f"{name} '{word}' is unknown: {suggest(str(word), known)}")
         for name in ("read_queue", "write_queue"):
-            _whole(name, getattr(self, name), 1, MAX_QUEUE)
-        _whole("channel_interleave_bytes", self.channel_interleave_bytes, 32, 1 << 40)
+            check_whole(name, getattr(self, name), 1, MAX_QUEUE)
+        check_whole("channel_interleave_bytes", self.channel_interleave_bytes, 32, 1 << 40)
         for name in ("stage_depth", "outstanding"):
             if getattr(self, name) is not None:
-                _whole(name, getattr(self, name), 1, 1 << 40)
+                check_whole(name, getattr(self, name), 1, 1 << 40)
         low, high = self.write_low, self.write_high
-        if not (math.isfinite(low) and math.isfinite(high) and 0 <= low < high <= 1):
+        numbers = isinstance(low, int | float) and isinstance(high, int | float)
+        if not (numbers and 0 <= low < high <= 1):
             raise SimulationError(
-                f"write_low {low} and write_high {high}: expected 0 <= write_low < write_high <= 1"
+                f"write_low {low!r} and write_high {high!r}: expected "
+                "0 <= write_low < write_high <= 1"
             )
 
 
-def _whole(name: str, value: Any, least: int, most: int) -> None:
+def check_whole(name: str, value: Any, least: int, most: int) -> None:
+    """Refuse what is no whole number between two.
+
+    Raises
+    ------
+    SimulationError
+        Naming `name`, the value and the limits.
+    """
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
         raise SimulationError(f"{name} {value!r} is not a whole number")
     if not least <= value <= most:
@@ -126,8 +135,8 @@ def kernel_tables(
     per_rank = memory.banks
     ranks = pseudo_channels * memory.ranks
     banks = ranks * per_rank
-    _whole("channels", channels, 1, MAX_CHANNELS)
-    _whole("banks of a channel", banks, 1, MAX_BANKS)
+    check_whole("channels", channels, 1, MAX_CHANNELS)
+    check_whole("banks of a channel", banks, 1, MAX_BANKS)
     if controller.refresh == "per-bank" and memory.standard in WHOLE_RANK_ONLY:
         raise SimulationError(
             f"{memory.standard} has no refresh of one bank: take refresh 'all-bank' or 'none'"

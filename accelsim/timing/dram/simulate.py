@@ -14,10 +14,12 @@ from accelsim.kernels.dram.addresses import decode, sort_by_channel
 from accelsim.kernels.dram.front import run_apart, run_in_order, run_one, run_window
 from accelsim.results.dram import DramResult
 from accelsim.timing.dram.address_map import address_map
-from accelsim.timing.dram.controller import Controller, Tables, kernel_tables
+from accelsim.timing.dram.controller import Controller, Tables, check_whole, kernel_tables
 from accelsim.timing.dram.rules import command_bus, tick_s
 
 MAX_TRACE = 100_000_000
+MAX_PSEUDO_CHANNELS = 16
+MAX_ACCESS_BYTES = 1 << 40
 
 
 def run_banks(
@@ -59,13 +61,15 @@ def run_banks(
         If the traffic is empty, misaligned or out of range.
     """
     buses = memory.pseudo_channels if pseudo_channels is None else pseudo_channels
-    if not 1 <= buses <= 16:
-        raise SimulationError(f"pseudo_channels {buses} is not between 1 and 16")
-    if not 0 <= trace_commands <= MAX_TRACE:
-        raise SimulationError(
-            f"trace of {trace_commands} commands is not between 0 and {MAX_TRACE}"
-        )
+    check_whole("pseudo_channels", buses, 1, MAX_PSEUDO_CHANNELS)
+    check_whole("trace_commands", trace_commands, 0, MAX_TRACE)
+    check_whole("access_bytes", access_bytes, 1, MAX_ACCESS_BYTES)
     tables = kernel_tables(memory, controller, channels, buses)
+    if channels > 1 and controller.channel_interleave_bytes % memory.access_bytes:
+        raise SimulationError(
+            f"channel_interleave_bytes {controller.channel_interleave_bytes} cuts bursts of "
+            f"'{memory.name}': take a multiple of {memory.access_bytes:g}"
+        )
     limit_bytes = int(memory.channel_capacity_bytes) * channels * buses // memory.pseudo_channels
     where, writes = _traffic(memory, addresses, is_write, limit_bytes, access_bytes)
     per_access = access_bytes // int(memory.access_bytes)
@@ -108,24 +112,29 @@ def _traffic(
         raise SimulationError(
             f"access_bytes {access_bytes} is no multiple of a burst of '{memory.name}', {burst} B"
         )
-    given = np.asarray(addresses)
+    try:
+        given = np.asarray(addresses)
+    except ValueError as problem:
+        raise SimulationError(f"addresses are no list of numbers: {problem}") from None
     if given.ndim != 1 or given.size == 0:
         raise SimulationError(f"addresses of shape {given.shape}: expected a list of one or more")
     if given.dtype.kind not in "iu":
         raise SimulationError(f"addresses are {given.dtype}, expected whole numbers of bytes")
-    where = np.ascontiguousarray(given, np.int64)
     writes = np.asarray(is_write)
-    if writes.shape not in ((), where.shape):
+    if writes.dtype.kind not in "biu":
+        raise SimulationError(f"is_write is {writes.dtype}, expected bool: True for a write")
+    if writes.shape not in ((), given.shape):
         raise SimulationError(
-            f"is_write has shape {writes.shape}, addresses {where.shape}: expected one for each"
+            f"is_write has shape {writes.shape}, addresses {given.shape}: expected one for each"
         )
-    outside = (where < 0) | (where > limit_bytes - access_bytes)
+    outside = (given < 0) | (given > limit_bytes - access_bytes)
     if outside.any():
         i = int(outside.argmax())
         raise SimulationError(
-            f"address {where[i]} (access {i}) is outside the {limit_bytes} B of the simulated "
+            f"address {given[i]} (access {i}) is outside the {limit_bytes} B of the simulated "
             f"channels of '{memory.name}': simulate more channels or fold the addresses"
         )
+    where = np.ascontiguousarray(given, np.int64)
     if (where % burst).any():
         i = int((where % burst).argmax())
         raise SimulationError(f"address {where[i]} (access {i}) is no multiple of {burst} B")
