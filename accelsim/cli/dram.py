@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from accelsim.timing.dram.patterns import Traffic
 
 _ACCESS_BYTES = 64
+_SILENT_BURSTS = 3_000_000
+_BURSTS_PER_S = 2e6
+"""Both simulations together, on one core of 2024."""
 
 
 @dataclass(frozen=True)
@@ -155,6 +158,9 @@ def dram(  # noqa: PLR0917  (typer calls it by keyword: one parameter per option
         Path | None,
         typer.Option(metavar="F.csv", help="Write every command; F.csv.gz is compressed."),
     ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Hold every command against the standard's rules.")
+    ] = False,
     plots: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write timeline, latencies, sweep curves.")
     ] = None,
@@ -200,7 +206,7 @@ def dram(  # noqa: PLR0917  (typer calls it by keyword: one parameter per option
     maps = address_map or ["bgix"]
     if sweep is not None:
         alone = {
-            "--addresses": addresses is not None, "--trace": trace is not None,
+            "--addresses": addresses is not None, "--trace": trace is not None, "--check": check,
             "--from": begin is not None, "--span": span is not None,
         }  # fmt: skip
         _refuse_beside("--sweep", alone)
@@ -209,7 +215,7 @@ def dram(  # noqa: PLR0917  (typer calls it by keyword: one parameter per option
     if len(maps) > 1:
         raise SimulationError("several --address-map are compared by --sweep: give one")
     _one_run(setting.with_controller(address_map=maps[0]), asked, addresses,
-             _Wanted(pictures, trace, json_file))  # fmt: skip
+             _Wanted(pictures, trace, check, json_file))  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -218,6 +224,7 @@ class _Wanted:
 
     pictures: _Pictures
     trace: Path | None
+    check: bool
     json_file: str | None
 
 
@@ -271,8 +278,12 @@ def _one_run(
         accesses, words = traffic.addresses(setting.capacity_bytes), str(traffic)
     _compile_note()
     study = DramStudy(setting, accesses)
+    bursts = accesses[0].size * (setting.access_bytes // int(setting.memory.access_bytes))
+    if bursts > _SILENT_BURSTS:
+        seconds = bursts / _BURSTS_PER_S
+        note(f"simulating {bursts:,} bursts, and again without refresh: about {seconds:.0f} s")
     interruptibly(lambda: (study.result, study.unrefreshed_fraction))
-    interruptibly(lambda: _follow(study, wanted, words))
+    broken = interruptibly(lambda: _follow(study, wanted, words))
     data = {
         **study.result.to_dict(),
         "unrefreshed_fraction": study.unrefreshed_fraction,
@@ -280,16 +291,22 @@ def _one_run(
         "access_bytes": setting.access_bytes,
         "traffic": None if traffic is None else traffic.to_dict(),
         "controller": dataclasses.asdict(setting.controller),
+        **({"violations": len(broken)} if broken is not None else {}),
     }
-    emit(data, wanted.json_file, lambda: _show(study, words))
+    emit(data, wanted.json_file, lambda: _show(study, words, broken))
+    if broken:
+        count = (
+            "1 command that breaks" if len(broken) == 1 else f"{len(broken):,} commands that break"
+        )
+        raise SimulationError(f"{count} rules, the first: {broken[0]}")
 
 
-def _follow(study: DramStudy, wanted: _Wanted, words: str) -> None:
-    """Keep commands, write and draw them."""
+def _follow(study: DramStudy, wanted: _Wanted, words: str) -> list[str] | None:
+    """Keep commands, and write, draw and check them; return what breaks rules if asked."""
     pictures = wanted.pictures
-    whole = wanted.trace is not None or pictures.begin_s is not None
+    whole = wanted.trace is not None or wanted.check or pictures.begin_s is not None
     if not whole and pictures.folder is None:
-        return
+        return None
     from accelsim.report.dram_files import PICTURED_COMMANDS, dram_figures, write_trace
 
     result = study.traced(None if whole else PICTURED_COMMANDS)
@@ -301,12 +318,25 @@ def _follow(study: DramStudy, wanted: _Wanted, words: str) -> None:
         window = (pictures.begin_s, pictures.span_s)
         made = dram_figures(study, result.trace, pictures.folder, window=window, detail=words)
         note(f"pictures in {pictures.folder}: {', '.join(path.name for path in made)}")
+    return _broken(study, result.trace) if wanted.check else None
 
 
-def _show(study: DramStudy, words: str) -> None:
+def _broken(study: DramStudy, trace: Any) -> list[str]:
+    from accelsim.timing.dram.legality import dram_violations
+
+    return [found.message for found in dram_violations(study.setting.memory, trace)]
+
+
+def _show(study: DramStudy, words: str, broken: list[str] | None) -> None:
     from accelsim.report.dram_tables import commands_table, dram_pairs, energy_table, setting_words
 
     print_panel(setting_words(study.setting), [("pattern", words), *dram_pairs(study)])
+    if broken is not None:
+        commands = sum(study.result.commands.values())
+        kept = (
+            f"all {commands:,} commands keep" if not broken else f"{len(broken):,} commands break"
+        )
+        print_text(f"Check: {kept} the rules of the standard.")
     print_text("")
     print_tables([commands_table(study.result), energy_table(study.result)])
 

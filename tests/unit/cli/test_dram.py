@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import accelsim
+from accelsim.timing.dram import legality
 from tests.unit.cli.conftest import Cli
 
 SMALL = ("dram", "--memory", "hbm3", "--accesses", 2000)
@@ -112,6 +114,19 @@ def test_pictures_and_the_trace_are_written(cli: Cli, tmp_path: Path) -> None:
     assert (tmp_path / "t.csv.gz").read_bytes()[:2] == b"\x1f\x8b"
 
 
+def test_a_check_replays_every_command(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    outcome = cli(*SMALL, "--pattern", "mixed", "--check", "--json", "c.json")
+    assert outcome.status == 0, outcome.err
+    assert "commands keep the rules of the standard" in outcome.out
+    assert cli(*SMALL, "--check", "--json", "-").data["violations"] == 0
+
+    found = SimpleNamespace(message="tick 7: ACT comes 2 ticks too soon")
+    monkeypatch.setattr(legality, "dram_violations", lambda *_: (found,))
+    broken = cli(*SMALL, "--check")
+    assert broken.status == 2
+    assert "1 command that breaks rules, the first: tick 7" in broken.err
+
+
 def test_a_sweep_compares_address_maps(cli: Cli, tmp_path: Path) -> None:
     maps = ("--address-map", "bgix", "--address-map", "bgixp")
     outcome = cli("dram", "--memory", "hbm2", "--accesses", 300, "--sweep", "stride", *maps,
@@ -154,6 +169,7 @@ def test_a_sweep_compares_address_maps(cli: Cli, tmp_path: Path) -> None:
         (("--sweep", "stride", "--pattern", "random"), "has no stride to sweep"),
         (("--sweep", "streams", "--streams", 4), "--streams beside --sweep streams"),
         (("--sweep", "queue", "--trace", "t.csv"), "--trace beside --sweep"),
+        (("--sweep", "queue", "--check"), "--check beside --sweep"),
         (("--from", "1 us"), "--from without --plots"),
         (("--plots", "p", "--from", "1 s"), "no command of channel 0"),
         (("--plots", "p", "--span", "-1 ns"), "below zero"),
