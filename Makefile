@@ -38,6 +38,7 @@ wheel-check: $(VENV)/.stamp-lint ## build a wheel, run it in a clean environment
 bench: $(VENV)/.stamp-test ## measure speed and memory (benchmarks/README.md)
 	$(BIN)/python benchmarks/bench_core.py --markdown docs/benchmarks.md
 	$(BIN)/python benchmarks/bench_systolic.py --markdown docs/benchmarks.md
+	$(BIN)/python benchmarks/bench_dram.py --markdown docs/benchmarks.md
 	$(BIN)/python benchmarks/bench_numerics.py --markdown docs/benchmarks.md
 
 ##@ Keep house

@@ -29,6 +29,7 @@ def show(
 
 
 def _load(name: str) -> Shown:
+    from accelsim.arch.loader import MEMORY_GRADES
     from accelsim.arch.raw import is_path, spec_files
     from accelsim.errors import SpecError, suggest
     from accelsim.workload.models import model_files
@@ -40,6 +41,8 @@ def _load(name: str) -> Shown:
         "chip": spec_files("chip"), "system": spec_files("system"),
         "memory": spec_files("memory"), "model": {**model_files(), **network_files()},
     }  # fmt: skip
+    if name in MEMORY_GRADES:
+        return _describe("memory", name)
     for kind, names in known.items():
         if name in names:
             return _describe(kind, name)
