@@ -112,7 +112,8 @@ class Chip:
             return calibrated
         if self.memory_rates is not None:
             return self.memory_rates.triad
-        return self.memory.streaming_efficiency if self.memory else 1.0
+        stated = self.memory.streaming_efficiency if self.memory else None
+        return stated or 1.0
 
     @cached_property
     def transfers(self) -> TransferLaw:

@@ -22,6 +22,10 @@ from accelsim.arch.fields import (
 from accelsim.errors import SpecError
 
 _Problem = tuple[tuple[str, ...], str]
+_EITHER = (
+    "state either timing, from which the bank model derives what is sustained, or "
+    "streaming_efficiency without timing"
+)
 
 
 class CommandEnergy(Section):
@@ -84,8 +88,10 @@ class MemorySpec(Section):
         alias="read_energy", description="Device energy incl. activation and I/O, streaming."
     )
     write_energy_j_per_byte: JoulesPerByte = Field(alias="write_energy")
-    streaming_efficiency: Fraction = Field(
-        description="Sustained over peak bandwidth of long reads (refresh, turnaround)."
+    streaming_efficiency: Fraction | None = Field(
+        default=None,
+        description="Sustained over peak bandwidth of long transfers, where there is no timing: "
+        "otherwise the bank model derives it.",
     )
 
     @property
@@ -150,6 +156,8 @@ class MemorySpec(Section):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         problems = list(self._organisation_problems())
+        if (self.timing is None) == (self.streaming_efficiency is None):
+            problems.append((("streaming_efficiency",), _EITHER))
         if not problems and self.timing is not None:
             problems = list(self._timing_problems())
         if problems:

@@ -11,6 +11,7 @@ from accelsim.arch.chip import Chip
 from accelsim.arch.dram_timing import Timings, clock_period_s, resolved_cycles, timing_origins
 from accelsim.arch.fields import Section
 from accelsim.arch.memory import MemorySpec
+from accelsim.arch.memory_rates import known_rates
 from accelsim.arch.provenance import Provenance
 from accelsim.arch.system import System
 from accelsim.arithmetic import (
@@ -298,7 +299,7 @@ def _memory_organisation(memory: MemorySpec) -> tuple[tuple[str, str], ...]:
         ("data rate of a pin", format_si(8 * memory.pin_rate_bytes_per_s, "b/s")),
         ("width of a device", f"{memory.device_bits} bits"),
         ("peak bandwidth of a device", format_si(memory.bandwidth_bytes_per_s, "B/s")),
-        ("sustained by long reads", percent(memory.streaming_efficiency)),
+        *_sustained(memory),
         ("capacity of a device", _binary_size(capacity) if capacity else "varies"),
         ("channels", f"{channels} of {memory.bus_bits} bits"),
         ("ranks", str(memory.ranks)),
@@ -307,6 +308,19 @@ def _memory_organisation(memory: MemorySpec) -> tuple[tuple[str, str], ...]:
         ("row buffer", _binary_size(memory.page_bytes)),
         ("one access", _binary_size(memory.access_bytes)),
         ("timing is", _remark(memory.timing)),
+    )
+
+
+def _sustained(memory: MemorySpec) -> tuple[tuple[str, str], ...]:
+    """What the bank model, or the file, says of long transfers."""
+    rates = known_rates(memory)
+    if rates is None:
+        stated = memory.streaming_efficiency
+        return (("sustained by long transfers", percent(stated) if stated else "not known yet"),)
+    return (
+        ("sustained by reads", f"{percent(rates.read)} of it, bank model"),
+        ("sustained by copies", f"{percent(rates.share(0.5))} of it, bank model"),
+        ("sustained by random 64 B", f"{percent(rates.random_share(64))} of it, bank model"),
     )
 
 

@@ -36,7 +36,6 @@ timing:
   tREFI: 3900 ns
 read_energy: 5 pJ/bit
 write_energy: 5 pJ/bit
-streaming_efficiency: 0.9
 """
 
 

@@ -113,9 +113,19 @@ def test_an_unknown_standard_states_its_clock_ratio_and_turnaround(tmp_path: Pat
     assert resolved_cycles(load_memory(write_memory(tmp_path, text)))["nRTW"] == 9
 
 
-def test_an_old_file_without_timing_still_loads(tmp_path: Path) -> None:
+@pytest.mark.parametrize("both", [False, True])
+def test_a_file_states_timing_or_an_efficiency(tmp_path: Path, both: bool) -> None:
     start, end = SMALL_MEMORY.index("timing:"), SMALL_MEMORY.index("read_energy:")
-    memory = load_memory(write_memory(tmp_path, SMALL_MEMORY[:start] + SMALL_MEMORY[end:]))
+    text = SMALL_MEMORY[:start] + SMALL_MEMORY[end:] if not both else SMALL_MEMORY
+    text += "streaming_efficiency: 0.9\n" if both else ""
+    with pytest.raises(SpecError, match="streaming_efficiency: state either timing"):
+        load_memory(write_memory(tmp_path, text))
+
+
+def test_a_file_without_timing_loads(tmp_path: Path) -> None:
+    start, end = SMALL_MEMORY.index("timing:"), SMALL_MEMORY.index("read_energy:")
+    text = SMALL_MEMORY[:start] + SMALL_MEMORY[end:] + "streaming_efficiency: 0.9\n"
+    memory = load_memory(write_memory(tmp_path, text))
     assert memory.timing is None
     with pytest.raises(SpecError, match="memory 'small' has no timing: give it the section"):
         resolved_cycles(memory)
