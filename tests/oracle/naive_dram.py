@@ -187,7 +187,8 @@ class Channel:
     def slot(self, names: tuple[str, ...] | None) -> Transaction | None:
         """Use one slot of a bus (`names`: the commands that go over it; None: all of them)."""
         for path, since in self.half_since.items():
-            if self.now >= since + self.half_ticks:  # the last tick at which ACT2 may come
+            # The last tick at which ACT2 may come; at once if a refresh waits for the row to close.
+            if self.now >= since + self.half_ticks or self.ranks_due:
                 self.open_wholly(path)
                 return None
         for mine in sorted(self.active, key=lambda each: (each.arrived, each.opened)):

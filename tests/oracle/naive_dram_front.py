@@ -97,18 +97,19 @@ def run_slowly(
     made = [Channel(memory, controller, ranks, latencies) for _ in range(channels)]
     if controller.outstanding is not None:
         _window(made, work, controller.outstanding)
-        kept = [channel.commands for channel in made]
     else:
         depth = controller.stage_depth if channels > 1 else ROOMY
         _in_order(made, work, depth or ROOMY)
-        kept = [_until_done(channel) for channel in made]
+    kept = _until(max(channel.last for channel in made), made)
     return Outcome(made, [latencies[i] for i in range(len(work))], kept)
 
 
-def _until_done(channel: Channel) -> list[Command]:
-    """Commands until the last RD or WR: the compiled model stops a channel without work there."""
-    data = [c[0] for c in channel.commands if c[1] in ("RD", "WR", "RDA", "WRA")]
-    return [command for command in channel.commands if data and command[0] <= data[-1]]
+def _until(last: int, channels: list[Channel]) -> list[list[Command]]:
+    """Commands until the last transaction of all is done; who has no work left refreshes on."""
+    for channel in channels:
+        while channel.now < last:
+            channel.tick()
+    return [[command for command in channel.commands if command[0] <= last] for channel in channels]
 
 
 def _in_order(channels: list[Channel], work: list[tuple[int, Transaction]], depth: int) -> None:

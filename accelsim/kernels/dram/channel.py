@@ -72,16 +72,16 @@ def row_turn(cells: Table) -> tuple[int, int]:
 
 
 @bare_kernel
-def opening_due(cells: Table, since: int) -> tuple[int, int]:
+def opening_due(cells: Table, since: int, at_once: bool) -> tuple[int, int]:
     """Tick and bank of the half-open row that must open wholly first."""
-    best, best_bank = NEVER, 0
+    opened, first = NEVER, 0
     if cells[0, HALVES]:
         for bank in range(1, cells[0, BANKS] + 1):
-            if cells[bank, HALF_OPEN]:
-                tick = max(since, cells[bank, OPENED_AT] + cells[0, OPEN_WINDOW])
-                if tick < best:
-                    best, best_bank = tick, bank
-    return best, best_bank
+            if cells[bank, HALF_OPEN] and cells[bank, OPENED_AT] < opened:
+                opened, first = cells[bank, OPENED_AT], bank
+    if first == 0:
+        return NEVER, 0
+    return since if at_once else max(since, opened + cells[0, OPEN_WINDOW]), first
 
 
 @inlined
@@ -169,7 +169,7 @@ def step(
             fall_due(cells)
         from_queue = cells[0, DUE] == 0 or cells[0, REFRESH] != ALL_BANK
         refresh = choose_refresh(cells, ready, wake)
-        forced = opening_due(cells, wake)
+        forced = opening_due(cells, wake, not from_queue)
         if cells[0, ACTIVE_TICK] < wake:
             choose_active(cells, ready, wake)
         tick = min(cells[0, ACTIVE_TICK], refresh[0], forced[0])

@@ -14,6 +14,7 @@ from accelsim.kernels.dram.layout import (
     DRAINING,
     FORWARDED,
     ISSUED,
+    LAST,
     LONG_AGO,
     MERGED,
     NEVER,
@@ -103,6 +104,23 @@ def finish(
             return False
         take(cells, ready, places, mine)
     return True
+
+
+@bare_kernel
+def rest(
+    cells: Tables,
+    ready: Tables,
+    rules: Table,
+    out_trace: Tables,
+    out_latency_ticks: Latencies,
+) -> None:
+    """Let channels that are done refresh on until the last of them is."""
+    last = 0
+    for c in range(cells.shape[0]):
+        last = max(last, cells[c, 0, LAST])
+    for c in range(cells.shape[0]):
+        while step(cells[c], ready[c], rules, last, out_trace[c], out_latency_ticks) != NEVER:
+            pass
 
 
 @bare_kernel

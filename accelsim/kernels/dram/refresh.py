@@ -48,6 +48,16 @@ def fall_due(cells: Table) -> None:
 
 
 @bare_kernel
+def owes_refresh(cells: Table, rank: int) -> bool:
+    """Whether more refreshes of single banks fell due for a rank than it had."""
+    first = 1 + rank * cells[0, BANKS_PER_RANK]
+    done = 0
+    for bank in range(first, first + cells[0, BANKS_PER_RANK]):
+        done += cells[bank, REFRESHED]
+    return bool(done < cells[0, NEXT_REFRESH] // cells[0, REFRESH_TICKS] - 1)
+
+
+@bare_kernel
 def claim_bank(cells: Table, rank: int) -> None:
     """Set aside the bank of a rank to refresh next: of those behind, first one without work."""
     first = 1 + rank * cells[0, BANKS_PER_RANK]
@@ -122,6 +132,6 @@ def issue_refresh(
             cells[where, REFRESHING] = 0
             cells[where, REFRESHED] += 1
             rank = (where - 1) // cells[0, BANKS_PER_RANK]
-            if cells[0, DUE] >= cells[0, RANKS]:
+            if owes_refresh(cells, rank):
                 claim_bank(cells, rank)
     forget_choices(cells)

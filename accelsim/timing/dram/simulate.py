@@ -11,7 +11,7 @@ from accelsim.arch.memory import MemorySpec
 from accelsim.errors import SimulationError
 from accelsim.kernels.dram import layout
 from accelsim.kernels.dram.addresses import decode, sort_by_channel
-from accelsim.kernels.dram.front import run_apart, run_in_order, run_one, run_window
+from accelsim.kernels.dram.front import rest, run_apart, run_in_order, run_one, run_window
 from accelsim.results.dram import DramResult
 from accelsim.timing.dram.address_map import address_map
 from accelsim.timing.dram.controller import Controller, Tables, check_whole, kernel_tables
@@ -88,6 +88,7 @@ def run_banks(
         tables, controller, channel_of, places, out_trace=trace, out_latency_ticks=latency_ticks
     ):
         raise SimulationError("the controller stands still with work left: please report this")
+    rest(tables.cells, tables.ready, tables.rules, trace, latency_ticks)
     kept = _trace(memory, tables, trace, buses) if trace_commands else None
     return _result(
         memory,
