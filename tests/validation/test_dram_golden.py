@@ -212,6 +212,7 @@ def found(run: DramResult) -> dict[str, float]:
         "cycles": run.ticks, "row_hits": run.row_hits, "row_misses": run.row_misses,
         "row_conflicts": run.row_conflicts, "n_act": run.activates,
         "n_pre": run.commands["PRE"] + run.commands["PREA"], "n_rd": run.reads,
+        "n_ref": run.commands["REFab"],
         "n_wr": run.writes, "fwd_reads": run.forwarded_reads,
         "coalesced_writes": run.merged_writes, "num_tx": run.transactions,
     }  # fmt: skip
