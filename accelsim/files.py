@@ -52,9 +52,11 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     Raises
     ------
     AccelsimError
-        If the target's folder cannot be written.
+        If the target's folder cannot be written, or the target is a device, a pipe or a folder.
     """
-    target = Path(path)
+    target = Path(path).resolve()  # a link is written through, not replaced
+    if target.exists() and not target.is_file():
+        raise AccelsimError(f"cannot write {path}: it is no ordinary file")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(

@@ -96,6 +96,10 @@ _GAP_AFTER_READ = {
 _LATENCY_AFTER_READ = {"GDDR5": 1, "GDDR6": 1, "GDDR6X": 1, "GDDR7": 1}
 """Clocks beyond tCL from read to write, where tRTW is left out."""
 
+_RANK_GAP = 2
+"""Clocks that the data bus rests between ranks, where tCS is left out."""
+_LONGEST_OPENING = 8
+"""Clocks between the two halves of an activate of LPDDR5 at most (JESD209-5), where tAAD is not."""
 _PERIOD_TOLERANCE = 0.02
 """Part by which a stated tCK may differ from what the pin rate says (DDR5 cuts it to ps)."""
 _COMPARISON_GUARD = 0.03
@@ -237,6 +241,12 @@ def resolved_cycles(memory: MemorySpec) -> dict[str, int]:
     n.setdefault("tRC", n["tRAS"] + n["tRP"])
     n.setdefault("tREFIpb", math.ceil(n["tREFI"] / memory.banks))
     n.setdefault("tRTW", _read_to_write_cycles(memory.standard, n))
+    n.setdefault("tCS", _RANK_GAP)
+    if memory.standard.startswith("LPDDR"):
+        n.setdefault("tPBR2PBR", n["tRFCpb"])
+        n.setdefault("tPBR2ACT", n["tRRDS"])
+    if memory.standard.startswith("LPDDR5"):
+        n.setdefault("tAAD", _LONGEST_OPENING)
     return {f"n{name[1:]}": n.get(name, 0) for name in ("tBL", *TIMING_NAMES)}
 
 

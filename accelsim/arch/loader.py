@@ -184,15 +184,18 @@ def _resolve(raw: RawSpec, stamp: _Stamp) -> Chip:
     document = raw.document
     spec = validate(ChipSpec, document)
     check_sources(raw)
-    memory = None
-    if spec.memory.type not in _WITHOUT_STANDARD:
-        known = spec_files("memory")
-        if spec.memory.type not in known:
+    memory, kind = None, spec.memory.type
+    if is_path(kind):  # beside the chip's file, unless it is absolute
+        memory = load_memory(str(Path(document.path).parent / kind))
+    elif kind not in _WITHOUT_STANDARD:
+        known = [*spec_files("memory"), *MEMORY_GRADES]
+        if kind not in known:
             raise SpecError(
-                f"{document.where(('memory', 'type'))} memory.type: unknown memory "
-                f"'{spec.memory.type}', {suggest(spec.memory.type, [*known, *_WITHOUT_STANDARD])}"
+                f"{document.where(('memory', 'type'))} memory.type: unknown memory '{kind}', "
+                f"{suggest(kind, [*known, *_WITHOUT_STANDARD])} (a file of your own by its path, "
+                "as 'my_memory.yaml')"
             )
-        memory = load_memory(spec.memory.type)
+        memory = load_memory(kind)
     where = document.where(("calibration", "inherits"))
     calibration = _calibrate(spec.calibration, _families(stamp), where)
     units = _core_arithmetic(spec.core, document)

@@ -22,6 +22,7 @@ from accelsim.arch.fields import (
 from accelsim.errors import SpecError
 
 _Problem = tuple[tuple[str, ...], str]
+_FASTEST_PIN_BYTES_PER_S = 6.25e9
 _EITHER = (
     "state either timing, from which the bank model derives what is sustained, or "
     "streaming_efficiency without timing"
@@ -173,6 +174,12 @@ class MemorySpec(Section):
         return self
 
     def _organisation_problems(self) -> Iterator[_Problem]:
+        if self.pin_rate_bytes_per_s > _FASTEST_PIN_BYTES_PER_S:
+            yield (
+                ("pin_rate",),
+                f"{8e-9 * self.pin_rate_bytes_per_s:g} Gb/s of one pin, expected at most "
+                f"{8e-9 * _FASTEST_PIN_BYTES_PER_S:g}: write bits, as '8 Gb/s'",
+            )
         for key, size in (("page", self.page_bytes), ("access", self.access_bytes)):
             if size < 1 or size != int(size) or int(size) & (int(size) - 1):
                 yield (key,), f"{size:g} B is no power of two, as addresses need it"

@@ -1,7 +1,7 @@
 """What a memory sustains by access pattern, as the bank model found it.
 
-`accelsim.timing.dram.effective` derives the rates by simulation; they are kept by a hash of all
-that they depend on: with the package for the packaged memories, in the user's cache for others.
+`accelsim.timing.dram.effective` derives the rates by simulation; they are kept under a hash of the
+memory: with the package for the packaged memories, in the user's cache for others.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy as np
 from accelsim.arch.dram_timing import clock_period_s, resolved_cycles
 from accelsim.arch.memory import MemorySpec
 from accelsim.files import find_data
-from accelsim.kernels.machine import READS_PER_TURN
+from accelsim.kernels.machine import weigh
 
 RATES_VERSION = 1
 """Of the bank model and of the traffic that the rates come from: a change makes kept ones stale."""
@@ -39,8 +39,8 @@ class MemoryRates:
         One direction only.
     turnaround : float
         Time that turning the bus costs per byte written, in times that a byte takes at peak: the
-        controller turns once for a batch of writes. Where reads are rare they limit it: each pays
-        for READS_PER_TURN written bytes at most.
+        controller turns once for a batch of writes. Where reads are rare they limit it (see
+        `accelsim.kernels.machine.WRITES_PER_READ`).
     random : tuple of (block_bytes, share)
         Reads of blocks at random places, by the size of a block.
     """
@@ -52,8 +52,8 @@ class MemoryRates:
 
     def cost(self, read_bytes: float, write_bytes: float) -> float:
         """Bytes that could move at peak in the time that these take [B]."""
-        turned = min(write_bytes, READS_PER_TURN * read_bytes)
-        return read_bytes / self.read + write_bytes / self.write + self.turnaround * turned
+        write, turn = self.read / self.write, self.read * self.turnaround
+        return weigh(read_bytes, write_bytes, write, turn) / self.read
 
     def share(self, read_share: float) -> float:
         """Bandwidth over peak when `read_share` of the bytes are read."""
@@ -104,13 +104,12 @@ class TransferLaw:
 
     def seconds(self, read_bytes: float, write_bytes: float) -> float:
         """Time of a transfer [s]."""
-        weighted = read_bytes + self.write_ratio * write_bytes
-        weighted += self.turn_ratio * min(write_bytes, READS_PER_TURN * read_bytes)
+        weighted = weigh(read_bytes, write_bytes, self.write_ratio, self.turn_ratio)
         return weighted / self.read_bytes_per_s
 
 
 def rates_key(memory: MemorySpec) -> str:
-    """Hash of all that the rates of a memory depend on (not its name, capacity or energy)."""
+    """Hash of what a memory contributes to its rates (not its name or energy), and the version."""
     shape = {
         name: getattr(memory, name)
         for name in (
@@ -118,6 +117,7 @@ def rates_key(memory: MemorySpec) -> str:
             "page_bytes", "access_bytes",
         )
     }  # fmt: skip
+    shape["channel_bytes"] = memory.channel_capacity_bytes
     clocks = {**resolved_cycles(memory), "tCK_fs": round(clock_period_s(memory) * 1e15)}
     text = json.dumps([RATES_VERSION, shape, clocks], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

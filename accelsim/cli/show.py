@@ -82,13 +82,15 @@ def _kind(tree: dict[str, Any]) -> str:
 
 def _describe(kind: str, name: str) -> Shown:
     from accelsim.arch import loader
+    from accelsim.arch.system import System
     from accelsim.report import model_tables, network_tables, spec_tables
+    from accelsim.scenarios.memory_rates import with_memory_rates
     from accelsim.workload.models import load_workload
     from accelsim.workload.networks import Network
 
     match kind:
         case "chip":
-            chip = loader.load_chip(name)
+            chip = with_memory_rates(System.of_chip(loader.load_chip(name))).chip
             return spec_tables.chip_data(chip), spec_tables.chip_tables(chip)
         case "system":
             system = loader.load_system(name)

@@ -15,7 +15,7 @@ SHARED_USABLE = 0.5
 """Share of a shared buffer that one operand may fill and still be there at its next use: the
 other half is passed through by what streams meanwhile (an estimate; caches are not exact)."""
 _UNHIDDEN = 0.01
-READS_PER_TURN = 5.0
+WRITES_PER_READ = 5.0
 """Written bytes for which one byte read makes the memory's bus turn, at most (a fit to the bank
 model with 10 to 90 % of the bytes read)."""
 
@@ -124,10 +124,19 @@ def fill_cycles(machine: Machine) -> float:
 
 
 @kernel
+def weigh(reads: float, writes: float, write_ratio: float, turn_ratio: float) -> float:
+    """Bytes read that take as long as a transfer: writes, and turning the bus for them, weighted.
+
+    `write_ratio` and `turn_ratio` are the time of a byte written, and of turning for one, over
+    that of a byte read.
+    """
+    return reads + write_ratio * writes + turn_ratio * min(writes, WRITES_PER_READ * reads)
+
+
+@kernel
 def transfer_s(machine: Machine, reads: float, writes: float) -> float:
     """Time of a transfer from and to the main memory [s]; the law of `arch.memory_rates`."""
-    turned = min(writes, READS_PER_TURN * reads)
-    weighted = reads + machine.write_ratio * writes + machine.turn_ratio * turned
+    weighted = weigh(reads, writes, machine.write_ratio, machine.turn_ratio)
     return weighted / machine.dram_bytes_per_s
 
 

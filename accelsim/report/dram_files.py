@@ -73,17 +73,21 @@ def dram_figures(
 def _chosen(
     study: DramStudy, trace: pd.DataFrame, channel: int, window: tuple[float | None, float | None]
 ) -> tuple[int, int]:
-    """Ticks of the timeline: as asked, about a conflict, or about the first activate."""
+    """Ticks of the timeline: as asked, about a conflict, or about the first activate.
+
+    It ends with the commands that were kept, however long was asked for.
+    """
     memory, (begin_s, span_s) = study.setting.memory, window
     for about in ("PRE", "ACT"):
         found = window_about(trace, memory, channel=channel, about=about, span_s=span_s)
         if found is not None:
             break
     assert found is not None  # nothing moves without an activate
-    if begin_s is None:
-        return found
-    first = max(round(begin_s / tick_s(memory)), 1)
-    return first, first + found[1] - found[0]
+    first, span = found[0], found[1] - found[0]
+    if begin_s is not None:
+        first = max(round(begin_s / tick_s(memory)), 1)
+    last = int(trace.loc[trace["channel"] == channel, "tick"].max()) + 1
+    return first, min(first + span, last) if last > first else first + span
 
 
 def write_trace(trace: pd.DataFrame, tick_length_s: float, path: str | Path) -> Path:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 from accelsim.report.tables import Column, Table
 from accelsim.results.dram import DramResult
 from accelsim.scenarios.dram_study import SWEEPS, DramSetting, DramStudy, DramSweep
@@ -79,6 +81,10 @@ def dram_pairs(study: DramStudy) -> list[tuple[str, str]]:
         pairs.append(("write queue", queued))
     if result.read_latency_s.size:
         pairs.append(("read latency", _latency_words(result)))
+    waits = result.write_latency_s
+    if waits.size:
+        words = f"p50 {1e9 * float(np.median(waits)):,.0f}, max {1e9 * float(waits.max()):,.0f} ns"
+        pairs.append(("write waits", f"{words}, until its command"))
     if result.energy_j:
         pairs.append(("energy", f"{1e12 * result.energy_per_bit_j:.2f} pJ/bit, "
                                 f"{format_si(sum(result.energy_j.values()), 'J')}"))  # fmt: skip

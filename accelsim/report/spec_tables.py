@@ -120,7 +120,9 @@ def _calibration(chip: Chip) -> Table:
         if getattr(chip.spec.calibration, name) is not None:
             origin = "this chip"
         elif value is None:
-            origin, shown = "bank model of its memory", chip.memory_efficiency
+            known = chip.memory_rates is not None
+            origin = "bank model of its memory" if known else "file of its memory"
+            shown = chip.memory_efficiency
         text = percent(shown) if name.endswith("efficiency") else format_si(shown, "s")
         rows.append((name.removesuffix("_s").replace("_", " "), text, origin))
     columns = (Column("scalar"), Column("value", right=True), Column("set by"))
@@ -307,7 +309,7 @@ def _memory_organisation(memory: MemorySpec) -> tuple[tuple[str, str], ...]:
         ("rows of a bank", str(memory.rows_per_bank) if capacity else "varies"),
         ("row buffer", _binary_size(memory.page_bytes)),
         ("one access", _binary_size(memory.access_bytes)),
-        ("timing is", _remark(memory.timing)),
+        ("timing is", _remark(memory.timing, memory)),
     )
 
 
@@ -324,11 +326,12 @@ def _sustained(memory: MemorySpec) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _remark(section: Section | None) -> str:
-    """How the values of a section are known, as its file says."""
+def _remark(section: Section | None, whole: Section) -> str:
+    """How the values of a section are known, as it or its file says."""
     if section is None:
         return "not stated"
-    return "; ".join(filter(None, (section.status or "published", section.note)))
+    status = section.status or whole.status or "published"
+    return "; ".join(filter(None, (status, section.note)))
 
 
 def _memory_energy(memory: MemorySpec) -> tuple[tuple[str, str], ...]:
@@ -348,7 +351,7 @@ def _memory_energy(memory: MemorySpec) -> tuple[tuple[str, str], ...]:
         ("refresh all banks", format_si(parts.refresh_j, "J")),
         ("standby, rows closed", format_si(parts.standby_w, "W")),
         ("standby, rows open", format_si(parts.active_standby_w, "W")),
-        ("energies of commands are", _remark(parts)),
+        ("energies of commands are", _remark(parts, memory)),
     )
 
 

@@ -93,7 +93,10 @@ class DramResult:
 
     @property
     def bandwidth_fraction(self) -> float:
-        """Bandwidth over the peak of the simulated channels."""
+        """Bandwidth over the peak of the simulated channels.
+
+        May pass 1 where queued writes answer much of the traffic; `data_bus_utilisation` does not.
+        """
         return self.bandwidth_bytes_per_s / self.peak_bytes_per_s
 
     @property
@@ -154,6 +157,12 @@ class DramResult:
         reads = self.latency_ticks[~self.is_write]
         return np.asarray(reads[reads > 0] * self.tick_s, np.float64)
 
+    @cached_property
+    def write_latency_s(self) -> NDArray[np.float64]:
+        """Times of the writes that reached a bank, from the queue to their command [s]."""
+        writes = self.latency_ticks[self.is_write]
+        return np.asarray(writes[writes > 0] * self.tick_s, np.float64)
+
     def read_latency_percentile_s(self, percent: float) -> float:
         """Latency that `percent` of the reads do not exceed [s]; nan without reads."""
         if self.read_latency_s.size == 0:
@@ -169,6 +178,9 @@ class DramResult:
         }
         if latencies:
             latencies["read_latency_mean_s"] = float(self.read_latency_s.mean())
+        if self.write_latency_s.size:
+            latencies["write_latency_p50_s"] = float(np.median(self.write_latency_s))
+            latencies["write_latency_max_s"] = float(self.write_latency_s.max())
         return {
             "memory": self.memory,
             "channels": self.channels,

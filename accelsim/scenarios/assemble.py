@@ -198,7 +198,7 @@ def _assumptions(job: Job, graph: Graph) -> tuple[str, ...]:
         notes.append(
             f"calibration family {scalars.family}: matrix {scalars.matrix_efficiency:.2f}, "
             f"memory {chip.memory_efficiency:.2f} of peak"
-            f"{'' if scalars.memory_efficiency else ' (bank model)'}, "
+            f"{' (bank model)' if chip.memory_rates and not scalars.memory_efficiency else ''}, "
             f"{scalars.kernel_overhead_s * 1e6:.1f} µs per kernel"
         )
         notes.append("ops run one after another; within an op compute and transfers overlap")

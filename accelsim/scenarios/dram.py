@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from accelsim.arch.loader import load_memory
 from accelsim.arch.memory import MemorySpec
 from accelsim.energy.dram import dram_energy_j
+from accelsim.errors import SimulationError, SpecError, suggest
 from accelsim.results.dram import DramResult
 from accelsim.timing.dram.controller import Controller
 from accelsim.timing.dram.simulate import run_banks
@@ -65,14 +66,22 @@ def simulate_dram(
     -----
     Traffic does not think: an access enters as soon as its queue has room and those before it
     have entered. One transaction is one burst; a read is done with its last data, a write with its
-    command. Not modelled: delays of the controller's pipeline and of the wires, bank-level
-    parallelism limits beyond tRRD and tFAW, temperature-dependent refresh, power-down, ECC.
+    command. Reads and writes are answered as they come, whatever older ones to the same place wait
+    for: times are simulated, not data. Not modelled: delays of the controller's pipeline and of the
+    wires, limits of bank-level parallelism beyond tRRD and tFAW, temperature-dependent refresh,
+    power-down, ECC.
 
     References
     ----------
     Rixner et al., Memory Access Scheduling, ISCA 2000 (FR-FCFS). JEDEC standards: see
     `accelsim.timing.dram.rules`.
     """
+    if not isinstance(memory, str | MemorySpec):
+        raise SpecError(f"memory {memory!r}: expected a name, a path or a MemorySpec")
+    for name in controller:
+        if name not in Controller.__dataclass_fields__:
+            known = suggest(name, Controller.__dataclass_fields__)
+            raise SimulationError(f"simulate_dram has no option '{name}': {known}")
     spec = load_memory(memory) if isinstance(memory, str) else memory
     result = run_banks(
         spec,

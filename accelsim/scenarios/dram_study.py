@@ -16,7 +16,7 @@ from accelsim.arch.memory import MemorySpec
 from accelsim.errors import SimulationError, suggest
 from accelsim.results.dram import DramResult
 from accelsim.scenarios.dram import simulate_dram
-from accelsim.timing.dram.controller import MAX_CHANNELS, MAX_QUEUE, Controller
+from accelsim.timing.dram.controller import MAX_CHANNELS, MAX_QUEUE, Controller, check_whole
 from accelsim.timing.dram.patterns import Traffic
 
 Accesses = tuple[NDArray[np.int64], NDArray[np.bool_]]
@@ -24,8 +24,6 @@ Accesses = tuple[NDArray[np.int64], NDArray[np.bool_]]
 Progress = Callable[[str, int, int], None]
 MAX_KEPT = 20_000_000
 """Commands that a whole trace may hold."""
-_SIMULATED = 16
-"""Most pseudo-channels of a channel, see `accelsim.simulate_dram`."""
 
 
 @dataclass(frozen=True)
@@ -51,12 +49,8 @@ class DramSetting:
 
     def __post_init__(self) -> None:
         """Refuse channels that the memory's capacity cannot be laid out on."""
-        for name, count, most in (
-            ("channels", self.channels, MAX_CHANNELS),
-            ("pseudo_channels", self.buses, _SIMULATED),
-        ):
-            if not 1 <= count <= most:
-                raise SimulationError(f"{name} {count} is not between 1 and {most}")
+        check_whole("channels", self.channels, 1, MAX_CHANNELS)
+        check_whole("pseudo_channels", self.buses, 1, self.memory.pseudo_channels)
 
     @property
     def buses(self) -> int:
@@ -137,7 +131,7 @@ class DramStudy:
         """
         if commands is None:
             commands = sum(self.result.commands.values())
-            if commands > MAX_KEPT:
+            if commands * self.setting.channels > MAX_KEPT:
                 raise SimulationError(
                     f"{commands:,} commands to keep, at most {MAX_KEPT:,}: take fewer accesses"
                 )

@@ -52,7 +52,7 @@ def attention_times(
     # The search lets the result follow its inputs; one that is kept is written all the same.
     kept = op.traffic.outputs if group.input_on_chip and not group.output_on_chip else 0.0
     beside = op.traffic.cache_write + kept
-    memory_s = cost.dram_s + beside / chip.sustained_bytes_per_s
+    memory_s = cost.dram_s + chip.transfers.seconds(0.0, beside)
     times = {
         "compute": cost.compute_s,
         "special": cost.special_s,

@@ -103,3 +103,16 @@ def test_an_empty_search_path_adds_nothing(monkeypatch: pytest.MonkeyPatch) -> N
     without = data_roots()
     monkeypatch.setenv(SEARCH_PATH_VARIABLE, os.pathsep)
     assert data_roots() == without
+
+
+def test_devices_are_left_alone_and_links_written_through(tmp_path: Path) -> None:
+    with pytest.raises(AccelsimError, match="/dev/null: it is no ordinary file"):
+        write_text("/dev/null", "text")
+    with pytest.raises(AccelsimError, match="it is no ordinary file"):
+        write_text(tmp_path, "text")
+    real, link = tmp_path / "real.txt", tmp_path / "link.txt"
+    real.write_text("old")
+    link.symlink_to(real)
+    write_text(link, "new")
+    assert link.is_symlink()
+    assert real.read_text() == "new"

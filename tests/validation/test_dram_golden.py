@@ -122,6 +122,7 @@ def test_constraints(name: str, presets: dict[str, Any]) -> None:
         for r in rules_of(load_memory(MEMORIES[name]))
     )
     both = {key for key in ours.keys() & theirs.keys() if key[0] != "channel" or name != "DDR5"}
+    both.discard(("rank", "PREA", "REFab", 1, False))  # after tRPab; there tRP, shorter on LPDDR5
     assert len(both) > 45
     assert {key: ours[key] for key in both} == {key: theirs[key] for key in both}
     assert [key for key in ours.keys() - theirs.keys() if not ours_alone(key)] == []

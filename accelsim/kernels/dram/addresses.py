@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from accelsim.kernels.jit import bare_kernel
 
 LEVEL_RANK, LEVEL_STACK, LEVEL_GROUP, LEVEL_BANK, LEVEL_ROW, LEVEL_COLUMN = range(6)
-LEVELS = 6
 FIELD_LEVEL, FIELD_FROM, FIELD_BITS, FIELD_TO = range(4)
 HASH_LEVEL, HASH_SOURCE, HASH_FROM, HASH_BITS = range(4)
 
@@ -42,7 +41,7 @@ def decode(
         Level that is XORed, level that it is XORed with, its lowest bit taken, bits.
     sizes : int64[4]
         Stack ids per rank, groups per stack id, banks per group; not of ranks.
-    values : int64[LEVELS]
+    values : int64[6]
         Scratch.
     out_channel : int32[accesses * per_access]
     out_places : int32[accesses * per_access, 4]

@@ -50,7 +50,7 @@ HIT_PLACE, SHUT_PLACE, MISS_PLACE, ACTIVE_PLACE = 26, 28, 30, 32  # in the lists
 HIT_LIST, SHUT_LIST, MISS_LIST, ACTIVE_LIST = 33, 35, 37, 39  # the lists, down the banks
 OPEN_TICKS, ACTIVATES = 40, 41
 RINGS = 42  # x windows x 3: ticks of the last commands that a window counts, at its first bank
-WINDOWS = 3
+WINDOWS = 1
 
 # Columns of a slot.
 (

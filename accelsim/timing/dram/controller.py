@@ -24,8 +24,9 @@ PAGE_POLICIES = {
     "open": layout.OPEN_PAGE, "closed": layout.CLOSED_PAGE, "adaptive": layout.ADAPTIVE_PAGE,
 }  # fmt: skip
 REFRESHES = {"none": layout.NO_REFRESH, "all-bank": layout.ALL_BANK, "per-bank": layout.PER_BANK}
-WHOLE_RANK_ONLY = ("DDR3", "DDR4")
-"""Standards without a command that refreshes one bank."""
+WHOLE_RANK_ONLY = ("DDR3", "DDR4", "DDR5", "GDDR5")
+"""Standards without a command that refreshes one bank (DDR5 has one for the same bank of every
+group, which is not modelled)."""
 MAX_QUEUE = 4096
 MAX_CHANNELS = 1024
 MAX_BANKS = 1024
@@ -40,8 +41,9 @@ class Controller:
     Attributes
     ----------
     scheduler : str
-        "fcfs" (oldest only), "fr-fcfs" (oldest of those that can go), "fr-fcfs-rowhit" (that, and
-        no row closes while an older transaction hits it).
+        "fcfs" (oldest of the queue only; those whose row was opened are out of it), "fr-fcfs"
+        (oldest of those that can go), "fr-fcfs-rowhit" (that, and no row closes while an older
+        transaction hits it).
     page_policy : str
         "open" (rows close on conflicts and refreshes), "closed" (behind the last queued hit),
         "adaptive" (closed where reopening showed that it pays, by a counter per bank).
@@ -89,7 +91,9 @@ class Controller:
             if getattr(self, name) is not None:
                 check_whole(name, getattr(self, name), 1, 1 << 40)
         low, high = self.write_low, self.write_high
-        numbers = isinstance(low, int | float) and isinstance(high, int | float)
+        numbers = isinstance(low, int | float | np.floating) and isinstance(
+            high, int | float | np.floating
+        )
         if not (numbers and 0 <= low < high <= 1):
             raise SimulationError(
                 f"write_low {low!r} and write_high {high!r}: expected "
@@ -133,13 +137,19 @@ def kernel_tables(
         If it has too many banks, or the standard cannot refresh as asked.
     """
     per_rank = memory.banks
+    check_whole("pseudo_channels", pseudo_channels, 1, memory.pseudo_channels)
+    if pseudo_channels > 1 and memory.ranks > 1:
+        raise SimulationError(
+            f"memory '{memory.name}' has ranks and pseudo-channels: not modelled together; state "
+            "stack_ids instead of ranks, or simulate pseudo_channels=1"
+        )
     ranks = pseudo_channels * memory.ranks
     banks = ranks * per_rank
     check_whole("channels", channels, 1, MAX_CHANNELS)
     check_whole("banks of a channel", banks, 1, MAX_BANKS)
     if controller.refresh == "per-bank" and memory.standard in WHOLE_RANK_ONLY:
         raise SimulationError(
-            f"{memory.standard} has no refresh of one bank: take refresh 'all-bank' or 'none'"
+            f"{memory.standard} has no refresh of one bank here: take refresh 'all-bank' or 'none'"
         )
     slots = controller.read_queue + controller.write_queue + banks
     cells = np.zeros((1 + banks + slots, layout.CELL_FIELDS), np.int64)

@@ -2,7 +2,7 @@
 
 A run of a model moves gigabytes; simulating them bank by bank would take minutes. Long transfers
 of one memory follow a law of three numbers (reads, writes, turning between them), which a few short
-simulations give. `benchmarks/check_memory_rates.py` and tests compare the law with simulations.
+simulations give; tests/validation/test_memory_rates.py compares the law with simulations.
 """
 
 from __future__ import annotations
@@ -51,14 +51,17 @@ def bandwidth_share(
     float
     """
     addresses, is_write = traffic.addresses(int(memory.channel_capacity_bytes))
-    return run_banks(memory, addresses, is_write, controller).bandwidth_fraction
+    access = traffic.access_bytes
+    run = run_banks(memory, addresses, is_write, controller, access_bytes=access)
+    return run.bandwidth_fraction
 
 
-def streams(reads: int, writes: int, accesses: int = ACCESSES) -> Traffic:
+def streams(reads: int, writes: int, accesses: int = ACCESSES, access_bytes: int = 64) -> Traffic:
     """Long streams, `reads` of them read and `writes` written, in turns of 4 KiB."""
     return Traffic(
         pattern="stream",
         accesses=accesses,
+        access_bytes=access_bytes,
         streams=reads + writes,
         write_streams=writes,
         chunk_bytes=_CHUNK_BYTES,
@@ -85,14 +88,13 @@ def derive_rates(memory: MemorySpec, accesses: int = ACCESSES) -> MemoryRates:
     With shares r of reads alone, w of writes alone and c of copies, turning the bus costs
     ``t = (1/c - 0.5/r - 0.5/w) / 0.5`` per byte written.
     """
-    read = bandwidth_share(memory, streams(1, 0, accesses))
-    write = bandwidth_share(memory, streams(0, 1, accesses))
-    copy = bandwidth_share(memory, streams(1, 1, accesses))
+    access = max(64, int(memory.access_bytes))
+    ways = (streams(*way, accesses, access) for way in ((1, 0), (0, 1), (1, 1)))
+    read, write, copy = (bandwidth_share(memory, way) for way in ways)
     random = []
     for block in BLOCKS_BYTES:
-        access = max(64, int(memory.access_bytes))
         if block >= access:
-            traffic = Traffic(pattern="random", accesses=accesses, block_bytes=block)
+            traffic = Traffic("random", accesses, access, block_bytes=block)
             random.append((float(block), round(bandwidth_share(memory, traffic), _DIGITS)))
     turnaround = max(0.0, (1 / copy - 0.5 / read - 0.5 / write) / 0.5)
     return MemoryRates(

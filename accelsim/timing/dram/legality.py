@@ -1,7 +1,7 @@
 """Replay of a command trace against the standard: which commands came too early, or not at all.
 
-Independent of the controller: it knows the rules, which rows are open, who holds the bus, and the
-last commands to every place, and nothing of queues or policies.
+It knows the rules, which rows are open, who holds the bus, and the last commands to every place,
+and nothing of queues or policies. The rules themselves are those that the controller keeps.
 """
 
 from __future__ import annotations

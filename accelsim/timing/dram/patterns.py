@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.errors import SimulationError, suggest
+from accelsim.timing.dram.controller import check_whole
 
 PATTERNS = ("stream", "random", "strided", "mixed")
 """stream: sequential streams in turns. random: blocks anywhere. strided: a column of a matrix.
@@ -100,11 +101,11 @@ class Traffic:
             raise SimulationError(
                 f"pattern '{self.pattern}' is unknown: {suggest(str(self.pattern), PATTERNS)}"
             )
-        _whole("accesses", self.accesses, 1, MAX_ACCESSES)
-        _whole("access_bytes", self.access_bytes, 1, 1 << 20)
-        _whole("streams", self.streams, 1, MAX_STREAMS)
-        _whole("write_streams", self.write_streams, 0, self.streams)
-        _whole("seed", self.seed, 0, (1 << 31) - 1)
+        check_whole("accesses", self.accesses, 1, MAX_ACCESSES)
+        check_whole("access_bytes", self.access_bytes, 1, 1 << 20)
+        check_whole("streams", self.streams, 1, MAX_STREAMS)
+        check_whole("write_streams", self.write_streams, 0, self.streams)
+        check_whole("seed", self.seed, 0, (1 << 31) - 1)
         for name in ("chunk_bytes", "stride_bytes", "block_bytes", "footprint_bytes"):
             self._check_bytes(name, self.access_bytes)
         for name in ("spacing_bytes", "stagger_bytes"):
@@ -115,7 +116,7 @@ class Traffic:
         size = getattr(self, name)
         if size is None:
             return
-        _whole(name, size, least, _MAX_BYTES)
+        check_whole(name, size, least, _MAX_BYTES)
         if size % self.access_bytes:
             raise SimulationError(
                 f"{name} {size} is no multiple of access_bytes {self.access_bytes}: round it, or "
@@ -141,7 +142,7 @@ class Traffic:
             if len(self.alternate) != 2:
                 raise SimulationError(f"alternate {self.alternate} is no (reads, writes)")
             for name, count in zip(("reads", "writes"), self.alternate, strict=True):
-                _whole(f"{name} of alternate", count, 0, MAX_ACCESSES)
+                check_whole(f"{name} of alternate", count, 0, MAX_ACCESSES)
             if sum(self.alternate) == 0:
                 raise SimulationError("alternate (0, 0) is no traffic: give a read or a write")
 
@@ -241,13 +242,6 @@ class Traffic:
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain values."""
         return dataclasses.asdict(self)
-
-
-def _whole(name: str, value: Any, least: int, most: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise SimulationError(f"{name} {value!r} is not a whole number")
-    if not least <= value <= most:
-        raise SimulationError(f"{name} {value} is not between {least} and {most}")
 
 
 _Layout = tuple[NDArray[np.int64], NDArray[np.int64]]

@@ -118,7 +118,8 @@ _COMMON: tuple[tuple[str, tuple[str, ...], tuple[str, ...], tuple[str, ...]], ..
     ("rank", ("PREA",), ("ACT",), ("RPab",)),
     ("rank", PRECHARGES, PRECHARGES, ("PPD",)),
     ("rank", ("ACT",), ("REFab",), ("RC",)),
-    ("rank", PRECHARGES, ("REFab",), ("RP",)),
+    ("rank", ("PRE",), ("REFab",), ("RP",)),
+    ("rank", ("PREA",), ("REFab", "REFpb"), ("RPab",)),
     ("rank", ("RDA",), ("REFab",), ("RTP", "RP")),
     ("rank", ("WRA",), ("REFab",), (*_WRITE_END, "RP")),
     ("rank", ("REFab",), ("ACT", "PREA", "REFab", "REFpb"), ("RFC",)),
@@ -144,19 +145,21 @@ _COMMON: tuple[tuple[str, tuple[str, ...], tuple[str, ...], tuple[str, ...]], ..
 
 
 def command_bus(memory: MemorySpec) -> CommandBus:
-    """Return how commands reach `memory`.
+    """Return how commands reach `memory`; of a standard of one's own, one a clock.
 
     Raises
     ------
     SpecError
-        If the standard is unknown.
+        If the standard is unknown and the memory states no clock_ratio of its own.
     """
-    if memory.standard not in COMMAND_BUSES:
-        raise SpecError(
-            f"memory '{memory.name}': standard '{memory.standard}' has no bank model: "
-            f"{suggest(memory.standard, COMMAND_BUSES)}"
-        )
-    return COMMAND_BUSES[memory.standard]
+    if memory.standard in COMMAND_BUSES:
+        return COMMAND_BUSES[memory.standard]
+    if memory.clock_ratio is not None:
+        return _PLAIN
+    raise SpecError(
+        f"memory '{memory.name}': standard '{memory.standard}' is unknown: "
+        f"{suggest(memory.standard, COMMAND_BUSES)}, or state clock_ratio for one of your own"
+    )
 
 
 def tick_s(memory: MemorySpec) -> float:
@@ -170,14 +173,14 @@ def _special(memory: MemorySpec) -> Iterator[tuple[str, str, str, tuple[str, ...
     for before in WRITES:
         for after in READS:
             yield "group", before, after, ("CWL", burst, "WTRL")
+    yield "rank", "ACT", "REFpb", ("RRDS",)
+    yield "group", "ACT", "REFpb", ("RRDL",)
     if memory.standard.startswith("LPDDR"):
         yield "rank", "REFpb", "REFpb", ("PBR2PBR",)
         yield "rank", "REFpb", "ACT", ("PBR2ACT",)
         return
     yield "rank", "REFpb", "REFpb", ("RREFD",)
     yield "rank", "REFpb", "ACT", ("RREFD",)
-    yield "rank", "ACT", "REFpb", ("RRDS",)
-    yield "group", "ACT", "REFpb", ("RRDL",)
     if memory.standard == "HBM4":
         yield "group", "REFpb", "ACT", ("RRDL",)
 
@@ -204,10 +207,11 @@ def _between_ranks(n: dict[str, int], scale: int) -> Iterator[Rule]:
     """Yield what ranks that share a data bus owe each other."""
     for before in COLUMN_COMMANDS:
         for after in COLUMN_COMMANDS:
-            if before in READS or after in WRITES:
-                ticks, name = n["nBL"] + n["nCS"], "tBL + tCS"
-            else:
-                ticks, name = n["nCWL"] + n["nBL"] + n["nCS"] - n["nCL"], "tCWL + tBL + tCS - tCL"
+            ticks, name = n["nBL"] + n["nCS"], "tBL + tCS"
+            if before in READS and after in WRITES:
+                ticks, name = ticks + n["nCL"] - n["nCWL"], f"tCL + {name} - tCWL"
+            elif before in WRITES and after in READS:
+                ticks, name = ticks + n["nCWL"] - n["nCL"], f"tCWL + {name} - tCL"
             yield Rule("rank", before, after, scale * max(ticks, 0), name, siblings=True)
 
 

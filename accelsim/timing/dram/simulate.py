@@ -14,11 +14,16 @@ from accelsim.kernels.dram.addresses import decode, sort_by_channel
 from accelsim.kernels.dram.front import rest, run_apart, run_in_order, run_one, run_window
 from accelsim.results.dram import DramResult
 from accelsim.timing.dram.address_map import address_map
-from accelsim.timing.dram.controller import Controller, Tables, check_whole, kernel_tables
+from accelsim.timing.dram.controller import (
+    MAX_CHANNELS,
+    Controller,
+    Tables,
+    check_whole,
+    kernel_tables,
+)
 from accelsim.timing.dram.rules import command_bus, tick_s
 
 MAX_TRACE = 100_000_000
-MAX_PSEUDO_CHANNELS = 16
 MAX_ACCESS_BYTES = 1 << 40
 
 
@@ -61,8 +66,8 @@ def run_banks(
         If the traffic is empty, misaligned or out of range.
     """
     buses = memory.pseudo_channels if pseudo_channels is None else pseudo_channels
-    check_whole("pseudo_channels", buses, 1, MAX_PSEUDO_CHANNELS)
-    check_whole("trace_commands", trace_commands, 0, MAX_TRACE)
+    check_whole("channels", channels, 1, MAX_CHANNELS)
+    check_whole("trace_commands", trace_commands, 0, MAX_TRACE // channels)
     check_whole("access_bytes", access_bytes, 1, MAX_ACCESS_BYTES)
     tables = kernel_tables(memory, controller, channels, buses)
     if channels > 1 and controller.channel_interleave_bytes % memory.access_bytes:
@@ -89,7 +94,7 @@ def run_banks(
     ):
         raise SimulationError("the controller stands still with work left: please report this")
     rest(tables.cells, tables.ready, tables.rules, trace, latency_ticks)
-    kept = _trace(memory, tables, trace, buses) if trace_commands else None
+    kept = _trace(memory, tables, trace) if trace_commands else None
     return _result(
         memory,
         tables,
@@ -221,9 +226,7 @@ def _result(
     )
 
 
-def _trace(
-    memory: MemorySpec, tables: Tables, trace: NDArray[np.int64], buses: int
-) -> pd.DataFrame:
+def _trace(memory: MemorySpec, tables: Tables, trace: NDArray[np.int64]) -> pd.DataFrame:
     """Commands kept, in order of time, with the place of each; -1 where it has none."""
     kept = tables.cells[:, 0, layout.TRACED]
     rows = np.concatenate([trace[c, :k] for c, k in enumerate(kept)])

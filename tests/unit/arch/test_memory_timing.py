@@ -84,7 +84,8 @@ def test_the_small_memory_by_hand(tmp_path: Path) -> None:
     assert (n["nCCDL"], n["nCCDR"], n["nCCDS_WR"], n["nCCDL_WR"]) == (4, 4, 4, 4)
     assert (n["nRRDL"], n["nWTRL"], n["nRFCpb"], n["nREFIpb"], n["nRREFD"]) == (5, 5, 700, 975, 5)
     assert n["nRTW"] == 20 + 4 + 2 - 16
-    assert not any(n[key] for key in ("nPPD", "nCS", "nAAD", "nWCKPST", "nBLmax"))
+    assert n["nCS"] == 2
+    assert not any(n[key] for key in ("nPPD", "nAAD", "nWCKPST", "nBLmax"))
     assert not any(n[key] for key in ("nPBR2PBR", "nPBR2ACT"))
 
 

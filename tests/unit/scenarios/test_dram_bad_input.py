@@ -79,10 +79,10 @@ OPTIONS: list[tuple[dict[str, Any], str]] = [
     ({"channels": 0}, "channels 0 is not between 1 and 1024"),
     ({"channels": 1 << 20}, "channels 1048576 is not between 1 and 1024"),
     ({"channels": 2.0}, "channels 2.0 is not a whole number"),
-    ({"pseudo_channels": 0}, "pseudo_channels 0 is not between 1 and 16"),
+    ({"pseudo_channels": 0}, "pseudo_channels 0 is not between 1 and 2"),
     ({"pseudo_channels": 1.5}, "pseudo_channels 1.5 is not a whole number"),
     ({"pseudo_channels": "2"}, "pseudo_channels '2' is not a whole number"),
-    ({"pseudo_channels": 3}, "3 pseudo-channels or ranks: address maps need a power of two"),
+    ({"pseudo_channels": 3}, "pseudo_channels 3 is not between 1 and 2"),
     ({"access_bytes": 0}, "access_bytes 0 is not between 1 and"),
     ({"access_bytes": 48}, "access_bytes 48 is no multiple of a burst of 'hbm2_2000', 32 B"),
     ({"access_bytes": 64.0}, "access_bytes 64.0 is not a whole number"),
@@ -91,8 +91,10 @@ OPTIONS: list[tuple[dict[str, Any], str]] = [
     ({"trace_commands": 10**12}, "trace_commands 1000000000000 is not between"),
     ({"channel_interleave_bytes": 0}, "channel_interleave_bytes 0 is not between"),
     ({"channels": 2, "channel_interleave_bytes": 100}, "cuts bursts of 'hbm2_2000': take a multi"),
-    ({"memory": "ddr4_3200", "refresh": "per-bank"}, "DDR4 has no refresh of one bank: take"),
-    ({"memory": "ddr3_2133", "refresh": "per-bank"}, "DDR3 has no refresh of one bank: take"),
+    ({"memory": "ddr4_3200", "refresh": "per-bank"}, "DDR4 has no refresh of one bank here: take"),
+    ({"memory": "ddr5_4800", "refresh": "per-bank"}, "DDR5 has no refresh of one bank here: take"),
+    ({"outstandin": 3}, "no option 'outstandin': did you mean 'outstanding'"),
+    ({"memory": "ddr3_2133", "refresh": "per-bank"}, "DDR3 has no refresh of one bank here: take"),
 ]
 
 
@@ -135,12 +137,13 @@ def test_a_field_without_bits_does_not_take_the_rest() -> None:
 MEMORIES: list[tuple[dict[str, Any], type[AccelsimError], str]] = [
     ({"timing": None}, SpecError, "'hbm2_2000' has no timing: give it the section 'timing'"),
     ({"capacity_bytes": None}, SpecError, "capacity: not stated"),
-    ({"standard": "HBM9"}, SpecError, "standard 'HBM9' has no bank model: did you mean 'HBM4'"),
+    ({"standard": "HBM9"}, SpecError, "standard 'HBM9' is unknown: did you mean 'HBM4'"),
     ({"bank_groups": 0}, SimulationError, "banks of a channel 0 is not between 1 and 1024"),
     ({"bank_groups": 3}, SimulationError, "3 bank groups: address maps need a power of two"),
     ({"banks_per_group": 6}, SimulationError, "6 banks per group: address maps need"),
     ({"stack_ids": 3}, SimulationError, "3 stack ids: address maps need"),
-    ({"ranks": 128}, SimulationError, "banks of a channel 4096 is not between 1 and 1024"),
+    ({"ranks": 2}, SimulationError, "'hbm2_2000' has ranks and pseudo-channels: not modelled"),
+    ({"stack_ids": 128}, SimulationError, "banks of a channel 4096 is not between 1 and 1024"),
 ]
 
 

@@ -14,6 +14,7 @@ from accelsim.arch.loader import load_memory
 from accelsim.arch.memory import MemorySpec
 from accelsim.errors import SimulationError
 from accelsim.scenarios.dram import simulate_dram
+from accelsim.timing.dram.controller import WHOLE_RANK_ONLY
 from accelsim.timing.dram.legality import Violation, dram_violations
 from accelsim.timing.dram.rules import Rule, rules_of
 
@@ -292,7 +293,7 @@ def test_the_controller_breaks_no_rule(name: str) -> None:
         writes = np.arange(addresses.size) % 3 == 0 if mixed else False
         for policy in POLICIES:
             options = dict(policy)
-            if memory.standard in ("DDR3", "DDR4"):
+            if memory.standard in WHOLE_RANK_ONLY:
                 options.pop("refresh", None)
             run = simulate_dram(name, addresses, writes, trace_commands=20_000, **options)
             assert run.trace is not None
