@@ -161,7 +161,8 @@ def load_chip(name: str, overrides: Mapping[str, Any] | None = None) -> Chip:
     """
     raw, stamp = read_raw(name, "chip"), shared_stamp()
     if not overrides:
-        return _plain_chip(raw, stamp)
+        # A memory in a file of its own may change while the chip's file does not.
+        return _resolve(raw, stamp) if _memory_is_path(raw) else _plain_chip(raw, stamp)
     for path in overrides:
         _refuse_idle(path)
     return _resolve(override(raw, overrides), stamp)
@@ -172,6 +173,12 @@ def _refuse_idle(path: str) -> None:
     for idle, advice in _IDLE_FIELDS.items():
         if path == idle or path.startswith(f"{idle}."):
             raise SpecError(f"changing '{path}' would change no result: {advice}")
+
+
+def _memory_is_path(raw: RawSpec) -> bool:
+    memory = raw.document.tree.get("memory")
+    kind = memory.get("type") if isinstance(memory, dict) else None
+    return isinstance(kind, str) and is_path(kind)
 
 
 @lru_cache(maxsize=512)
