@@ -148,7 +148,7 @@ def dram(  # noqa: PLR0917  (typer calls it by keyword: one parameter per option
     ] = None,
     outstanding: Annotated[
         int | None,
-        typer.Option(help="Most transactions under way.", show_default="what the queues take"),
+        typer.Option(help="Most bursts under way.", show_default="what the queues take"),
     ] = None,
     sweep: Annotated[
         str | None,
