@@ -18,6 +18,7 @@ from accelsim.results.dram import DramResult
 from accelsim.scenarios.dram import simulate_dram
 from accelsim.timing.dram.controller import MAX_CHANNELS, MAX_QUEUE, Controller, check_whole
 from accelsim.timing.dram.patterns import Traffic
+from accelsim.timing.dram.simulate import simulated_bytes
 
 Accesses = tuple[NDArray[np.int64], NDArray[np.bool_]]
 """Byte addresses in program order, and whether each is written."""
@@ -61,8 +62,7 @@ class DramSetting:
     @property
     def capacity_bytes(self) -> int:
         """Capacity of what is simulated [B]."""
-        one = int(self.memory.channel_capacity_bytes)
-        return one * self.channels * self.buses // self.memory.pseudo_channels
+        return simulated_bytes(self.memory, self.channels, self.buses)
 
     @property
     def refresh_bound(self) -> float:

@@ -39,7 +39,7 @@ def decode(
         of 0 take all that is left.
     hashes : int64[hashes, 4]
         Level that is XORed, level that it is XORed with, its lowest bit taken, bits.
-    sizes : int64[4]
+    sizes : int64[3]
         Stack ids per rank, groups per stack id, banks per group; not of ranks.
     values : int64[6]
         Scratch.

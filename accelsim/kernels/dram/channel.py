@@ -26,7 +26,6 @@ from accelsim.kernels.dram.layout import (
     OPEN_TICK,
     OPEN_WINDOW,
     OPENED_AT,
-    ORDER,
     REFRESH,
     SCHEDULER,
     SHARED_TICKS,
@@ -41,6 +40,7 @@ from accelsim.kernels.dram.scheduling import (
     choose_mode,
     choose_open,
     find_oldest,
+    goes_before,
 )
 from accelsim.kernels.dram.serving import open_fully, serve_active, serve_hit, serve_row
 from accelsim.kernels.jit import bare_kernel, inlined
@@ -63,12 +63,11 @@ def choose_rows(cells: Table, ready: Table, since: int) -> None:
 @inlined
 def row_turn(cells: Table) -> tuple[int, int]:
     """Tick and slot of the kept choice for the row bus."""
-    opens, closes = cells[0, OPEN_TICK], cells[0, CLOSE_TICK]
-    if opens < closes or (
-        opens == closes and cells[cells[0, OPEN_SLOT], ORDER] < cells[cells[0, CLOSE_SLOT], ORDER]
-    ):
-        return opens, cells[0, OPEN_SLOT]
-    return closes, cells[0, CLOSE_SLOT]
+    opens, opening = cells[0, OPEN_TICK], cells[0, OPEN_SLOT]
+    closes, closing = cells[0, CLOSE_TICK], cells[0, CLOSE_SLOT]
+    if goes_before(cells, opening, opens, closing, closes):
+        return opens, opening
+    return closes, closing
 
 
 @bare_kernel
@@ -116,8 +115,8 @@ def tick_on_one_bus(
         serve_active(cells, ready, rules, cells[0, ACTIVE_BANK], out_trace, out_latency_ticks)
     elif refresh[0] == tick:
         issue_refresh(cells, ready, rules, out_trace, refresh[1], refresh[2])
-    elif cells[0, COLUMN_TICK] == tick and (
-        row != tick or cells[cells[0, COLUMN_SLOT], ORDER] < cells[row_slot, ORDER]
+    elif cells[0, COLUMN_TICK] == tick and goes_before(
+        cells, cells[0, COLUMN_SLOT], tick, row_slot, row
     ):
         serve_column(cells, ready, rules, out_trace, out_latency_ticks)
     else:

@@ -118,6 +118,14 @@ def choose_active(cells: Table, ready: Table, since: int) -> None:
 
 
 @inlined
+def goes_before(cells: Table, slot: int, tick: int, other: int, other_tick: int) -> bool:
+    """Whether a queued transaction can go sooner than another, or as soon and is older."""
+    if tick != other_tick:
+        return bool(tick < other_tick)
+    return bool(cells[slot, ORDER] < cells[other, ORDER])
+
+
+@inlined
 def consider_column(cells: Table, ready: Table, bank: int, since: int) -> None:
     """Compare the oldest row hit of one bank that has some, or what opens its row wholly."""
     write = cells[0, DRAINING]
@@ -134,8 +142,7 @@ def consider_column(cells: Table, ready: Table, bank: int, since: int) -> None:
             return
         command = ACT2
     tick = earliest(cells, ready, command, bank, since)
-    best = cells[0, COLUMN_TICK]
-    if tick < best or (tick == best and cells[slot, ORDER] < cells[cells[0, COLUMN_SLOT], ORDER]):
+    if goes_before(cells, slot, tick, cells[0, COLUMN_SLOT], cells[0, COLUMN_TICK]):
         cells[0, COLUMN_TICK] = tick
         cells[0, COLUMN_SLOT] = slot
 
@@ -167,8 +174,7 @@ def consider_open(cells: Table, ready: Table, bank: int, since: int) -> None:
     if cells[bank, REFRESHING] or (cells[0, SCHEDULER] == FCFS and slot != cells[0, OLDEST]):
         return
     tick = earliest(cells, ready, ACT, bank, since)
-    best = cells[0, OPEN_TICK]
-    if tick < best or (tick == best and cells[slot, ORDER] < cells[cells[0, OPEN_SLOT], ORDER]):
+    if goes_before(cells, slot, tick, cells[0, OPEN_SLOT], cells[0, OPEN_TICK]):
         cells[0, OPEN_TICK] = tick
         cells[0, OPEN_SLOT] = slot
 
@@ -190,10 +196,8 @@ def consider_close(cells: Table, ready: Table, bank: int, since: int) -> None:
     if cells[bank, REFRESHING] or (cells[0, SCHEDULER] == FCFS and slot != cells[0, OLDEST]):
         return
     tick = earliest(cells, ready, PRE, bank, since)
-    best = cells[0, CLOSE_TICK]
-    if tick > best or (tick == best and cells[slot, ORDER] > cells[cells[0, CLOSE_SLOT], ORDER]):
-        return
-    if may_close(cells, bank, slot, write):
+    sooner = goes_before(cells, slot, tick, cells[0, CLOSE_SLOT], cells[0, CLOSE_TICK])
+    if sooner and may_close(cells, bank, slot, write):
         cells[0, CLOSE_TICK] = tick
         cells[0, CLOSE_SLOT] = slot
 

@@ -27,6 +27,12 @@ MAX_TRACE = 100_000_000
 MAX_ACCESS_BYTES = 1 << 40
 
 
+def simulated_bytes(memory: MemorySpec, channels: int, pseudo_channels: int) -> int:
+    """Capacity of so many channels of a memory with so many pseudo-channels each [B]."""
+    whole = int(memory.channel_capacity_bytes) * channels
+    return whole * pseudo_channels // memory.pseudo_channels
+
+
 def run_banks(
     memory: MemorySpec,
     addresses: ArrayLike,
@@ -75,7 +81,7 @@ def run_banks(
             f"channel_interleave_bytes {controller.channel_interleave_bytes} cuts bursts of "
             f"'{memory.name}': take a multiple of {memory.access_bytes:g}"
         )
-    limit_bytes = int(memory.channel_capacity_bytes) * channels * buses // memory.pseudo_channels
+    limit_bytes = simulated_bytes(memory, channels, buses)
     where, writes = _traffic(memory, addresses, is_write, limit_bytes, access_bytes)
     per_access = access_bytes // int(memory.access_bytes)
     chosen = address_map(controller.address_map, memory, buses)
