@@ -71,6 +71,11 @@ class TensorCoreUnit(Section):
         description="Dense FLOP per cycle of ONE unit by input dtype; a multiply-add is 2."
     )
     tile: InstructionTile = Field(description="Native tile of the core at 2-byte inputs.")
+    asynchronous: bool = Field(
+        default=False,
+        description="Instructions read operands from the scratchpad and run beside the warp that "
+        "issues them (wgmma, tcgen05).",
+    )
     arithmetic: ArithmeticChoice | None = Field(
         default=None,
         description="How it sums products: an architecture of arch_specs/arithmetic.yaml, or a "
