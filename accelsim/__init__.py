@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     )
     from accelsim.explore.space import load_space
     from accelsim.explore.sweep import sweep
+    from accelsim.results.accuracy import ValidationResult
+    from accelsim.results.calibration import CalibrationResult
     from accelsim.results.run_result import RunResult
     from accelsim.scenarios.dram import simulate_dram
     from accelsim.scenarios.layers import ArrayReport, run_layers
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from accelsim.timing.systolic import SystolicCycles, systolic_cycles
     from accelsim.timing.systolic_buffers import buffered_cycles
     from accelsim.timing.systolic_conv import conv_cycles
+    from accelsim.validation.calibrate import calibrate
+    from accelsim.validation.validate import validate
     from accelsim.workload.conv import ConvShape
     from accelsim.workload.models import load_model
     from accelsim.workload.network_reader import load_network
@@ -40,6 +44,7 @@ __all__ = [
     "ArrayBuffers",
     "ArrayFeatures",
     "ArrayReport",
+    "CalibrationResult",
     "CapacityError",
     "ConvShape",
     "MappingError",
@@ -50,9 +55,11 @@ __all__ = [
     "SpecError",
     "SystolicArray",
     "SystolicCycles",
+    "ValidationResult",
     "WorkloadError",
     "__version__",
     "buffered_cycles",
+    "calibrate",
     "conv_cycles",
     "dram_violations",
     "load_chip",
@@ -68,6 +75,7 @@ __all__ = [
     "simulate_dram",
     "sweep",
     "systolic_cycles",
+    "validate",
 ]
 # Imported on first use (PEP 562): `import accelsim` stays fast, whatever a script needs of it.
 _HOMES = {
@@ -75,6 +83,7 @@ _HOMES = {
     "ArrayBuffers": "accelsim.arch.array",
     "ArrayFeatures": "accelsim.arch.array",
     "ArrayReport": "accelsim.scenarios.layers",
+    "CalibrationResult": "accelsim.results.calibration",
     "CapacityError": "accelsim.errors",
     "ConvShape": "accelsim.workload.conv",
     "MappingError": "accelsim.errors",
@@ -85,8 +94,10 @@ _HOMES = {
     "SpecError": "accelsim.errors",
     "SystolicArray": "accelsim.arch.array",
     "SystolicCycles": "accelsim.timing.systolic",
+    "ValidationResult": "accelsim.results.accuracy",
     "WorkloadError": "accelsim.errors",
     "buffered_cycles": "accelsim.timing.systolic_buffers",
+    "calibrate": "accelsim.validation.calibrate",
     "conv_cycles": "accelsim.timing.systolic_conv",
     "dram_violations": "accelsim.timing.dram.legality",
     "load_chip": "accelsim.arch.loader",
@@ -102,6 +113,7 @@ _HOMES = {
     "simulate_dram": "accelsim.scenarios.dram",
     "sweep": "accelsim.explore.sweep",
     "systolic_cycles": "accelsim.timing.systolic",
+    "validate": "accelsim.validation.validate",
 }
 
 

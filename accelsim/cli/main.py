@@ -15,7 +15,20 @@ from typing import Annotated
 import typer
 
 from accelsim import __version__
-from accelsim.cli import demo, dram, listing, numerics, predict, run, schema, show, sweep, systolic
+from accelsim.cli import (
+    calibrate,
+    demo,
+    dram,
+    listing,
+    numerics,
+    predict,
+    run,
+    schema,
+    show,
+    sweep,
+    systolic,
+    validate,
+)
 from accelsim.cli.console import ReaderGoneError
 from accelsim.documents import printable
 from accelsim.errors import AccelsimError
@@ -39,6 +52,8 @@ app.command("numerics")(numerics.numerics)
 app.command("systolic")(systolic.systolic)
 app.command("dram")(dram.dram)
 app.command("sweep")(sweep.sweep)
+app.command("validate")(validate.validate)
+app.command("calibrate")(calibrate.calibrate)
 app.command("list")(listing.list_names)
 app.command("show")(show.show)
 app.command("schema")(schema.schema)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -161,13 +161,15 @@ class Row:
             raise WorkloadError(f"{self.where}: {error}") from None
 
 
-def read_ops(path: str | Path) -> pd.DataFrame:
+def read_ops(path: str | Path, more: Sequence[str] = ()) -> pd.DataFrame:
     """Read an ops CSV strictly; all cells stay text until `predict` reads them.
 
     Parameters
     ----------
     path : str or Path
         UTF-8 CSV with a header of known columns.
+    more : sequence of str
+        Columns that may stand beside those of ops, for the caller to read.
 
     Returns
     -------
@@ -186,7 +188,7 @@ def read_ops(path: str | Path) -> pd.DataFrame:
     where: list[str] = []
     try:
         header = [name.strip().lower() for name in next(lines, [])]
-        _check_header(header, str(path))
+        _check_header(header, str(path), (*COLUMNS, *more))
         for cells in lines:
             if not cells:
                 continue
@@ -205,12 +207,12 @@ def read_ops(path: str | Path) -> pd.DataFrame:
     return frame
 
 
-def _check_header(header: list[str], path: str) -> None:
+def _check_header(header: list[str], path: str, known: Sequence[str]) -> None:
     for name in header:
         if name in RESULT_COLUMNS:
             raise WorkloadError(f"{path}:1: the column '{name}' is a result of predict")
-        if name not in COLUMNS:
-            raise WorkloadError(f"{path}:1: unknown column '{name}', {_known(name, COLUMNS)}")
+        if name not in known:
+            raise WorkloadError(f"{path}:1: unknown column '{name}', {_known(name, known)}")
         if header.count(name) > 1:
             raise WorkloadError(f"{path}:1: the column '{name}' stands twice")
     if "op" not in header:

@@ -20,7 +20,7 @@ LAYERS = (
     ("timing", "network", "energy"),
     ("engine", "parallel"),
     ("scenarios",),
-    ("explore", "validate", "report"),
+    ("explore", "validation", "report"),
     ("cli",),
 )
 FOUNDATION = ("errors", "units", "dtypes", "formats", "arithmetic", "documents", "files")

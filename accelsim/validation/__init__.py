@@ -1,0 +1,1 @@
+"""Measured and published data against predictions, and scalars fitted to measurements."""
