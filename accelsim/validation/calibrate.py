@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from accelsim.arch.chip import Chip
 from accelsim.arch.loader import load_chip
@@ -18,19 +19,20 @@ from accelsim.scenarios.memory_rates import with_memory_rates
 from accelsim.validation.compare import compare
 from accelsim.validation.determine import Determination
 from accelsim.validation.devices import lineage
-from accelsim.validation.fit import huber
+from accelsim.validation.fit import losses
 from accelsim.validation.folder import read_folder
 from accelsim.validation.measured import LeftOut, MeasuredOps
 from accelsim.validation.scalars import Model, values_of
 from accelsim.validation.user_table import read_user_csv, user_table
 
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 Progress = Callable[[str, int, int], None]
 LEAST_ROWS = 20
 """Fewer rows are not fitted."""
 MOST_ROWS = 2000
 """Rows of a fit unless more are asked for; a step of the fit predicts them some ten times."""
 _STRATA = ("suite", "dtype", "launch", "size")
-_NO_WORSE = 1.02
 _FIGURES = ("mape", "median", "p90", "bias")
 
 
@@ -103,8 +105,8 @@ def calibrate(
     scalars = determination.run()
     whole = Model(start, frame)
     after_s = whole.seconds({fit.name: fit.after for fit in scalars if fit.determined})
-    if aside.any() and _loss(frame, after_s, aside) > _NO_WORSE * _loss(frame, before_s, aside):
-        scalars = determination.revert("the rows kept aside are predicted no better with a fit")
+    if _worse(frame, before_s, after_s, aside):
+        scalars = determination.revert("a fit predicts the rows kept aside worse than none")
         after_s = before_s
     return CalibrationResult(
         chip=start.name,
@@ -149,7 +151,7 @@ def _rows_of(
     others = int((~own).sum())
     more = (LeftOut("all", "", f"measured on another device than {start.name}", others),)
     frame = found.frame[own].assign(chip=start.name).reset_index(drop=True)
-    left_out = tuple(part for part in found.left_out if part.device in ("", "all", *names))
+    left_out = found.of_chips(names).left_out
     return MeasuredOps(frame, (*left_out, *more) if others else left_out)
 
 
@@ -163,9 +165,7 @@ def _capped(frame: pd.DataFrame, rows: int, seed: int) -> tuple[pd.DataFrame, tu
     return frame[kept].reset_index(drop=True), (cut,)
 
 
-def _test_rows(
-    frame: pd.DataFrame, share: float, seed: int
-) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def _test_rows(frame: pd.DataFrame, share: float, seed: int) -> Flags:
     """Choose a share of the rows of every class, dtype, launch and size."""
     chosen = np.zeros(len(frame), np.bool_)
     generator = np.random.default_rng(seed)
@@ -181,14 +181,15 @@ def _test_rows(
     return chosen
 
 
-def _loss(frame: pd.DataFrame, predicted_s: np.ndarray, chosen: np.ndarray) -> float:
-    measured_s = frame["measured_s"].to_numpy(float)
-    return huber(np.log(predicted_s[chosen] / measured_s[chosen]))
+def _worse(frame: pd.DataFrame, before_s: Floats, after_s: Floats, aside: Flags) -> bool:
+    """Tell whether the rows kept aside lose by more than the standard error of their loss."""
+    measured_s = frame["measured_s"].to_numpy(float)[aside]
+    before, after = (losses(np.log(t[aside] / measured_s)) for t in (before_s, after_s))
+    change = after - before
+    return len(change) > 0 and float(change.mean()) > float(change.std()) / len(change) ** 0.5
 
 
-def _errors(
-    frame: pd.DataFrame, before_s: np.ndarray, after_s: np.ndarray, aside: np.ndarray
-) -> pd.DataFrame:
+def _errors(frame: pd.DataFrame, before_s: Floats, after_s: Floats, aside: Flags) -> pd.DataFrame:
     """Errors before and after, of the fit and of the test, all together and by class."""
     measured_s = frame["measured_s"].to_numpy(float)
     suites = frame["suite"].to_numpy(object)

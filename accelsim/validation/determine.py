@@ -63,11 +63,13 @@ class Determination:
             point = fit(problem, point)
             self.values.update(self._values(point))
             slopes, residuals = problem.slopes(point, _WIDE_DIFFERENCE), problem.residuals(point)
+            if not self.free:
+                return tuple(self._result(name) for name in self.start)
             if self._hold_twin(slopes, residuals):
                 continue
             self._find_intervals(point, slopes, residuals)
-            widest = max(self.free, key=self._width, default=None)
-            if widest is None or self._width(widest) <= WIDEST:
+            widest = max(self.free, key=self._width)
+            if self._width(widest) <= WIDEST:
                 return tuple(self._result(name) for name in self.start)
             low, high = self.interval[widest]
             self._hold(widest, f"anything from {low:.3g} to {high:.3g} fits as well")
@@ -129,8 +131,6 @@ class Determination:
         return True
 
     def _find_intervals(self, point: Floats, slopes: Floats, residuals: Floats) -> None:
-        if not self.free:
-            return
         shifts = resampled(slopes, residuals, samples=_SAMPLES, seed=self.seed)
         tail = 0.5 * (1.0 - CONFIDENCE)
         # Centred on the fit: the linearised model has its minimum beside that of the real one.

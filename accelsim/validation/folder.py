@@ -52,7 +52,7 @@ def read_folder(folder: str | Path, suites: Iterable[str] | None = None) -> Meas
         table = _table(root / name)
         if table is None:
             continue
-        tables += 1
+        tables += ".." not in name
         try:
             for suite, ops, left_out in reader(table):
                 if suite in wanted:
@@ -61,7 +61,7 @@ def read_folder(folder: str | Path, suites: Iterable[str] | None = None) -> Meas
             raise WorkloadError(f"{root / name}: the column {missing} is missing") from None
     if not tables:
         raise WorkloadError(
-            f"{folder} holds none of {', '.join(n for n in _TABLES if '/' not in n)}"
+            f"{folder} holds none of {', '.join(n for n in _TABLES if '..' not in n)}"
         )
     return join(parts)
 
@@ -94,7 +94,7 @@ def _labelled(suite: str, ops: pd.DataFrame, left_out: list[LeftOut], source: st
 
 
 def _gemm(table: pd.DataFrame) -> Iterator[Part]:
-    graphs = Screen("gemm", "all", table[table["source"] == "aiconfigurator"])
+    graphs = Screen("gemm", table[table["source"] == "aiconfigurator"])
     kind = graphs.frame["dtype"]
     graphs.drop(kind.isin(rules.GEMM_QUANTISED), rules.QUANTISED)
     graphs.drop(graphs.frame["dtype"].isin(rules.GEMM_WEIGHT_ONLY), rules.WEIGHT_ONLY)
@@ -102,7 +102,7 @@ def _gemm(table: pd.DataFrame) -> Iterator[Part]:
     graphs.drop(graphs.frame["l2_resident"] == 1, rules.L2_RESIDENT)
     _drop_short(graphs, rules.SHORTEST_GEMM_US)
     yield "gemm", _matmuls(graphs.frame), graphs.left_out
-    eager = Screen("gemm_fp32", "all", table[table["source"] == "neusight"])
+    eager = Screen("gemm_fp32", table[table["source"] == "neusight"])
     _drop_short(eager, rules.SHORTEST_EAGER_GEMM_US)
     yield "gemm_fp32", _matmuls(eager.frame), eager.left_out
 
@@ -119,7 +119,7 @@ def _matmuls(kept: pd.DataFrame) -> pd.DataFrame:
 
 def _attention(table: pd.DataFrame) -> Iterator[Part]:
     for phase in ("context", "generation"):
-        rows = Screen(f"attention_{phase}", "all", table[table["phase"] == phase])
+        rows = Screen(f"attention_{phase}", table[table["phase"] == phase])
         rows.drop(rows.frame["flag"].notna(), rules.SUSPECT_FMHA)
         unknown = ~rows.frame["attn_dtype"].isin(list(rules.ATTENTION_DTYPES))
         rows.drop(unknown, rules.OTHER_FORMAT)
@@ -139,7 +139,7 @@ def _attention(table: pd.DataFrame) -> Iterator[Part]:
 def _vector(table: pd.DataFrame) -> Iterator[Part]:
     rowwise = table["op"].isin(_ROWWISE)
     for suite, part in (("elementwise_fp32", table[~rowwise]), ("rowwise_fp32", table[rowwise])):
-        rows = Screen(suite, "all", part)
+        rows = Screen(suite, part)
         _drop_short(rows, rules.SHORTEST_EAGER_VECTOR_US)
         kept = rows.frame
         yield suite, pd.DataFrame({
@@ -149,7 +149,7 @@ def _vector(table: pd.DataFrame) -> Iterator[Part]:
 
 
 def _moe(table: pd.DataFrame) -> Iterator[Part]:
-    rows = Screen("moe", "all", table)
+    rows = Screen("moe", table)
     rows.drop(rows.frame["distribution"] != "balanced", rules.UNBALANCED)
     rows.drop(~rows.frame["dtype"].isin(list(rules.MOE_DTYPES)), rules.OTHER_FORMAT)
     _drop_short(rows, rules.SHORTEST_MOE_US)
@@ -181,7 +181,7 @@ def _layers(table: pd.DataFrame) -> Iterator[Part]:
                       "latency_us": table[column]})
         for column, (n, k) in shapes.items()
     ]  # fmt: skip
-    rows = Screen("layer_gemm_vidur", "all", pd.concat(gemms, ignore_index=True))
+    rows = Screen("layer_gemm_vidur", pd.concat(gemms, ignore_index=True))
     rows.frame = rows.frame[rows.frame["latency_us"].notna()]
     _drop_short(rows, rules.SHORTEST_LAYER_US)
     kept = rows.frame

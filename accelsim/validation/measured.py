@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from accelsim.scenarios.op_table import COLUMNS
 from accelsim.scenarios.options import RunOptions
+from accelsim.validation.devices import chip_of_device
 
 LABELS = ("suite", "device", "chip", "launch", "source", "place")
 """Columns that say what a row is, beside those of predict and ``measured_s``."""
@@ -94,12 +95,11 @@ class MeasuredOps:
     def of_chips(self, chips: Iterable[str]) -> MeasuredOps:
         """Keep the rows of these chips."""
         names = set(chips)
-        kept = self.frame["chip"].isin(names)
-        devices = set(self.frame.loc[kept, "device"]) | names
+        left_out = (p for p in self.left_out if not p.device or chip_of_device(p.device) in names)
         return replace(
             self,
-            frame=self.frame[kept].reset_index(drop=True),
-            left_out=tuple(part for part in self.left_out if part.device in devices),
+            frame=self.frame[self.frame["chip"].isin(names)].reset_index(drop=True),
+            left_out=tuple(left_out),
             runs=tuple(run for run in self.runs if run.labels["chip"] in names),
         )
 
@@ -151,21 +151,22 @@ class Screen:
 
     Parameters
     ----------
-    suite, device : str
+    suite : str
         What the counts are filed under.
     frame : DataFrame
         Rows as the source has them.
+    device : str, optional
+        Whose rows they are; without, the column ``device`` says it.
     """
 
-    def __init__(self, suite: str, device: str, frame: pd.DataFrame) -> None:
+    def __init__(self, suite: str, frame: pd.DataFrame, device: str | None = None) -> None:
         self.suite = suite
-        self.device = device
-        self.frame = frame
+        self.frame = frame if device is None else frame.assign(device=device)
         self.left_out: list[LeftOut] = []
 
     def drop(self, spoiled: pd.Series[bool], reason: str) -> None:
         """Leave out the rows where `spoiled` is true."""
-        count = int(spoiled.sum())
-        if count:
-            self.left_out.append(LeftOut(self.suite, self.device, reason, count))
-            self.frame = self.frame[~spoiled]
+        counts = self.frame.loc[spoiled, "device"].value_counts(sort=False).sort_index()
+        for device, count in counts.items():
+            self.left_out.append(LeftOut(self.suite, str(device), reason, int(count)))
+        self.frame = self.frame[~spoiled]

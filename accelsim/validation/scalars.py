@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -73,15 +74,19 @@ class Model:
     chip: Chip
     rows: pd.DataFrame
 
+    @cached_property
+    def _parts(self) -> tuple[tuple[str, NDArray[np.int64], pd.DataFrame], ...]:
+        """Ops by launch, with their places among the rows."""
+        launches = self.rows["launch"].to_numpy(str)
+        places = {str(name): np.flatnonzero(launches == name) for name in np.unique(launches)}
+        return tuple((n, chosen, ops_of(self.rows.iloc[chosen])) for n, chosen in places.items())
+
     def seconds(self, values: Mapping[str, float]) -> Floats:
         """Predict all rows with these scalars [s]."""
         system = System.of_chip(with_values(self.chip, values))
         times_s = np.empty(len(self.rows))
-        launches = self.rows["launch"].to_numpy(str)
-        for launch in np.unique(launches):
-            chosen = np.flatnonzero(launches == launch)
-            answer = predict(ops_of(self.rows.iloc[chosen]), system, str(launch))
-            times_s[chosen] = answer["latency_s"].to_numpy(float)
+        for launch, chosen, ops in self._parts:
+            times_s[chosen] = predict(ops, system, launch)["latency_s"].to_numpy(float)
         return times_s
 
     def log_errors(self, values: Mapping[str, float]) -> Floats:

@@ -123,7 +123,7 @@ def _read(path: Path, suite: str, device: str, chip: str) -> MeasuredOps:
     frame = table.assign(
         latency_us=table["latency"].astype(float) * 1e3, backend=backend, version=version
     )
-    ops, left_out = _READERS[suite](Screen(suite, device, frame), chip)
+    ops, left_out = _READERS[suite](Screen(suite, frame, device), chip)
     labels = {
         "suite": suite, "device": device, "chip": chip, "launch": "graph",
         "source": f"{PACKAGE} {backend} {version}", "place": path.name,

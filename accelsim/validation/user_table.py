@@ -20,6 +20,7 @@ USER_COLUMNS = (*TIME_COLUMNS, "device", "launch")
 SUITE_OF_OP = {"matmul": "gemm", "gemm": "gemm"}
 """Class of an op in the tables, where it is not the op's own name."""
 _LONGEST_S = 1e5
+_USUAL_DTYPE = "bf16"
 _EXAMPLE = "op,dtype,m,n,k,measured_us"
 
 
@@ -65,6 +66,7 @@ def user_table(
         raise WorkloadError(f"{source}: no row has a time in '{column}'")
     frame = table.loc[:, [name for name in COLUMNS if name in table.columns]]
     frame = frame.assign(
+        dtype=_filled(table, "dtype", _USUAL_DTYPE),
         suite=_suites(table["op"], where),
         device=_filled(table, "device", chip or ""),
         launch=_launches(table, launch, where),

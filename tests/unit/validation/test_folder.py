@@ -1,0 +1,91 @@
+"""Is a folder of extracts read with the limits that its measurements set?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from accelsim.errors import WorkloadError
+from accelsim.validation import rules
+from accelsim.validation.folder import read_folder
+
+GEMM = {
+    "source": "aiconfigurator", "device": "A100_SXM_80GB", "dtype": "bfloat16", "batch": 1,
+    "m": 64, "n": 4096, "k": 4096, "latency_us": 40.0, "l2_resident": 0,
+}  # fmt: skip
+EAGER = {**GEMM, "source": "neusight", "dtype": "fp32", "batch": 8, "latency_us": 500.0}
+
+
+def write(path: Path, rows: list[dict[str, object]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pd.DataFrame(rows).to_csv(path, index=False)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    root = tmp_path / "silicon"
+    write(root / "gemm.csv.gz", [
+        GEMM, {**GEMM, "dtype": "sq"}, {**GEMM, "latency_us": 2.0}, {**GEMM, "l2_resident": 1},
+        {**GEMM, "dtype": "fp8"}, {**GEMM, "dtype": "int8_wo"}, {**GEMM, "device": "SECRET_9000"},
+        EAGER, {**EAGER, "latency_us": 60.0},
+    ])  # fmt: skip
+    write(root / "vector_ops.csv", [
+        {"device": "V100_PCIE_32GB", "op": op, "rows": 4096, "cols": 512, "latency_us": us}
+        for op, us in (("add", 50.0), ("add", 39.0), ("softmax", 41.0))
+    ])  # fmt: skip
+    write(root / "layer_vidur.csv", [{
+        "device": "A40_48GB", "tp": 2, "num_tokens": 16, "n_head": 32, "n_kv_head": 8,
+        "n_embd": 4096, "n_expanded_embd": 11008, "use_gated_mlp": True, "attn_pre_proj_us": 50.0,
+        "attn_post_proj_us": 4.0, "mlp_up_proj_us": 90.0, "mlp_down_proj_us": None,
+    }])  # fmt: skip
+    write(tmp_path / "llmcompass" / "measured.csv", [
+        {"device": "A100", "n_devices": 1, "op": "matmul", "m": 64, "n": 128, "k": 256,
+         "rows": None, "cols": None, "measured_latency_s": 3e-5},
+        {"device": "A100", "n_devices": 1, "op": "softmax", "m": None, "n": None, "k": None,
+         "rows": 64, "cols": 128, "measured_latency_s": 2e-5},
+    ])  # fmt: skip
+    return root
+
+
+def test_classes_and_their_rows(folder: Path) -> None:
+    found = read_folder(folder)
+    counts = found.frame.groupby("suite", sort=False).size().to_dict()
+    assert counts == {
+        "gemm": 2, "gemm_fp32": 1, "elementwise_fp32": 1, "rowwise_fp32": 1, "layer_gemm_vidur": 2,
+        "llmcompass_matmul": 1, "llmcompass_softmax": 1,
+    }  # fmt: skip
+    launches = found.frame.groupby("suite")["launch"].first()
+    assert launches["gemm"] == launches["layer_gemm_vidur"] == "graph"
+    assert launches["gemm_fp32"] == launches["llmcompass_softmax"] == "eager"
+
+
+def test_gemms_of_a_layer_are_those_of_one_device(folder: Path) -> None:
+    layer = read_folder(folder, ["layer_gemm_vidur"]).frame
+    # QKV: half of 32 heads and half of twice 8, of 128; up and gate: half of twice 11008.
+    assert layer[["m", "n", "k"]].to_numpy().tolist() == [[16, 3072, 4096], [16, 11008, 4096]]
+    assert set(layer["dtype"]) == {"fp16"}
+
+
+def test_every_row_left_out_is_counted(folder: Path) -> None:
+    counts = {(p.suite, p.reason): p.rows for p in read_folder(folder).left_out}
+    assert counts == {
+        ("gemm", rules.QUANTISED): 1, ("gemm", rules.WEIGHT_ONLY): 1,
+        ("gemm", rules.L2_RESIDENT): 1, ("gemm", rules.SHORT.format(3.0)): 1,
+        ("gemm", rules.NO_CHIP): 1, ("gemm_fp32", rules.SHORT.format(100.0)): 1,
+        ("elementwise_fp32", rules.SHORT.format(40.0)): 1,
+        ("layer_gemm_vidur", rules.SHORT.format(5.0)): 1,
+    }  # fmt: skip
+
+
+def test_bad_folders_are_refused(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(WorkloadError, match="is no folder of measurements"):
+        read_folder(tmp_path / "nowhere")
+    empty = tmp_path / "other" / "empty"
+    empty.mkdir(parents=True)
+    with pytest.raises(WorkloadError, match="holds none of gemm"):
+        read_folder(empty)
+    write(folder / "gemm.csv", [{"source": "aiconfigurator"}])
+    with pytest.raises(WorkloadError, match="the column 'dtype' is missing"):
+        read_folder(folder)
