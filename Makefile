@@ -41,6 +41,10 @@ bench: $(VENV)/.stamp-test ## measure speed and memory (benchmarks/README.md)
 	$(BIN)/python benchmarks/bench_dram.py --markdown docs/benchmarks.md
 	$(BIN)/python benchmarks/bench_numerics.py --markdown docs/benchmarks.md
 
+.PHONY: accuracy
+accuracy: $(VENV)/.stamp-test ## compare with all measurements at hand, rewrite docs/accuracy.md (DATA=folder)
+	$(BIN)/python -m tests.validation.refresh_accuracy $(DATA)
+
 ##@ Keep house
 .PHONY: clean
 clean: ## remove the virtual environment, caches and build products

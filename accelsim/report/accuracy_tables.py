@@ -22,6 +22,7 @@ _FIGURES = (
     Column("roofline MAPE", right=True, rank=1), Column("roofline median", right=True, rank=3),
 )  # fmt: skip
 _NOT_SHAPE = ("op", "dtype")
+_BLANK = ("", "None", "nan", "<NA>")
 
 
 def signed(fraction: float) -> str:
@@ -132,9 +133,8 @@ def shape_words(row: dict[str, Any]) -> str:
     parts = [str(row["op"])]
     for name in COLUMNS:
         value = row.get(name)
-        if name in _NOT_SHAPE or value is None or value != value:  # noqa: PLR0124  (NaN)
-            continue
-        parts.append(f"{name}={_plain(value)}")
+        if name not in _NOT_SHAPE and _plain(value) not in _BLANK:
+            parts.append(f"{name}={_plain(value)}")
     return " ".join(parts)
 
 
@@ -143,9 +143,9 @@ def _lines(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _plain(value: Any) -> str:
-    if isinstance(value, float) and value == int(value):
+    if isinstance(value, float) and value.is_integer():
         return str(int(value))
-    return str(value)
+    return str(value).strip()
 
 
 def _figures(row: dict[str, Any]) -> tuple[str, ...]:

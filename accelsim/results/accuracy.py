@@ -155,7 +155,7 @@ def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
         {
             str(name): value.item() if hasattr(value, "item") else value
             for name, value in line.items()
-            if not (value is None or (isinstance(value, float) and np.isnan(value)))
+            if not (pd.isna(value) or value == "")
         }
         for line in frame.to_dict("records")
     ]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from accelsim.results.calibration import CONFIDENCE, ScalarFit
 from accelsim.validation.fit import Problem, fit, likeness, most_alike, resampled
-from accelsim.validation.scalars import Model, bounds_of, rounded
+from accelsim.validation.scalars import Model, bounds_of, rounded, written
 
 Floats = NDArray[np.float64]
 Tell = Callable[[str], None]
@@ -71,8 +71,8 @@ class Determination:
             widest = max(self.free, key=self._width)
             if self._width(widest) <= WIDEST:
                 return tuple(self._result(name) for name in self.start)
-            low, high = self.interval[widest]
-            self._hold(widest, f"anything from {low:.3g} to {high:.3g} fits as well")
+            low, high = (written(widest, rounded(end)) for end in self.interval[widest])
+            self._hold(widest, f"anything from {low} to {high} fits as well")
 
     def revert(self, reason: str) -> tuple[ScalarFit, ...]:
         """Hold everything."""

@@ -80,8 +80,9 @@ def _table(path: Path) -> pd.DataFrame | None:
 def _labelled(suite: str, ops: pd.DataFrame, left_out: list[LeftOut], source: str) -> MeasuredOps:
     """Add the labels; rows of devices without a chip spec are counted and left out."""
     eager = suite in _EAGER or suite.startswith("llmcompass")
+    chips = {device: chip_of_device(device) for device in ops["device"].unique()}
     frame = ops.assign(
-        suite=suite, chip=ops["device"].map(chip_of_device), source=source,
+        suite=suite, chip=ops["device"].map(chips), source=source,
         launch="eager" if eager else "graph", place=suite,
     )  # fmt: skip
     unknown = frame[frame["chip"].isna()]

