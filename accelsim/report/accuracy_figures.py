@@ -151,7 +151,7 @@ def _scatter_message(result: ValidationResult) -> str:
     inside = percent(found["within_25"])
     return (
         f"Half of all predictions are within {percent(found['median'])} of the measured time, "
-        f"{inside} of them within 25 %"
+        f"{inside} within 25 %"
     )
 
 
