@@ -20,7 +20,7 @@ from accelsim.validation.devices import SCALARS
 
 Floats = NDArray[np.float64]
 # No kernel sustains less than a tenth of a peak, and none more than the peak. Pointer chases find
-# 0.1 to 1 us of memory latency, chains of tiny kernels 1 to 10 us of overhead: with room around both.
+# 0.1 to 1 us of memory latency, chains of tiny kernels 1 to 10 us of overhead: both with room.
 _EFFICIENCY = (0.1, 1.0)
 _RANGES = {
     "kernel_overhead_s": (1e-7, 1e-4),
