@@ -124,7 +124,7 @@ def _core_tasks(problem: AttentionProblem, tiling: AttentionTiling) -> float:
 
 
 @kernel
-def _steps_per_task(problem: AttentionProblem, tiling: AttentionTiling) -> tuple[float, float]:
+def key_tiles(problem: AttentionProblem, tiling: AttentionTiling) -> tuple[float, float]:
     """Key tiles that a task visits: in the mean, and at most.
 
     A masked query tile sees as far as its last query, and tiles on an edge of the mask are
@@ -150,7 +150,7 @@ def _core_seconds(
 ) -> tuple[float, float, float]:
     """Matmul, softmax and combined time of the busiest core [s]."""
     tasks = _core_tasks(problem, tiling)
-    mean, longest = _steps_per_task(problem, tiling)
+    mean, longest = key_tiles(problem, tiling)
     if tasks <= machine.cores:
         steps = longest  # of the query tile that sees most keys
     elif problem.masked == 1:

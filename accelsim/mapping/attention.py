@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -16,9 +18,15 @@ from accelsim.kernels.attention import (
     search_attention,
     search_attention_many,
 )
-from accelsim.kernels.machine import Machine
+from accelsim.kernels.gpu.attention import (
+    FLASH,
+    SERVING,
+    search_gpu_attention,
+    search_gpu_attention_many,
+)
 from accelsim.mapping.machine import machine_for
 from accelsim.mapping.memo import Found, Memo, search_each
+from accelsim.mapping.processor import processor_for, runs_thread_blocks
 
 
 @dataclass(frozen=True)
@@ -48,13 +56,27 @@ def map_attentions(
     MappingError
         If not even the smallest tile fits a core.
     """
-    machine = machine_for(chip, dtype)
-    found = search_each(machine, problems, search_attention, _search_bulk)
+    if runs_thread_blocks(chip):
+        library = attention_library(chip)
+        found = search_each(
+            processor_for(chip, dtype),
+            problems,
+            partial(search_gpu_attention, library),
+            partial(_search_bulk, partial(search_gpu_attention_many, library)),
+        )
+    else:
+        found = search_each(
+            machine_for(chip, dtype),
+            problems,
+            search_attention,
+            partial(_search_bulk, search_attention_many),
+        )
     if any(tried == 0 for _, _, tried in found):
         wide = max(p.head_dim for p in problems)
         raise MappingError(
             f"{chip.name}: no tile of fused {dtype} attention with head_dim {wide} fits a core, "
-            f"whose scratchpad holds {machine.scratch_bytes:.0f} B; try --attention unfused"
+            f"whose scratchpad holds {chip.spec.core.scratchpad.capacity_bytes:.0f} B; "
+            "try --attention unfused"
         )
     return tuple(
         AttentionMapping(p, AttentionTiling._make(tiling), AttentionCost._make(cost), tried)
@@ -62,7 +84,18 @@ def map_attentions(
     )
 
 
-def _search_bulk(machine: Machine, problems: Sequence[AttentionProblem]) -> list[Found]:
+def attention_library(chip: Chip) -> int:
+    """Say which library's kernels a GPU runs, `FLASH` or `SERVING`.
+
+    Serving libraries with decode kernels of their own (TensorRT-LLM) support GPUs from those with
+    8-bit floats on; older ones are served by FlashAttention-2 in every phase.
+    """
+    return SERVING if "fp8" in chip.matrix_flop_per_cycle else FLASH
+
+
+def _search_bulk(
+    search_many: Callable[..., None], machine: Any, problems: Sequence[AttentionProblem]
+) -> list[Found]:
     """Search on all threads."""
     sizes = np.array(
         [
@@ -81,7 +114,7 @@ def _search_bulk(machine: Machine, problems: Sequence[AttentionProblem]) -> list
     )
     tilings = np.empty((len(problems), 4), dtype=np.int64)
     costs = np.empty((len(problems), 10), dtype=np.float64)
-    search_attention_many(machine, sizes, traits, tilings, costs)
+    search_many(machine, sizes, traits, tilings, costs)
     return [
         (tile[:3], cost, tile[3])
         for tile, cost in zip(tilings.tolist(), costs.tolist(), strict=True)

@@ -8,11 +8,13 @@ from weakref import WeakKeyDictionary
 
 from accelsim.arch.chip import Chip
 from accelsim.kernels.attention import AttentionProblem
+from accelsim.kernels.gpu.processor import Processor
 from accelsim.kernels.machine import Machine
 from accelsim.kernels.matmul import Problem
 
 _Mapping = TypeVar("_Mapping")
 _P = TypeVar("_P", Problem, AttentionProblem)
+_M = TypeVar("_M", Machine, Processor)
 Found = tuple[Sequence[int], Sequence[float], int]
 """Fields of a tiling, fields of its cost, and the candidates tried (0: none is legal)."""
 _LIMIT = 200_000
@@ -22,10 +24,10 @@ threads costs more than it saves, and a process that never started them can be f
 
 
 def search_each(
-    machine: Machine,
+    machine: _M,
     problems: Sequence[_P],
-    one: Callable[[Machine, _P], Found],
-    bulk: Callable[[Machine, Sequence[_P]], Sequence[Found]],
+    one: Callable[[_M, _P], Found],
+    bulk: Callable[[_M, Sequence[_P]], Sequence[Found]],
 ) -> Sequence[Found]:
     """Search one by one, or from `BULK` problems on with the search that runs on all threads."""
     if len(problems) < BULK:

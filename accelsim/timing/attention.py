@@ -7,7 +7,9 @@ from accelsim.dtypes import dtype as find_dtype
 from accelsim.kernels.attention import AttentionProblem
 from accelsim.mapping.attention import AttentionMapping, map_attention
 from accelsim.mapping.fusion import Group
+from accelsim.mapping.processor import runs_thread_blocks
 from accelsim.results.costs import Activity
+from accelsim.timing.gpu_attention import Beside, kernels_beside
 from accelsim.workload.ops import Attention, MatMul, Op, Vector
 
 
@@ -53,22 +55,27 @@ def attention_times(
     kept = op.traffic.outputs if group.input_on_chip and not group.output_on_chip else 0.0
     beside = op.traffic.cache_write + kept
     memory_s = cost.dram_s + chip.transfers.seconds(0.0, beside)
+    around = Beside(0.0, 0.0, 0.0, 0.0)
+    if runs_thread_blocks(chip):
+        around = kernels_beside(op, chip, group.input_on_chip)
     times = {
         "compute": cost.compute_s,
         "special": cost.special_s,
         "l2": cost.shared_s,
-        "memory": memory_s,
+        "memory": memory_s + around.transfer_s,
+        "overhead": around.overhead_s,
     }
     activity = Activity(
         macs={dtype: group.flop / 2},
         vector_flop=group.vector_flop,
         special=group.special,
-        dram_read_bytes=cost.dram_read_bytes,
-        dram_write_bytes=cost.dram_write_bytes + beside,
+        dram_read_bytes=cost.dram_read_bytes + around.read_bytes,
+        dram_write_bytes=cost.dram_write_bytes + max(beside, around.write_bytes),
         shared_bytes=cost.shared_bytes,
         scratchpad_bytes=cost.scratch_bytes,
     )
     latency_s = max(cost.latency_s, memory_s + chip.calibration.memory_latency_s)
+    latency_s += around.overhead_s + around.transfer_s
     return times, latency_s, activity, mapping
 
 

@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from accelsim.kernels.attention import AttentionProblem, AttentionTiling, _steps_per_task
+from accelsim.kernels.attention import AttentionProblem, AttentionTiling, key_tiles
 from accelsim.timing.attention import attention_problem
 from accelsim.workload.ops import Attention
 
@@ -58,7 +58,7 @@ def tiles_executed(
 def modelled(op: Attention, positions: int, tile_kv: int) -> tuple[float, float]:
     problem = attention_problem(op, False)
     tiling = AttentionTiling(positions * problem.share, tile_kv, 1)
-    return _steps_per_task(problem, tiling)
+    return key_tiles(problem, tiling)
 
 
 @pytest.mark.parametrize("positions", [4, 16, 32])
@@ -89,13 +89,13 @@ def test_key_tiles_of_a_sliding_window_do_not_grow_with_the_sequence(
 @pytest.mark.parametrize(("kv_len", "tile_kv", "split"), [(65, 64, 1), (1040, 64, 4), (5, 16, 1)])
 def test_decode_visits_whole_key_tiles(kv_len: int, tile_kv: int, split: int) -> None:
     problem = attention_problem(attention(1, kv_len), False)
-    mean, most = _steps_per_task(problem, AttentionTiling(16, tile_kv, split))
+    mean, most = key_tiles(problem, AttentionTiling(16, tile_kv, split))
     assert mean == most == math.ceil(math.ceil(kv_len / split) / tile_kv)
 
 
 def test_a_short_masked_prompt_still_costs_a_whole_tile() -> None:
     problem = attention_problem(attention(5, 5), False)
-    assert _steps_per_task(problem, AttentionTiling(32, 64, 1)) == (1.0, 1.0)
+    assert key_tiles(problem, AttentionTiling(32, 64, 1)) == (1.0, 1.0)
 
 
 @pytest.mark.parametrize("kv_dtype", ["bf16", "fp8"])

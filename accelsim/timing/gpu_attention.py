@@ -1,0 +1,111 @@
+"""What a GPU runs beside the attention kernel: rotation, the cache's append, copies of heads."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from accelsim.arch.chip import Chip
+from accelsim.dtypes import dtype as find_dtype
+from accelsim.kernels.gpu.attention import FLASH
+from accelsim.mapping.attention import attention_library
+from accelsim.workload.ops import Attention
+
+# A kernel of a few microseconds: the gap before it, and one load after another.
+_SMALL_KERNEL_WAITS = 1.0
+# Kernels that a serving library launches beside attention, from its traces: for a prompt, tables
+# of sequences, rotation with append, scheduling counters and clearing; for decode, rotation with
+# append, or none.
+_PROMPT_KERNELS, _DECODE_KERNELS = 4, 1
+# With FlashAttention: the append, and the preparation of lengths.
+_FLASH_KERNELS = 2
+# Its append runs one block of up to 512 threads per token, each thread a chain of dependent
+# accesses (slot, load, store) of seven latencies; a core holds 2048 threads.
+_APPEND_THREADS, _CORE_THREADS, _APPEND_WAITS = 512, 2048, 7.0
+# Rows of packed heads that are not already in order are copied before and after, by strided
+# kernels at half of the memory's rate: each byte counts as two read and two written.
+_COPY_TRAFFIC = 4.0
+
+
+class Beside(NamedTuple):
+    """Gaps and waits [s], transfers [s], and their traffic with the main memory [B]."""
+
+    overhead_s: float
+    transfer_s: float
+    read_bytes: float
+    write_bytes: float
+
+
+def kernels_beside(op: Attention, chip: Chip, on_chip: bool) -> Beside:
+    """Cost what serving libraries run around attention over a cache.
+
+    Parameters
+    ----------
+    op : Attention
+    chip : Chip
+        A GPU.
+    on_chip : bool
+        Whether fresh activations are in the L2.
+
+    Returns
+    -------
+    Beside
+        All zero without a cache: then attention is one kernel.
+    """
+    if not op.cached:
+        return Beside(0.0, 0.0, 0.0, 0.0)
+    if attention_library(chip) == FLASH:
+        return _flash(op, chip, on_chip)
+    prompt = op.q_len > 1 or op.kv_len == 1
+    kernels = _PROMPT_KERNELS if prompt else _DECODE_KERNELS
+    # Q, K and V are read, rotated, and written: Q in the arithmetic's type, K and V to the cache.
+    width = find_dtype(op.dtype).bytes if prompt else _fresh_bytes(op)
+    tokens = float(op.batch) * op.q_len
+    elements = tokens * (op.heads * op.head_dim + op.cache_elements_per_position)
+    moved = _transfer(chip, elements * _fresh_bytes(op), elements * width, on_chip)
+    return moved._replace(overhead_s=kernels * _small_kernel_s(chip))
+
+
+def _flash(op: Attention, chip: Chip, on_chip: bool) -> Beside:
+    """Append of K and V, and copies of packed heads."""
+    tokens = float(op.batch) * op.q_len
+    fresh = tokens * op.cache_elements_per_position
+    moved = _transfer(chip, fresh * _fresh_bytes(op), fresh * find_dtype(op.kv_dtype).bytes,
+                      on_chip)  # fmt: skip
+    scalars = chip.calibration
+    width = op.kv_heads * op.head_dim
+    waves = tokens * min(_APPEND_THREADS, width) / _CORE_THREADS / chip.spec.cores
+    waiting = waves * _APPEND_WAITS * scalars.memory_latency_s - moved.transfer_s
+    overhead = _FLASH_KERNELS * _small_kernel_s(chip) + max(0.0, waiting)
+    if op.q_len > 1 or op.heads == op.kv_heads:
+        return moved._replace(overhead_s=overhead)
+    overhead += scalars.kernel_overhead_s  # of one more launch, to gather packed rows
+    if op.kv_heads == 1 or op.batch == 1:
+        return moved._replace(overhead_s=overhead)
+    rows = tokens * op.heads * _fresh_bytes(op)
+    copied = _COPY_TRAFFIC * rows * (op.head_dim + op.v_head_dim)
+    copies = _transfer(chip, copied, 0.0, False)
+    return Beside(
+        overhead + 2 * _small_kernel_s(chip),
+        moved.transfer_s + copies.transfer_s,
+        moved.read_bytes,
+        moved.write_bytes,
+    )
+
+
+def _fresh_bytes(op: Attention) -> float:
+    """Width of an activation before it is converted for 8-bit arithmetic [B]."""
+    return max(2.0, find_dtype(op.dtype).bytes)
+
+
+def _small_kernel_s(chip: Chip) -> float:
+    scalars = chip.calibration
+    return scalars.kernel_overhead_s + _SMALL_KERNEL_WAITS * scalars.memory_latency_s
+
+
+def _transfer(chip: Chip, reads: float, writes: float, on_chip: bool) -> Beside:
+    """Move bytes from and to the main memory, or the L2."""
+    shared = chip.spec.shared
+    if on_chip and shared is not None:
+        rate = shared.bandwidth_bytes_per_s * chip.calibration.shared_efficiency
+        return Beside(0.0, (reads + writes) / rate, 0.0, 0.0)
+    return Beside(0.0, chip.transfers.seconds(reads, writes), reads, writes)
