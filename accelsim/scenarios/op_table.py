@@ -273,7 +273,7 @@ def _matmul(m: int, n: int, k: int, dtype: str, batch: int) -> MatMul:
 def _attention(row: Row, values: Mapping[str, Any]) -> Attention:
     _check_product(row, "heads x q_len", values["heads"] * values["q_len"])
     try:
-        return Attention("attention", v_head_dim=values["head_dim"], **values)
+        return Attention("attention", v_head_dim=values["head_dim"], served=True, **values)
     except WorkloadError as error:
         raise WorkloadError(f"{row.where}: {error}") from None
 

@@ -49,9 +49,9 @@ def kernels_beside(op: Attention, chip: Chip, on_chip: bool) -> Beside:
     Returns
     -------
     Beside
-        All zero without a cache: then attention is one kernel.
+        All zero where the op is the kernel alone.
     """
-    if not op.cached:
+    if not (op.served and op.cached):
         return Beside(0.0, 0.0, 0.0, 0.0)
     if attention_library(chip) == FLASH:
         return _flash(op, chip, on_chip)

@@ -29,15 +29,17 @@ _FEWEST = 16
 # Instructions of the lanes per score: scale and subtract, maximum, and sum; conversions are
 # packed with them. Each counts as 2 FLOP of the lanes' peak.
 _LANE_STEPS = 3.0
-# Of a block's softmax, what the matrix instructions of the same warps do not hide, and of a
-# step's loads, what synchronous blocks wait for (in memory latencies).
+# Of a block's softmax, what the matrix instructions of the same warps do not hide; of the shorter
+# of the two, what groups of warps that take turns do not; and of a step's loads, what synchronous
+# blocks wait for (in memory latencies).
 _SOFTMAX_EXPOSED = 0.55
+_TURNS_EXPOSED = 0.4
 _STEP_WAIT = 0.85
 # Start and end of a block in memory latencies: launch, table of pages, Q, first K, result. Blocks
 # of asynchronous units are twice as high, alone on their core, and set up barriers and
 # descriptors too; a quarter of theirs is loads that grow with the width of the head.
 _BLOCK_WAITS = 2.6
-_ASYNC_BLOCK_WAITS = 4.5
+_ASYNC_BLOCK_WAITS = 4.7
 _WIDTH_SHARE = 0.25
 # Chain of the kernel that adds up split keys, its launch included [memory latencies]; its
 # partial sums move at two thirds of the memory's rate (4-byte stores of single rows). It loops over
@@ -106,6 +108,15 @@ def fitting_tile(
 
 
 @kernel
+def _filled(problem: AttentionProblem, tiles: int, parts: int, slots: float) -> float:
+    """Share of the slots that waves of `parts` fill; 0 where one part less has as long parts."""
+    if parts > 1 and ceil_div(tiles, parts) == ceil_div(tiles, parts - 1):
+        return 0.0
+    waves = problem.tasks * parts / slots
+    return float(waves / np.ceil(waves))
+
+
+@kernel
 def flash2_split(problem: AttentionProblem, cores: float) -> int:
     """Parts of the keys for packed decode: the least that fills two blocks per core well.
 
@@ -118,12 +129,9 @@ def flash2_split(problem: AttentionProblem, cores: float) -> int:
     most = int(max(1.0, min(_MOST_PARTS, slots, tiles)))
     best = 0.0
     for parts in range(1, most + 1):
-        waves = problem.tasks * parts / slots
-        best = max(best, waves / np.ceil(waves))
+        best = max(best, _filled(problem, tiles, parts, slots))
     for parts in range(1, most + 1):
-        waves = problem.tasks * parts / slots
-        even = parts == 1 or ceil_div(tiles, parts) != ceil_div(tiles, parts - 1)
-        if even and waves / np.ceil(waves) >= _FILL * best:
+        if _filled(problem, tiles, parts, slots) >= _FILL * best:
             return parts
     return most
 
@@ -153,7 +161,7 @@ def _lives(
     """Blocks resident on a core, and their lives."""
     if processor.asynchronous == 1:
         # Warp groups take turns: one's softmax runs beside the other's matrix instructions.
-        step = max(matrix_s, softmax_s) + EXPOSED * min(matrix_s, softmax_s)
+        step = max(matrix_s, softmax_s) + _TURNS_EXPOSED * min(matrix_s, softmax_s)
         wider = 1.0 + _WIDTH_SHARE * (problem.head_dim / 128.0 - 1.0)
         fixed = _ASYNC_BLOCK_WAITS * wider * processor.latency_s
         alone, longest = fixed + mean * step, fixed + most * step
@@ -229,8 +237,11 @@ def flash_cost(
     ends_s = memory_s(processor, q * moved, o * moved)
     ends_s += (1.0 - moved) * (q + o) / processor.shared_bytes_per_s
     dram_s = memory_s(processor, kv + q * moved, o * moved)
-    longest = max(core_s + (1.0 if resident <= 1.0 else EXPOSED) * ends_s, shared_s, dram_s)
-    latency_s = longest + EXPOSED * max(0.0, core_s + shared_s + dram_s - longest)
+    if processor.asynchronous == 1:
+        latency_s = max(core_s + ends_s, shared_s, dram_s)  # loads of all steps run ahead
+    else:
+        longest = max(core_s + EXPOSED * ends_s, shared_s, dram_s)
+        latency_s = longest + EXPOSED * max(0.0, core_s + shared_s + dram_s - longest)
     latency_s += split_sums_s(processor, _SUM_WAITS, _PART_WAITS, split, _SUM_TRAFFIC * partial)
     busy = blocks * mean / cores
     return KernelCost(

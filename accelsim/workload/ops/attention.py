@@ -28,6 +28,12 @@ class Attention(Op):
         V is a part of K (absorbed MLA), so the cache holds `head_dim` values per position only.
     dtype, kv_dtype : str
         Arithmetic and cache storage.
+    cached : bool
+        Keys and values pass through a cache.
+    served : bool
+        With what a serving library runs around the kernel, as measurements of its attention have
+        it: rotation of Q and K, append to a paged cache. A model's graph states those on their
+        own.
     """
 
     kind: ClassVar[str] = "attention"
@@ -45,6 +51,7 @@ class Attention(Op):
     dtype: str = "bf16"
     kv_dtype: str = "bf16"
     cached: bool = True
+    served: bool = False
 
     def __post_init__(self) -> None:
         names = ("batch", "heads", "kv_heads", "q_len", "kv_len", "head_dim", "v_head_dim")

@@ -1,0 +1,49 @@
+"""Kernels that run beside attention on a GPU."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from accelsim.arch.chip import Chip
+from accelsim.arch.loader import load_chip
+from accelsim.timing.gpu_attention import kernels_beside
+from accelsim.workload.ops import Attention
+
+A100, H100 = load_chip("a100_sxm_80gb"), load_chip("h100_sxm")
+DECODE = Attention("a", batch=8, heads=32, kv_heads=8, q_len=1, kv_len=500, head_dim=128,
+                   v_head_dim=128, served=True)  # fmt: skip
+PROMPT = replace(DECODE, q_len=500)
+
+
+@pytest.mark.parametrize("chip", [A100, H100], ids=["a100", "h100"])
+@pytest.mark.parametrize("alone", [{"cached": False}, {"served": False}])
+def test_attention_of_a_graph_or_without_a_cache_is_one_kernel(
+    chip: Chip, alone: dict[str, bool]
+) -> None:
+    assert kernels_beside(replace(PROMPT, **alone), chip, False) == (0.0, 0.0, 0.0, 0.0)
+
+
+def test_flash_copies_packed_heads_only_where_they_are_out_of_order() -> None:
+    packed = kernels_beside(DECODE, A100, False)
+    in_order = kernels_beside(replace(DECODE, batch=1), A100, False)
+    alone = kernels_beside(replace(DECODE, kv_heads=32), A100, False)
+    assert packed.overhead_s > in_order.overhead_s > alone.overhead_s
+    one_cache = kernels_beside(replace(DECODE, kv_heads=1), A100, False)
+    assert one_cache.overhead_s == pytest.approx(in_order.overhead_s, rel=0.05)
+
+
+def test_appending_many_tokens_waits_for_blocks_of_few_threads() -> None:
+    few = kernels_beside(replace(PROMPT, batch=64, heads=4, kv_heads=4), A100, False)
+    many = kernels_beside(replace(PROMPT, batch=64, heads=64, kv_heads=64), A100, False)
+    assert few.transfer_s < few.overhead_s
+    assert many.transfer_s > many.overhead_s
+
+
+def test_a_serving_library_rotates_and_appends_in_a_pass_over_q_k_and_v() -> None:
+    beside = kernels_beside(PROMPT, H100, False)
+    elements = 8 * 500 * (32 + 8 + 8) * 128
+    assert beside.read_bytes == beside.write_bytes == 2 * elements
+    assert kernels_beside(PROMPT, H100, True)[2:] == (0.0, 0.0)
+    assert kernels_beside(DECODE, H100, False).overhead_s < beside.overhead_s
