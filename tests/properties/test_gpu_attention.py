@@ -39,8 +39,8 @@ def seconds(op: Attention, on: Target) -> float:
 
 
 @pytest.mark.parametrize("resource", RESOURCES)
-@given(op=attentions(), chip=st.sampled_from(CHIPS), factor=st.sampled_from((2, 4)))
-@settings(max_examples=60)
+@given(op=attentions(), chip=st.sampled_from(CHIPS), factor=st.sampled_from((2, 4, 16)))
+@settings(max_examples=150)
 def test_more_of_a_resource_is_never_slower(
     resource: str, op: Attention, chip: str, factor: int
 ) -> None:
@@ -50,7 +50,7 @@ def test_more_of_a_resource_is_never_slower(
 
 
 @given(op=attentions(), chip=st.sampled_from(CHIPS))
-@settings(max_examples=100)
+@settings(max_examples=150)
 def test_a_larger_batch_is_never_faster(op: Attention, chip: str) -> None:
     larger = replace(op, batch=2 * op.batch)
     # A fuller grid needs fewer parts of the keys, whose adding up it saves.
@@ -59,7 +59,7 @@ def test_a_larger_batch_is_never_faster(op: Attention, chip: str) -> None:
 
 
 @given(op=attentions(), chip=st.sampled_from(CHIPS))
-@settings(max_examples=100)
+@settings(max_examples=150)
 def test_never_faster_than_the_roofline(op: Attention, chip: str) -> None:
     bound = ENGINES["roofline"].cost(single(op), target(chip)).latency_s
     assert seconds(op, target(chip)) >= bound
