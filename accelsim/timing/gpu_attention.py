@@ -12,11 +12,11 @@ from accelsim.workload.ops import Attention
 
 # A kernel of a few microseconds: the gap before it, and one load after another.
 _SMALL_KERNEL_WAITS = 1.0
-# Kernels that a serving library launches beside attention, from its traces: for a prompt, tables
-# of sequences, rotation with append, scheduling counters and clearing; for decode, rotation with
-# append, or none.
+# Kernels that a serving library launches beside attention, as many as the times of the smallest
+# problems on H100 imply: for a prompt about four (tables of sequences, rotation with append,
+# counters, clearing); for decode one, the rotation with append.
 _PROMPT_KERNELS, _DECODE_KERNELS = 4, 1
-# With FlashAttention: the append, and the preparation of lengths.
+# With FlashAttention, from the same on A100: the append, and one that prepares lengths.
 _FLASH_KERNELS = 2
 # Its append runs one block of up to 512 threads per token, each thread a chain of dependent
 # accesses (slot, load, store) of seven latencies; a core holds 2048 threads.
