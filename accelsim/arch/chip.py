@@ -34,7 +34,7 @@ class CalibrationValues:
     kernel_overhead_s : float
         Device-side gap and ramp of one kernel [s].
     host_dispatch_s : float
-        Extra time of an op that the host dispatches one by one [s].
+        Work of the host for a sum of two tensors that it dispatches, events included [s].
     memory_latency_s : float
         Idle latency of the main memory [s].
     """

@@ -236,7 +236,9 @@ class Calibration(Section):
         default=None, alias="kernel_overhead", description="Device-side gap and ramp per kernel."
     )
     host_dispatch_s: Seconds | None = Field(
-        default=None, alias="host_dispatch", description="Extra per op when not captured."
+        default=None,
+        alias="host_dispatch",
+        description="Work of the host to launch a sum of two tensors when not captured.",
     )
     memory_latency_s: Seconds | None = Field(default=None, alias="memory_latency")
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from accelsim.arch.chip import Chip
-from accelsim.engine.core import Engine, Target, bound_of, collective_op_cost, overhead_s
+from accelsim.engine.core import Engine, Target, bound_of, collective_op_cost, launched_s
 from accelsim.mapping.fusion import Group
 from accelsim.results.costs import Activity, OpCost
 from accelsim.timing.attention import attention_times
@@ -20,15 +19,14 @@ class AnalyticEngine(Engine):
     def cost(self, group: Group, target: Target) -> OpCost:
         """Map and cost one group."""
         head = group.head
-        fixed_s = overhead_s(target)
         if isinstance(head, Collective):
-            return collective_op_cost(head, target, fixed_s)
-        times, latency_s, activity, words = self._kernel(group, target)
-        times = {**times, "overhead": times.get("overhead", 0.0) + fixed_s}
+            return collective_op_cost(head, target, launched=True)
+        times, kernel_s, activity, words = self._kernel(group, target)
+        latency_s = launched_s(head, kernel_s, target)
+        times = {**times, "overhead": times.get("overhead", 0.0) + latency_s - kernel_s}
         return OpCost(
-            group.name, head.kind, group.flop, times, latency_s + fixed_s, bound_of(times),
-            activity, words,
-        )  # fmt: skip
+            group.name, head.kind, group.flop, times, latency_s, bound_of(times), activity, words
+        )
 
     def _kernel(
         self, group: Group, target: Target
@@ -42,11 +40,5 @@ class AnalyticEngine(Engine):
             native = target.native(head.dtype)
             times, latency_s, activity, blocks = attention_times(group, chip, native)
             return times, latency_s, activity, blocks.describe()
-        times, activity = vector_times(group, chip)
-        return times, _overlapped_s(times, chip), activity, ""
-
-
-def _overlapped_s(times: dict[str, float], chip: Chip) -> float:
-    """Longest resource, after the latency of the first access [s]."""
-    busy = max(seconds for name, seconds in times.items() if name != "overhead")
-    return busy + times.get("overhead", chip.calibration.memory_latency_s)
+        times, latency_s, activity = vector_times(group, chip)
+        return times, latency_s, activity, ""

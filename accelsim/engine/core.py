@@ -9,7 +9,8 @@ from accelsim.arch.system import System
 from accelsim.mapping.fusion import Group
 from accelsim.network.collectives import collective_cost
 from accelsim.results.costs import Activity, OpCost
-from accelsim.workload.ops import Collective
+from accelsim.timing.dispatch import eager_s
+from accelsim.workload.ops import Collective, Op
 
 
 @dataclass(frozen=True)
@@ -44,10 +45,20 @@ class Engine(Protocol):
         """Return time, bound and activity of one execution of `group`."""
 
 
-def overhead_s(target: Target) -> float:
-    """Fixed time of one kernel: device-side gap, and host dispatch when eager [s]."""
+def launched_s(op: Op, kernel_s: float, target: Target) -> float:
+    """Time of one kernel with its start: the device's gap, and the host's dispatch when eager [s].
+
+    Parameters
+    ----------
+    op : Op
+        The first of those that the kernel computes.
+    kernel_s : float
+        Without its start [s].
+    target : Target
+    """
     scalars = target.system.chip.calibration
-    return scalars.kernel_overhead_s + (scalars.host_dispatch_s if target.eager else 0.0)
+    device_s = scalars.kernel_overhead_s + kernel_s
+    return eager_s(op, device_s, scalars.host_dispatch_s) if target.eager else device_s
 
 
 def bound_of(times_s: dict[str, float]) -> str:
@@ -55,12 +66,12 @@ def bound_of(times_s: dict[str, float]) -> str:
     return max(times_s, key=lambda key: times_s[key])
 
 
-def collective_op_cost(op: Collective, target: Target, fixed_s: float) -> OpCost:
-    """Cost a collective; `fixed_s` is the launch of its kernel [s]."""
+def collective_op_cost(op: Collective, target: Target, *, launched: bool) -> OpCost:
+    """Cost a collective, with the start of its kernel when `launched`."""
     cost = collective_cost(op, target.system)
-    times = {"network": cost.latency_s, "overhead": fixed_s}
+    latency_s = launched_s(op, cost.latency_s, target) if launched else cost.latency_s
+    times = {"network": cost.latency_s, "overhead": latency_s - cost.latency_s}
     activity = Activity(link_bytes=cost.sent_bytes)
-    latency_s = cost.latency_s + fixed_s
     return OpCost(
         op.name, op.kind, 0.0, times, latency_s, bound_of(times), activity, cost.algorithm
     )

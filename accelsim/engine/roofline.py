@@ -18,7 +18,7 @@ class RooflineEngine(Engine):
         """Bound one group from below."""
         head = group.head
         if isinstance(head, Collective):
-            return collective_op_cost(head, target, 0.0)
+            return collective_op_cost(head, target, launched=False)
         chip = target.system.chip
         dtype = target.native(getattr(head, "dtype", "")) if group.flop else ""
         times = roofline_times(group, chip, dtype)

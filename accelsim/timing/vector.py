@@ -1,4 +1,7 @@
-"""Time of elementwise and row-wise work, lookups and optimizer updates."""
+"""Time of elementwise and row-wise work, lookups and optimizer updates.
+
+GPUs have a file of their own, `accelsim.timing.gpu_vector`; this one serves all other chips.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,9 @@ import math
 
 from accelsim.arch.chip import Chip
 from accelsim.mapping.fusion import Group
+from accelsim.mapping.processor import runs_thread_blocks
 from accelsim.results.costs import Activity
+from accelsim.timing.gpu_vector import gpu_vector_times
 from accelsim.workload.ops import Gather, Vector
 from accelsim.workload.ops.base import nbytes
 
@@ -14,8 +19,8 @@ from accelsim.workload.ops.base import nbytes
 _BYTES_PER_CORE = 4096.0
 
 
-def vector_times(group: Group, chip: Chip) -> tuple[dict[str, float], Activity]:
-    """Times of a group without matrix work, and what it moves.
+def vector_times(group: Group, chip: Chip) -> tuple[dict[str, float], float, Activity]:
+    """Times of a group without matrix work [s], its latency without launch [s], what it moves.
 
     Notes
     -----
@@ -23,6 +28,8 @@ def vector_times(group: Group, chip: Chip) -> tuple[dict[str, float], Activity]:
     few rows occupy few cores; each dependent sweep over a row adds one latency. Every core pulls in
     the parameters that are broadcast along rows; the shared buffer serves them together.
     """
+    if runs_thread_blocks(chip):
+        return gpu_vector_times(group, chip, _scatter(group, chip))
     spec, scalars = chip.spec, chip.calibration
     moved = group.traffic.total
     pieces = max(1.0, moved / _BYTES_PER_CORE)
@@ -55,7 +62,8 @@ def vector_times(group: Group, chip: Chip) -> tuple[dict[str, float], Activity]:
         shared_bytes=moved if has_shared else 0.0,
         scratchpad_bytes=moved if isinstance(group.head, Vector) else 0.0,
     )
-    return times, activity
+    busy = max(seconds for name, seconds in times.items() if name != "overhead")
+    return times, busy + times["overhead"], activity
 
 
 def _scatter(group: Group, chip: Chip) -> float:

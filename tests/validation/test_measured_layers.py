@@ -14,8 +14,8 @@ from accelsim.workload.models import load_model
 
 # Zhang et al., LLMCompass, ISCA 2024, figure 5 and the data beside its code (BSD-3-Clause): one
 # layer of GPT-3 175B on four A100-SXM4-80GB over NVLink, fp16, unfused attention, batch 8.
-# Every op was timed from the host: about 20 us of launch and wait per op, of which `eager` counts
-# the family's 8 us; that decides the decode layer, whose 12 ops do little work.
+# Every op was timed from the host, and norms and GeLU as compiled functions that cost it 45 us,
+# of which `eager` counts 15 to 20; that decides the decode layer, whose 12 ops do little work.
 LLMCOMPASS_PREFILL_S = 66.75e-3  # 2048 tokens
 LLMCOMPASS_DECODE_S = 1.111e-3  # one token, 3072 in the cache
 
@@ -36,7 +36,7 @@ def layer_s(phase: str, input_len: int) -> float:
     ("phase", "input_len", "measured_s", "limit"),
     [
         ("prefill", 2048, LLMCOMPASS_PREFILL_S, 0.05),
-        ("decode", 3072, LLMCOMPASS_DECODE_S, 0.30),
+        ("decode", 3072, LLMCOMPASS_DECODE_S, 0.25),
     ],
 )
 def test_gpt3_layer_on_four_a100(

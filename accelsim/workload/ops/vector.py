@@ -45,7 +45,7 @@ VECTOR_FUNCTIONS: dict[str, VectorFunction] = {
     "sub": VectorFunction(1, 0, inputs=2),
     "mul": VectorFunction(1, 0, inputs=2),
     "div": VectorFunction(4, 1, inputs=2),
-    "pow": VectorFunction(2, 2, inputs=1),
+    "pow": VectorFunction(2, 2, inputs=2),
     "add_scalar": VectorFunction(1, 0),
     "sub_scalar": VectorFunction(1, 0),
     "mul_scalar": VectorFunction(1, 0),

@@ -10,6 +10,7 @@ from accelsim.engine.core import Target, bound_of
 from accelsim.engine.graph import ENGINES
 from accelsim.errors import MappingError
 from accelsim.mapping.fusion import single
+from accelsim.timing.dispatch import eager_s
 from accelsim.workload.ops import MatMul
 
 BOARD = load_chip("teach_systolic_16x16", {
@@ -49,10 +50,13 @@ def test_a_dtype_that_the_chip_lacks_needs_consent() -> None:
 
 
 @pytest.mark.parametrize("chip", ["h100_sxm", "tpu_v5e"])
-def test_eager_launch_adds_the_dispatch_of_the_host(chip: str) -> None:
-    op, loaded = MatMul("mm", m=64, n=64, k=64, weight_dtype="bf16"), load_chip(chip)
-    times = [
-        ENGINES["analytic"].cost(single(op), Target(System.of_chip(loaded), eager)).latency_s
+@pytest.mark.parametrize("size", [64, 8192])
+def test_eager_launch_pays_the_dispatch_of_the_host(chip: str, size: int) -> None:
+    op, loaded = MatMul("mm", m=size, n=size, k=size, weight_dtype="bf16"), load_chip(chip)
+    graph, eager = (
+        ENGINES["analytic"].cost(single(op), Target(System.of_chip(loaded), eager))
         for eager in (False, True)
-    ]
-    assert times[1] - times[0] == pytest.approx(loaded.calibration.host_dispatch_s)
+    )
+    assert eager.latency_s == eager_s(op, graph.latency_s, loaded.calibration.host_dispatch_s)
+    added_s = eager.times_s["overhead"] - graph.times_s["overhead"]
+    assert added_s == pytest.approx(eager.latency_s - graph.latency_s)

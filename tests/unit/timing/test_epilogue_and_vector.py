@@ -32,6 +32,6 @@ def test_the_epilogue_decides_what_is_written() -> None:
 @pytest.mark.parametrize(("rows", "share"), [(1, 1 / 108), (54, 0.5), (108, 1.0), (5000, 1.0)])
 def test_a_reduction_uses_one_core_per_row(rows: int, share: float) -> None:
     op = Vector("s", fn="softmax", rows=rows, cols=1 << 16)
-    times, _ = vector_times(single(op), CHIP)
+    times, _, _ = vector_times(single(op), CHIP)
     whole = op.special / (CHIP.special_per_s * CHIP.calibration.vector_efficiency)
     assert times["special"] == pytest.approx(whole / share, rel=1e-9)
