@@ -22,15 +22,15 @@ VECTOR_LOAD_BYTES = 16
 """Of one load of one thread: 128 bits, where the row is aligned to it."""
 SPECIAL_INSTRUCTIONS = 6.5
 """Instructions around one exp, tanh or reciprocal: range reduction, scaling (a fit; 4 to 10)."""
-# Instructions per cycle that a core sustains, however many lanes it has: of four warps of 32 that
-# issue in a cycle, many load, convert, index and branch (a fit to
-# softmax on H100, whose 128 lanes do a quarter more of them per cycle than the 64 of A100).
+# Instructions per cycle that a core sustains, however many lanes it has: of the four warps of 32
+# that issue in a cycle, many load, convert, index and branch (softmax and gated activations on
+# H100: its 128 lanes finish about a quarter more per cycle than the 64 of A100).
 _MOST_ISSUED_PER_CYCLE = 80.0
 
 # Longest row of a softmax that one warp holds in registers: 32 values per thread.
 _WARP_COLUMNS = 1024
-# Threads of a block for a norm, and most for a softmax, whose block is the largest power of two
-# below half of a row's vector loads, doubled.
+# Threads of a block for a norm. That of a softmax has the next power of two below its row's vector
+# loads, of which it counts this many at most.
 _NORM_THREADS, _MOST_VECTORS = 128, 1024
 # Per element and sweep: load, convert, index, loop (a fit).
 _SWEEP_INSTRUCTIONS = 5.0
