@@ -23,8 +23,9 @@ VECTOR_LOAD_BYTES = 16
 SPECIAL_INSTRUCTIONS = 6.5
 """Instructions around one exp, tanh or reciprocal: range reduction, scaling (a fit; 4 to 10)."""
 # Instructions per cycle that a core sustains, however many lanes it has: of the four warps of 32
-# that issue in a cycle, many load, convert, index and branch (softmax and gated activations on
-# H100: its 128 lanes finish about a quarter more per cycle than the 64 of A100).
+# that issue in a cycle, many load, convert, index and branch (an estimate: serving kernels of gated
+# activations and norms in fp16 finish 1.25 times as much per cycle on the 128 lanes of an SM of
+# H100 as on the 64 of A100; softmax in fp32 there cannot tell, the memory bounds it).
 _MOST_ISSUED_PER_CYCLE = 80.0
 
 # Longest row of a softmax that one warp holds in registers: 32 values per thread.
