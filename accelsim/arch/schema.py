@@ -153,6 +153,11 @@ class Core(Section):
     vector: VectorUnit
     scratchpad: Scratchpad
     registers_bytes: Bytes | None = Field(default=None, alias="registers")
+    asynchronous_copy: bool = Field(
+        default=False,
+        description="Data can go from the shared buffer to the scratchpad without passing through "
+        "registers (cp.async, TMA, DMA).",
+    )
     cluster: Count = Field(
         default=1,
         description="Cores that one read of the shared buffer (of main memory, where there is "
@@ -166,6 +171,12 @@ class SharedBuffer(Section):
     name: str = "L2"
     capacity_bytes: Bytes = Field(alias="capacity")
     bandwidth_bytes_per_s: BytesPerSecond = Field(alias="bandwidth")
+    spread_stride_bytes: Bytes | None = Field(
+        default=None,
+        alias="spread_stride",
+        description="Largest power-of-two stride between rows that the hash of addresses spreads "
+        "over all slices. Without: every stride is spread.",
+    )
 
 
 class Memory(Section):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from accelsim.engine.core import Engine, Target, bound_of, collective_op_cost, launched_s
+from accelsim.engine.power import power_limited_s
 from accelsim.mapping.fusion import Group
 from accelsim.results.costs import Activity, OpCost
 from accelsim.timing.attention import attention_times
@@ -22,8 +23,11 @@ class AnalyticEngine(Engine):
         if isinstance(head, Collective):
             return collective_op_cost(head, target, launched=True)
         times, kernel_s, activity, words = self._kernel(group, target)
+        power_s = power_limited_s(activity, target.system.chip)
+        kernel_s = max(kernel_s, power_s)
         latency_s = launched_s(head, kernel_s, target)
-        times = {**times, "overhead": times.get("overhead", 0.0) + latency_s - kernel_s}
+        started_s = times.get("overhead", 0.0) + latency_s - kernel_s
+        times = {**times, "power": power_s, "overhead": started_s}
         return OpCost(
             group.name, head.kind, group.flop, times, latency_s, bound_of(times), activity, words
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,10 +10,13 @@ import numpy as np
 from accelsim.arch.chip import Chip
 from accelsim.errors import MappingError
 from accelsim.kernels.folds import INPUT_STATIONARY, OUTPUT_STATIONARY, WEIGHT_STATIONARY
+from accelsim.kernels.gpu.gemm_search import search_blocks, search_blocks_many
+from accelsim.kernels.gpu.processor import Processor
 from accelsim.kernels.machine import Machine
 from accelsim.kernels.matmul import MatmulCost, Problem, Tiling, search, search_many
 from accelsim.mapping.machine import machine_for
 from accelsim.mapping.memo import Found, Memo, search_each
+from accelsim.mapping.processor import processor_for, runs_thread_blocks
 
 _KEPT = ("output", "A", "B")
 
@@ -73,7 +76,11 @@ def map_matmuls(chip: Chip, dtype: str, problems: Sequence[Problem]) -> tuple[Ma
         If not even the smallest tile fits a core.
     """
     machine = machine_for(chip, dtype)
-    found = search_each(machine, problems, search, _search_bulk)
+    if runs_thread_blocks(chip):
+        processor = processor_for(chip, dtype)
+        found = search_each(processor, problems, search_blocks, _search_blocks_bulk)
+    else:
+        found = search_each(machine, problems, search, _search_bulk)
     if any(tried == 0 for _, _, tried in found):
         raise MappingError(
             f"{chip.name}: no {dtype} matmul tile fits a core: the smallest is "
@@ -88,11 +95,22 @@ def map_matmuls(chip: Chip, dtype: str, problems: Sequence[Problem]) -> tuple[Ma
 
 def _search_bulk(machine: Machine, problems: Sequence[Problem]) -> list[Found]:
     """Search on all threads."""
+    return _on_all_threads(search_many, machine, problems)
+
+
+def _search_blocks_bulk(processor: Processor, problems: Sequence[Problem]) -> list[Found]:
+    """Search the grids of a GPU on all threads."""
+    return _on_all_threads(search_blocks_many, processor, problems)
+
+
+def _on_all_threads(
+    search_all: Callable[..., None], machine: Machine | Processor, problems: Sequence[Problem]
+) -> list[Found]:
     sizes = np.array([p[:4] for p in problems], dtype=np.int64)
     traits = np.array([p[4:] for p in problems], dtype=np.float64)
     tilings = np.empty((len(problems), 6), dtype=np.int64)
     costs = np.empty((len(problems), 9), dtype=np.float64)
-    search_many(machine, sizes, traits, tilings, costs)
+    search_all(machine, sizes, traits, tilings, costs)
     return [
         (tile[:5], cost, tile[5])
         for tile, cost in zip(tilings.tolist(), costs.tolist(), strict=True)

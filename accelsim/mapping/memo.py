@@ -13,6 +13,7 @@ from accelsim.kernels.machine import Machine
 from accelsim.kernels.matmul import Problem
 
 _Mapping = TypeVar("_Mapping")
+_M = TypeVar("_M", Machine, Processor)
 _P = TypeVar("_P", Problem, AttentionProblem)
 _M = TypeVar("_M", Machine, Processor)
 Found = tuple[Sequence[int], Sequence[float], int]

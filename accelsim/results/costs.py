@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-BOUNDS = ("compute", "load", "vector", "special", "memory", "l2", "network", "overhead")
+BOUNDS = ("compute", "load", "vector", "special", "memory", "l2", "network", "power",
+          "overhead")  # fmt: skip
 
 
 @dataclass(frozen=True)

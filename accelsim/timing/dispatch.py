@@ -9,7 +9,7 @@ from accelsim.workload.ops import Conv, MatMul, Op, Vector
 # and an activation called through a layer's function; a softmax checks its axis; a norm has three
 # results; a matrix product asks its library for an algorithm.
 _ELEMENTWISE, _WRAPPED, _REDUCED, _NORMED = 1.0, 1.17, 1.26, 1.77
-_BATCHED_PRODUCT, _LAYER_PRODUCT = 1.2, 2.0
+_BATCHED_PRODUCT, _LAYER_PRODUCT = 1.2, 2.4
 _DIRECT = frozenset(("tanh", "copy", "exp"))
 # Of the work for a sum of two tensors, what follows the launch: freeing, return, the next call.
 # The kernel runs beside it.

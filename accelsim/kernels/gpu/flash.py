@@ -29,6 +29,9 @@ _FEWEST = 16
 # Instructions of the lanes per score: scale and subtract, maximum, and sum; conversions are
 # packed with them. Each counts as 2 FLOP of the lanes' peak.
 _LANE_STEPS = 3.0
+_PRODUCT_SHARE = 0.84
+"""Rate of the matrix units over that in long GEMMs: two short products alternate, each step of keys
+fills and drains them (a fit)."""
 # Of a block's softmax, what the matrix instructions of the same warps do not hide; of the shorter
 # of the two, what groups of warps that take turns do not; and of a step's loads, what synchronous
 # blocks wait for (in memory latencies).
@@ -147,7 +150,7 @@ def step_s(
         deep = max(deep, 2.0 ** math.ceil(math.log2(problem.head_dim)))
         wide = max(wide, 2.0 ** math.ceil(math.log2(problem.v_head_dim)))
     pairs = float(rows) * keys
-    matrix = 2.0 * pairs * (deep + wide) / processor.flop_per_cycle
+    matrix = 2.0 * pairs * (deep + wide) / (_PRODUCT_SHARE * processor.flop_per_cycle)
     lanes = _LANE_STEPS * pairs + float(rows) * problem.v_head_dim
     softmax = pairs / processor.special_per_cycle + 2.0 * lanes / processor.vector_flop_per_cycle
     return matrix / processor.clock_hz, softmax / processor.clock_hz

@@ -1,0 +1,170 @@
+"""The fastest grid for a matmul on a GPU: every tile that kernel libraries offer, both ways round."""
+
+from __future__ import annotations
+
+import math
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from accelsim.kernels.folds import ceil_div
+from accelsim.kernels.gpu.gemm import (
+    MOST_LANE_SUMS,
+    MOST_SUMS,
+    BlockCost,
+    BlockTile,
+    block_cost,
+    step_bytes,
+)
+from accelsim.kernels.gpu.gemv import MOST_VECTORS, vector_cost
+from accelsim.kernels.gpu.processor import Processor
+from accelsim.kernels.jit import kernel, parallel_kernel
+from accelsim.kernels.machine import store
+from accelsim.kernels.matmul import MatmulCost, Problem, Tiling
+
+_SIDES = (16, 32, 64, 128, 256)
+_WIDE_SIDES = (64, 128, 192, 256)
+_NARROW_SIDES = (16, 32, 64, 96, 128, 160, 192, 224, 256)
+_LEAST_LANE_SIDE = 32
+_STAGES = (2, 4)
+"""Steps of operands in shared memory; two where copies pass through registers."""
+_MOST_SPLIT = 64
+_LEAST_DEPTH = 128
+"""Products of a sum below which k is not split further."""
+_MOST_BLOCKS_PER_CORE = 8
+"""Blocks per core above which splitting k cannot fill anything."""
+
+
+@kernel
+def _turned(problem: Problem) -> Problem:
+    """The same product with A and B exchanged: C transposed."""
+    return Problem(
+        problem.batch, problem.n, problem.m, problem.k, problem.b_bytes, problem.a_bytes,
+        problem.c_bytes, problem.b_dram, problem.a_dram, problem.c_dram,
+    )  # fmt: skip
+
+
+@kernel
+def _next_split(split: int, filling: int) -> int:
+    """Powers of two, and between them the split that just fills the cores."""
+    power = 1
+    while power <= split:
+        power *= 2
+    return filling if split < filling < power else power
+
+
+@kernel
+def _best_split(
+    processor: Processor, problem: Problem, tile_m: int, tile_n: int, splits: int
+) -> tuple[BlockTile, BlockCost, int]:
+    """Try every split of k and depth of the pipeline for one tile."""
+    best = BlockTile(0, 0, 0, 0)
+    least = BlockCost(np.inf, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+    tried = 0
+    tiles = 1.0 * problem.batch * ceil_div(problem.m, tile_m) * ceil_div(problem.n, tile_n)
+    filling = int(processor.cores / tiles) if tiles < processor.cores else 1
+    split = 1
+    while split <= splits:
+        deep = problem.k // split >= _LEAST_DEPTH
+        if split > 1 and (not deep or tiles * split > processor.cores * _MOST_BLOCKS_PER_CORE):
+            break
+        for stages in _STAGES:
+            if processor.through_registers == 1 and stages > 2:
+                break
+            tile = BlockTile(tile_m, tile_n, split, stages)
+            cost = block_cost(processor, problem, tile)
+            if cost.blocks > 0.0:
+                tried += 1
+                if cost.latency_s < least.latency_s:
+                    best, least = tile, cost
+        split = _next_split(split, filling)
+    return best, least, tried
+
+
+@kernel
+def _too_wide(side: int, size: int) -> bool:
+    """Tell whether half of a tile's side would cover the whole size."""
+    return side > 64 and side // 2 >= size
+
+
+@kernel
+def _best_tile(
+    processor: Processor, problem: Problem, splits: int
+) -> tuple[BlockTile, BlockCost, int]:
+    """Try every tile one way round."""
+    best = BlockTile(0, 0, 0, 0)
+    least = BlockCost(np.inf, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+    tried = 0
+    wide = processor.asynchronous == 1
+    most = MOST_LANE_SUMS if processor.lanes == 1 else MOST_SUMS
+    for row in range(len(_WIDE_SIDES) if wide else len(_SIDES)):
+        tile_m = _WIDE_SIDES[row] if wide else _SIDES[row]
+        if _too_wide(tile_m, problem.m):
+            break
+        for col in range(len(_NARROW_SIDES) if wide else len(_SIDES)):
+            tile_n = _NARROW_SIDES[col] if wide else _SIDES[col]
+            if _too_wide(tile_n, problem.n):
+                break
+            thin = processor.lanes == 1 and min(tile_m, tile_n) < _LEAST_LANE_SIDE
+            if thin or tile_m * tile_n > most:
+                continue
+            tile, cost, count = _best_split(processor, problem, tile_m, tile_n, splits)
+            tried += count
+            if count > 0 and cost.latency_s < least.latency_s:
+                best, least = tile, cost
+    return best, least, tried
+
+
+@kernel
+def search_blocks(processor: Processor, problem: Problem) -> tuple[Tiling, MatmulCost, int]:
+    """Try every tile; return the best as a tiling, its cost and the number of candidates.
+
+    Notes
+    -----
+    Integer matmuls do not split k: their libraries add no integer parts (SmoothQuant kernels of
+    TensorRT-LLM on A100 run 1,024 steps alone).
+    """
+    splits = 1 if processor.integers == 1 else _MOST_SPLIT
+    tile, cost, tried = _best_tile(processor, problem, splits)
+    other, turned, more = _best_tile(processor, _turned(problem), splits)
+    depth = int(step_bytes(processor) / max(problem.a_bytes, problem.b_bytes))
+    tiling = Tiling(tile.tile_m, tile.tile_n, depth, 0, tile.split_k)
+    if turned.latency_s < cost.latency_s:
+        cost = turned
+        tiling = Tiling(other.tile_n, other.tile_m, depth, 0, other.split_k)
+    tried += more
+    vectors = min(problem.m, problem.n)
+    if vectors <= (MOST_VECTORS if processor.integers == 1 and problem.batch == 1 else 1):
+        plain = vector_cost(processor, problem)
+        tried += 1
+        if plain.latency_s < cost.latency_s:
+            cost = plain
+            tiling = Tiling(min(problem.m, vectors), min(problem.n, vectors), problem.k, 0, 1)
+    found = MatmulCost(
+        cost.latency_s, cost.core_s, cost.shared_s, cost.dram_s, cost.dram_read_bytes,
+        cost.dram_write_bytes, cost.shared_bytes, cost.scratch_bytes,
+        min(float(processor.cores), math.ceil(cost.blocks)),
+    )  # fmt: skip
+    return tiling, found, tried
+
+
+@parallel_kernel
+def search_blocks_many(
+    processor: Processor,
+    sizes: NDArray[np.int64],
+    traits: NDArray[np.float64],
+    out_tilings: NDArray[np.int64],
+    out_costs: NDArray[np.float64],
+) -> None:
+    """Search for many problems at once; arrays as in `accelsim.kernels.matmul.search_many`."""
+    for row in numba.prange(sizes.shape[0]):
+        problem = Problem(
+            sizes[row, 0], sizes[row, 1], sizes[row, 2], sizes[row, 3],
+            traits[row, 0], traits[row, 1], traits[row, 2],
+            traits[row, 3], traits[row, 4], traits[row, 5],
+        )  # fmt: skip
+        tiling, cost, tried = search_blocks(processor, problem)
+        store(tiling, out_tilings[row])
+        out_tilings[row, 5] = tried
+        store(cost, out_costs[row])
