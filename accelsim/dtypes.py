@@ -39,6 +39,11 @@ class DType:
         """Bytes per element in memory (fractional for sub-byte and block-scaled formats)."""
         return self.bits / 8
 
+    @property
+    def block_scaled(self) -> bool:
+        """Whether blocks of elements share a scale, as in the mx and nv formats."""
+        return self.kind == "float" and self.bits % 1 != 0
+
 
 _FROM_8_BIT = ("bf16", "fp16", "tf32", "fp32")
 _TABLE = (

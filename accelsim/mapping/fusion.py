@@ -153,7 +153,8 @@ def _joins(group: list[Op], op: Op, needed_by: Mapping[str, int], pools: bool) -
     if not isinstance(last, Vector) or not isinstance(group[0], Vector):
         return False
     # Rows are processed whole; what others read as well is simply also written.
-    return op.rows == last.rows and last.function.reductions == 0
+    hands_on = last.function.reductions == 0 and last.function.outputs > 0
+    return op.rows == last.rows and hands_on
 
 
 def _produced(op: Op) -> float:

@@ -197,7 +197,9 @@ class _Splitter:
             case "column" | "vocab":
                 return replace(op, cols=self._width(op, op.cols))
             case "experts":
-                return replace(op, rows=ceil(op.rows / self.tp))
+                # The device's own rows are summed, into all tokens.
+                found = op.fan_in / self.tp if op.fn == "weighted_sum" else op.fan_in
+                return replace(op, rows=ceil(op.rows / self.tp), fan_in=found)
             case "heads" if _base(op).endswith("_norm"):
                 return replace(op, rows=self._width(op, op.rows))
             case "heads":

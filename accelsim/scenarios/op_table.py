@@ -11,6 +11,7 @@ import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ from accelsim.documents import read_text
 from accelsim.dtypes import DTYPES
 from accelsim.dtypes import dtype as find_dtype
 from accelsim.errors import WorkloadError, suggest
+from accelsim.workload.conversions import ARRIVING, CONVERSIONS, conversion_ops
+from accelsim.workload.experts import sort_kernels, sort_shape
 from accelsim.workload.ops import (
     COLLECTIVES,
     VECTOR_FUNCTIONS,
@@ -27,20 +30,20 @@ from accelsim.workload.ops import (
     MatMul,
     Op,
     Vector,
-    expected_active_experts,
 )
 
 if TYPE_CHECKING:
     import pandas as pd
 
 COLUMNS = (
-    "op", "dtype", "kv_dtype", "batch", "m", "n", "k", "q_len", "kv_len", "heads", "kv_heads",
-    "head_dim", "causal", "rows", "cols", "tokens", "hidden", "inter", "experts",
-    "experts_local", "topk", "bytes", "devices",
+    "op", "dtype", "kv_dtype", "quantize", "batch", "m", "n", "k", "q_len", "kv_len", "heads",
+    "kv_heads", "head_dim", "causal", "rows", "cols", "tokens", "hidden", "inter", "experts",
+    "experts_local", "topk", "imbalance", "bytes", "devices",
 )  # fmt: skip
 RESULT_COLUMNS = ("latency_s", "energy_j", "bound", "flop", "dram_bytes")
 _ALIASES = {"gemm": "matmul"}
 _LARGEST = 2**40
+_QUANTIZE = ("auto", *CONVERSIONS)
 
 
 @dataclass(frozen=True)
@@ -56,14 +59,15 @@ class OpFields:
 
 _BF16 = {"dtype": "bf16"}
 OP_FIELDS: dict[str, OpFields] = {
-    "matmul": OpFields(("m", "n", "k"), {**_BF16, "batch": "1"}),
+    "matmul": OpFields(("m", "n", "k"), {**_BF16, "batch": "1", "quantize": "auto"}),
     "attention": OpFields(
         ("heads", "head_dim", "q_len"),
         {**_BF16, "kv_dtype": "dtype", "batch": "1", "kv_len": "q_len", "kv_heads": "heads",
          "causal": "true"},
     ),
     "moe": OpFields(
-        ("tokens", "hidden", "inter", "experts", "topk"), {**_BF16, "experts_local": "experts"}
+        ("tokens", "hidden", "inter", "experts", "topk"),
+        {**_BF16, "experts_local": "experts", "imbalance": "1"},
     ),
     **dict.fromkeys(VECTOR_FUNCTIONS, OpFields(("rows", "cols"), _BF16)),
     **dict.fromkeys(COLLECTIVES, OpFields(("bytes", "devices"), {})),
@@ -90,6 +94,10 @@ def _column_schema(name: str) -> dict[str, Any]:
             return {"type": "string", "enum": [*OP_FIELDS, *_ALIASES]}
         case "dtype" | "kv_dtype":
             return {"type": "string", "enum": list(DTYPES)}
+        case "quantize":
+            return {"type": "string", "enum": list(_QUANTIZE)}
+        case "imbalance":
+            return {"type": "number", "minimum": 1, "maximum": _LARGEST}
         case "causal":
             return {"type": "boolean"}
     unit = {"unit": "B"} if name == "bytes" else {}
@@ -129,19 +137,29 @@ class Row:
                 values[name] = self._value(name, default)
         return values
 
-    def _value(self, name: str, text: str) -> int | bool | str:
+    def _value(self, name: str, text: str) -> float | bool | str:
         if name in {"dtype", "kv_dtype"}:
             return self._dtype(text)
+        if name == "imbalance":
+            return self._number(name, text)
+        if name == "quantize":
+            return self._way(text)
         return self._flag(name, text) if name == "causal" else self._size(name, text)
 
-    def _size(self, name: str, text: str) -> int:
+    def _number(self, name: str, text: str) -> float:
         try:
             if "_" in text or not text.isascii():
                 raise ValueError
             value = float(text)
         except ValueError:
             raise WorkloadError(f"{self.where}: {name} is '{text}', expected a number") from None
-        if not math.isfinite(value) or value != int(value) or not 1 <= value <= _LARGEST:
+        if not math.isfinite(value) or not 1 <= value <= _LARGEST:
+            raise WorkloadError(f"{self.where}: {name} is {text}, expected a number from 1 to 2^40")
+        return value
+
+    def _size(self, name: str, text: str) -> int:
+        value = self._number(name, text)
+        if value != int(value):
             raise WorkloadError(
                 f"{self.where}: {name} is {text}, expected a whole number from 1 to 2^40"
             )
@@ -153,6 +171,13 @@ class Row:
         if text.lower() in {"false", "0", "0.0", "no"}:
             return False
         raise WorkloadError(f"{self.where}: {name} is '{text}', expected true or false")
+
+    def _way(self, text: str) -> str:
+        if text.lower() not in _QUANTIZE:
+            raise WorkloadError(
+                f"{self.where}: quantize is '{text}', {_known(text.lower(), _QUANTIZE)}"
+            )
+        return text.lower()
 
     def _dtype(self, text: str) -> str:
         try:
@@ -249,7 +274,7 @@ def to_ops(row: Row) -> tuple[Op, ...]:
         )
     values = row.read(fields)
     if name == "matmul":
-        return (_matmul(**values),)
+        return _matmul(row, values)
     if name == "attention":
         return (_attention(row, values),)
     if name == "moe":
@@ -257,17 +282,29 @@ def to_ops(row: Row) -> tuple[Op, ...]:
     if name in COLLECTIVES:
         size_bytes, devices = values["bytes"], values["devices"]
         return (Collective(name, fn=name, size_bytes=size_bytes, devices=devices),)
-    return (Vector(name, fn=name, **values),)
+    out_dtype = "fp8" if name == "quantize" else None
+    return (Vector(name, fn=name, out_dtype=out_dtype, **values),)
 
 
-def _matmul(m: int, n: int, k: int, dtype: str, batch: int) -> MatMul:
+def _matmul(row: Row, values: Mapping[str, Any]) -> tuple[Op, ...]:
     # One matrix B is a weight and comes from memory; a batch of them are activations. Integer
     # and block-scaled inputs leave the unit as bf16, as the kernels of serving stacks do.
+    batch, m, k, dtype = values["batch"], values["m"], values["k"], values["dtype"]
     narrow = find_dtype(dtype).bits < 16
-    return MatMul(
-        "matmul", batch=batch, m=m, n=n, k=k, dtype=dtype,
-        weight_dtype=dtype if batch == 1 else None, out_dtype="bf16" if narrow else None,
+    how = values["quantize"]
+    if how == "auto":
+        how = "block" if find_dtype(dtype).block_scaled else "none"
+    if how != "none" and not narrow:
+        raise WorkloadError(
+            f"{row.where}: quantize is {how}, but activations arrive as {ARRIVING} and {dtype} is "
+            "no narrower; leave quantize blank, or choose dtype fp8, int8, nvfp4, ..."
+        )
+    _check_product(row, "batch x m", batch * m)
+    product = MatMul(
+        "matmul", batch=batch, m=m, n=values["n"], k=k, dtype=dtype,
+        weight_dtype=dtype if batch == 1 else None, out_dtype=ARRIVING if narrow else None,
     )  # fmt: skip
+    return (*conversion_ops("matmul", how, batch * m, k, dtype), product)
 
 
 def _attention(row: Row, values: Mapping[str, Any]) -> Attention:
@@ -284,7 +321,12 @@ def _check_product(row: Row, name: str, value: int) -> None:
 
 
 def _moe(row: Row, values: Mapping[str, Any]) -> tuple[Op, ...]:
-    """Permute, two grouped matmuls around the gate, weighted sum; router logits are given."""
+    """Top-k, sort, permute, two grouped matmuls around the gate, weighted sum; logits are given.
+
+    Rows are spread evenly over experts; `imbalance` is the share of them that comes to this
+    device over its share of the experts. The device clears the results of tokens that none of
+    its experts serves.
+    """
     tokens, hidden, inter = values["tokens"], values["hidden"], values["inter"]
     experts, local, topk = values["experts"], values["experts_local"], values["topk"]
     if local > experts or topk > experts:
@@ -292,15 +334,26 @@ def _moe(row: Row, values: Mapping[str, Any]) -> tuple[Op, ...]:
             f"{row.where}: experts_local {local} and topk {topk} must not exceed experts {experts}"
         )
     _check_product(row, "tokens x topk", tokens * topk)
-    copies = max(1, round(tokens * topk * local / experts))
-    active = expected_active_experts(tokens, experts, topk) * local / experts
-    wide = {"rows": copies, "groups": local, "active": max(active, 1e-9), "dtype": values["dtype"],
-            "weight_dtype": values["dtype"]}  # fmt: skip
+    rows = ceil(tokens * topk * min(1.0, values["imbalance"] * local / experts))
+    dtype = values["dtype"]
+    narrow = find_dtype(dtype).bits < 16
+    wide = ARRIVING if narrow else dtype
+    blocks, choices = sort_shape(tokens, topk)
+    work = {"rows": rows, "groups": local, "active": min(rows, local), "dtype": dtype,
+            "weight_dtype": dtype, "out_dtype": wide}  # fmt: skip
+    copied = {"rows": rows, "cols": hidden}
+    sort = (
+        Vector(name, fn="sort", rows=blocks, cols=choices, dtype="int32")
+        for name in sort_kernels(tokens)
+    )
+    how = "block" if narrow else "none"
     return (
-        Vector("moe.topk", fn="topk", rows=tokens, cols=experts),
-        Vector("moe.permute", fn="permute", rows=copies, cols=hidden),
-        GroupedMatMul("moe.gate_up", n=2 * inter, k=hidden, **wide),
-        Vector("moe.act", fn="silu_mul", rows=copies, cols=inter),
-        GroupedMatMul("moe.down", n=hidden, k=inter, **wide),
-        Vector("moe.combine", fn="weighted_sum", rows=copies, cols=hidden, fan_in=topk),
+        Vector("moe.topk", fn="topk", rows=tokens, cols=experts, dtype=wide),
+        *sort,
+        *conversion_ops("moe", how, tokens, hidden, dtype),
+        Vector("moe.permute", fn="permute", dtype=dtype, **copied),
+        GroupedMatMul("moe.gate_up", n=2 * inter, k=hidden, **work),
+        Vector("moe.act", fn="silu_mul", rows=rows, cols=inter, dtype=wide, out_dtype=dtype),
+        GroupedMatMul("moe.down", n=hidden, k=inter, **work),
+        Vector("moe.combine", fn="weighted_sum", dtype=wide, fan_in=rows / tokens, **copied),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from accelsim.arch.chip import Chip
+from accelsim.dtypes import dtype as find_dtype
 from accelsim.kernels.gpu.processor import Processor
 from accelsim.mapping.fusion import Group
 from accelsim.mapping.processor import processor_for
@@ -18,7 +19,7 @@ from accelsim.timing.gpu_rows import (
     ramp,
     row_work,
 )
-from accelsim.workload.ops import Vector
+from accelsim.workload.ops import Op, Vector
 
 # Least work worth a core of its own: four 128-byte lines for each of eight warps in flight.
 _BYTES_PER_CORE = 4096.0
@@ -30,6 +31,10 @@ _LIBRARY_INSTRUCTIONS = {"pow": 36.0, "pow_scalar": 36.0}
 # An L2 that is read in a circle: the share that its tensors fill, below which all is found at the
 # next turn and above which nothing is (A100: two halves, each with copies of the other's lines).
 _CIRCLE_RAMP = (0.5, 0.8)
+# The kernel that finds a tensor's largest magnitude loads single elements; so many of a thread are
+# in flight (a fit to the conversions of TensorRT-LLM on H100: 2.7 TB/s from its L2, 1.3 TB/s from
+# the main memory, whose latency is twice as long).
+_SINGLE_LOADS = {"amax": 1.5}
 # Lanes, caches and memory work on different rows at a time, but sweeps of one row follow one
 # another: times add as the root of the sum of their powers. Elementwise work overlaps wholly.
 _ROW_OVERLAP_POWER = 3.0
@@ -52,10 +57,10 @@ def gpu_vector_times(
     Notes
     -----
     A kernel issues instructions on its lanes, moves bytes through the L2 and the main memory, and
-    waits. Elementwise, the longest of them decides:
-    ``T = max(issue, special, l2, memory) + latency``. A reduction gives each row to one core
-    (see `accelsim.timing.gpu_rows`): ``T^3 = issue^3 + wait^3 + l2^3 + memory^3``, where sweeps
-    after the first add to the L2's and the memory's traffic what the caches did not keep.
+    waits, for its data and for the look-ups before them. Elementwise, the longest of them decides:
+    ``T = max(issue, special, l2, memory) + (1 + lookups) latency``. A reduction gives each row to
+    one core (see `accelsim.timing.gpu_rows`): ``T^3 = issue^3 + wait^3 + l2^3 + memory^3``, where
+    sweeps after the first add to the L2's and the memory's traffic what the caches did not keep.
 
     Not modelled: power-capped clocks, partition camping, and inputs for which a library function
     takes a short way.
@@ -74,12 +79,15 @@ def gpu_vector_times(
         moved += again
         reads += again * rows.missed_l2
     special_per_s = processor.special_per_cycle * processor.clock_hz * active
+    waiting = processor.latency_s * (1 + sum(_lookups(op) for op in group.ops))
     times = {
         "vector": _vector_s(group, rows, processor, active),
         "special": group.special / special_per_s,
         "l2": _shared_s(group, moved, processor, active),
-        "memory": chip.transfers.seconds(reads * scatter, writes),
-        "overhead": processor.latency_s,
+        "memory": max(
+            chip.transfers.seconds(reads * scatter, writes), _loads_s(group, reads, processor)
+        ),
+        "overhead": waiting,
     }
     activity = Activity(
         vector_flop=group.vector_flop,
@@ -89,7 +97,23 @@ def gpu_vector_times(
         shared_bytes=moved,
         scratchpad_bytes=moved if isinstance(group.head, Vector) else 0.0,
     )
-    return times, _overlapped_s(times, rows is not None) + processor.latency_s, activity
+    return times, _overlapped_s(times, rows is not None) + waiting, activity
+
+
+def _lookups(op: Op) -> int:
+    """Dependent accesses beside those of the data."""
+    return op.function.lookups if isinstance(op, Vector) else 0
+
+
+def _loads_s(group: Group, reads: float, processor: Processor) -> float:
+    """Time of loads of single elements: what is in flight, over its latency (Little's law) [s]."""
+    op = group.head
+    loads = _SINGLE_LOADS.get(op.fn) if isinstance(op, Vector) else None
+    if loads is None or not isinstance(op, Vector):
+        return 0.0
+    in_flight = processor.cores * CORE_THREADS * loads * find_dtype(op.dtype).bytes
+    near = max(0.0, group.traffic.inputs - reads)
+    return (reads * processor.latency_s + near * processor.shared_latency_s) / in_flight
 
 
 def _active_cores(group: Group, processor: Processor) -> float:

@@ -11,6 +11,7 @@ from accelsim.dtypes import dtype as find_dtype
 from accelsim.kernels.matmul import Problem
 from accelsim.mapping.fusion import Group
 from accelsim.mapping.matmul import MatmulMapping, map_matmul
+from accelsim.mapping.processor import processor_for, runs_thread_blocks
 from accelsim.results.costs import Activity
 from accelsim.workload.conv import Gemm
 from accelsim.workload.ops import Conv, GroupedMatMul, MatMul, Op
@@ -55,6 +56,11 @@ def matmul_problem(group: Group, unit: MatrixUnit | None) -> Problem:
     )  # fmt: skip
 
 
+# A block finds its expert by adding up problem sizes, which the lanes of a warp load at once
+# (CUTLASS: scheduler of grouped kernels).
+_GROUPS_AT_ONCE = 32
+_GROUPED_TILE = (64, 128)
+
 _Operands = tuple[int, int, int, int, float, float, float]
 """batch, m, n, k and bytes per element of A, B and C."""
 
@@ -67,7 +73,7 @@ def _plain_matmul(op: Op) -> _Operands:
     elif isinstance(op, GroupedMatMul):
         batch = max(1, math.ceil(op.active))
         m, n, k = math.ceil(op.rows / batch), op.n, op.k
-        a_type, b_type, c_type = op.dtype, op.weight_dtype, op.dtype
+        a_type, b_type, c_type = op.dtype, op.weight_dtype, op.out_dtype or op.dtype
     elif isinstance(op, MatMul):
         batch, m, n, k = op.batch, op.m, op.n, op.k
         a_type, b_type, c_type = op.dtype, op.weight_dtype or op.dtype, op.out_dtype or op.dtype
@@ -150,6 +156,9 @@ def matmul_times(
         "memory": memory_s,
     }
     latency_s = max(cost.latency_s, memory_s + scalars.memory_latency_s)
+    if isinstance(group.head, GroupedMatMul) and runs_thread_blocks(chip):
+        search_s, times["l2"] = _grouped_s(group.head, mapping, chip, dtype)
+        latency_s = max(latency_s, times["l2"]) + search_s
     # The epilogue of one tile hides behind the next tile's products, except for the last wave.
     waves = max(1.0, _tiles(mapping) / chip.spec.cores)
     epilogue_s = max(vector_s, special_s)
@@ -165,6 +174,29 @@ def matmul_times(
         scratchpad_bytes=cost.scratch_bytes,
     )
     return times, latency_s, activity, mapping
+
+
+def _grouped_s(
+    op: GroupedMatMul, mapping: MatmulMapping, chip: Chip, dtype: str
+) -> tuple[float, float]:
+    """Time in which blocks of a GPU find their experts, and time of its L2 [s].
+
+    Notes
+    -----
+    Where sums live in registers and warps wait for their products, kernels of experts have tiles
+    of 64 x 128: gate and up share the registers (CUTLASS kernels of TensorRT-LLM before Hopper).
+    Smaller tiles read more through the L2.
+    """
+    search_s = math.ceil(op.groups / _GROUPS_AT_ONCE) * chip.calibration.memory_latency_s
+    processor = processor_for(chip, dtype)
+    if processor.asynchronous == 1 or processor.lanes == 1:
+        return search_s, mapping.cost.shared_s
+    problem = mapping.problem
+    tile_m, tile_n = _GROUPED_TILE
+    a = problem.m * problem.k * problem.a_bytes * math.ceil(problem.n / tile_n)
+    b = problem.n * problem.k * problem.b_bytes * math.ceil(problem.m / tile_m)
+    shared_s = problem.batch * (a + b) / processor.shared_bytes_per_s
+    return search_s, max(mapping.cost.shared_s, shared_s)
 
 
 def _bias_bytes(group: Group) -> float:

@@ -136,7 +136,7 @@ class BuildContext:
         shard: Shard = "none",
         after: tuple[str, ...] | None = None,
         weights: int = 0,
-        fan_in: int = 1,
+        fan_in: float = 1,
     ) -> Vector:
         """Return a function over ``[rows or tokens, cols]`` with `weights` parameters."""
         return Vector(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from accelsim.workload.context import BuildContext
+from accelsim.workload.experts import sort_kernels, sort_shape
 from accelsim.workload.layer_config import MlpConfig, MoeConfig
 from accelsim.workload.ops import GroupedMatMul, MatMul, Op, expected_active_experts
 
@@ -28,7 +29,7 @@ def mlp_ops(
 
 
 def moe_ops(context: BuildContext, moe: MoeConfig, source: str) -> tuple[Op, ...]:
-    """Return router, dispatch, expert matmuls, weighted sum, and the shared experts.
+    """Return router, choice, sorting, expert matmuls, weighted sum, and the shared experts.
 
     Parameters
     ----------
@@ -50,9 +51,12 @@ def moe_ops(context: BuildContext, moe: MoeConfig, source: str) -> tuple[Op, ...
         dtype=context.formats.activation, weight_dtype=context.formats.other, after=(source,),
     )  # fmt: skip
     topk = context.vector("moe.topk", "topk", moe.n_experts)
+    blocks, choices = sort_shape(context.tokens, moe.topk)
+    sort = [context.vector(name, "sort", choices, rows=blocks)
+            for name in sort_kernels(context.tokens)]  # fmt: skip
     permute = context.vector(
         "moe.permute", "permute", d_model, rows=rows, shard="experts",
-        after=("moe.topk", source),
+        after=(sort[-1].name, source),
     )  # fmt: skip
     expert = moe.expert
     up = "moe.gate_up" if expert.gated else "moe.up"
@@ -62,6 +66,7 @@ def moe_ops(context: BuildContext, moe: MoeConfig, source: str) -> tuple[Op, ...
     routed = (
         router,
         topk,
+        *sort,
         permute,
         _expert_matmul(context, moe, up, expert.up_width, d_model),
         activation,
@@ -85,4 +90,5 @@ def _expert_matmul(
         active=expected_active_experts(context.tokens, moe.n_experts, moe.topk),
         n=n, k=k, bias=moe.expert.bias, shard="experts",
         dtype=context.formats.matmul, weight_dtype=context.formats.experts,
+        out_dtype=context.formats.activation,
     )  # fmt: skip

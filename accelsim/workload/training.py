@@ -238,11 +238,11 @@ def _gradients(
         return _matmul_gradients(op, after)
     if isinstance(op, Attention):
         return _attention_gradient(op, after, keep_scores), None
-    if isinstance(op, Vector) and op.fn != "cross_entropy":
+    if isinstance(op, Vector) and op.fn not in {"cross_entropy", "sort"}:
         return _vector_gradient(op, after), None
     if isinstance(op, Gather):
         return None, _table_gradient(op, after)
-    return None, None  # the loss writes the gradient of the logits itself
+    return None, None  # the loss writes the gradient of the logits itself; places have none
 
 
 def _matmul_gradients(op: MatMul, after: tuple[str, ...] | None) -> tuple[MatMul, MatMul]:

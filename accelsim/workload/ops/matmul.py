@@ -77,7 +77,8 @@ class GroupedMatMul(Op):
     """The expert matmul of an MoE layer: `rows` token copies spread over `groups` experts.
 
     Each expert has its own ``[k, n]`` weights. `active` is the expected number of experts that
-    get at least one row under uniform routing; only their weights are read.
+    get at least one row; only their weights are read. `out_dtype` is that of the result; None
+    means `dtype`.
     """
 
     kind: ClassVar[str] = "grouped_matmul"
@@ -89,6 +90,7 @@ class GroupedMatMul(Op):
     k: int
     dtype: str = "bf16"
     weight_dtype: str = "bf16"
+    out_dtype: str | None = None
     bias: bool = False
 
     def __post_init__(self) -> None:
@@ -116,7 +118,7 @@ class GroupedMatMul(Op):
         return Traffic(
             weights=nbytes(self.active * per_expert, self.weight_dtype),
             inputs=nbytes(float(self.rows) * self.k, self.dtype),
-            outputs=nbytes(float(self.rows) * self.n, self.dtype),
+            outputs=nbytes(float(self.rows) * self.n, self.out_dtype or self.dtype),
         )
 
 

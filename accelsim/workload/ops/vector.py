@@ -21,6 +21,10 @@ class VectorFunction:
         Tensors of the op's shape read and written (a broadcast vector counts as none).
     reductions : int
         Dependent sweeps over a row (0 for elementwise functions).
+    lookups : int
+        Accesses that follow one another before, or after, those of the data: an index that says
+        which row, the rounds of a choice, a sum that blocks share (counts of public kernels,
+        adjusted to the times of the smallest MoE layers and conversions on H100).
     """
 
     flop: float
@@ -28,6 +32,7 @@ class VectorFunction:
     inputs: float = 1
     outputs: float = 1
     reductions: int = 0
+    lookups: int = 0
 
 
 VECTOR_FUNCTIONS: dict[str, VectorFunction] = {
@@ -57,14 +62,19 @@ VECTOR_FUNCTIONS: dict[str, VectorFunction] = {
     "swiglu_oai": VectorFunction(8, 1, inputs=2),
     "rope": VectorFunction(3, 0),
     "copy": VectorFunction(0, 0),
-    "permute": VectorFunction(0, 0),
+    "permute": VectorFunction(0, 0, lookups=1),
     "topk": VectorFunction(4, 0, outputs=0.1, reductions=1),
+    # Where each choice of an expert goes among those of the same expert: counts and their sums.
+    "sort": VectorFunction(4, 0, reductions=1),
     # Per unit: three sigmoids and two tanh of sums of two products, c = f c + i g, h = o tanh(c).
     "lstm_cell": VectorFunction(14, 5, inputs=9, outputs=2),
-    "weighted_sum": VectorFunction(2, 0),
+    "weighted_sum": VectorFunction(2, 0, lookups=1),
     "softcap": VectorFunction(2, 1),
     "cross_entropy": VectorFunction(4, 1, outputs=1, reductions=2),
-    "quantize": VectorFunction(3, 0, outputs=0.5, reductions=1),
+    # To a narrower format in one kernel: the scale is that of a block of a few lanes.
+    "quantize": VectorFunction(3, 0),
+    # Largest magnitude of a whole tensor, which all blocks agree on through one address.
+    "amax": VectorFunction(2, 0, outputs=0, lookups=8),
 }
 
 
@@ -79,13 +89,16 @@ class Vector(Op):
     rows, cols : int
         Shape; reductions run along cols.
     dtype : str
-        Of inputs and outputs.
+        Of inputs, and of outputs unless `out_dtype` says otherwise.
+    out_dtype : str or None
+        Of outputs; None means `dtype`.
     weight_elements : int
         Parameters that are broadcast along rows (norm gains and biases).
     weight_dtype : str
         Storage of those parameters.
-    fan_in : int
-        Input rows that are summed into one output row (the experts of a token).
+    fan_in : float
+        Input rows that are summed into one output row (the experts of a token), on average: less
+        than one where most rows find none and are cleared.
     """
 
     kind: ClassVar[str] = "vector"
@@ -96,7 +109,8 @@ class Vector(Op):
     dtype: str = "bf16"
     weight_elements: int = 0
     weight_dtype: str = "bf16"
-    fan_in: int = 1
+    fan_in: float = 1
+    out_dtype: str | None = None
 
     def __post_init__(self) -> None:
         require_positive(self, "rows", "cols", "fan_in")
@@ -138,7 +152,7 @@ class Vector(Op):
         return Traffic(
             weights=nbytes(self.weight_elements, self.weight_dtype),
             inputs=nbytes(self.function.inputs * self.elements, self.dtype),
-            outputs=nbytes(self.function.outputs * self.elements, self.dtype),
+            outputs=nbytes(self.function.outputs * self.elements, self.out_dtype or self.dtype),
         )
 
 

@@ -7,13 +7,17 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from accelsim.arch.loader import load_chip
+from accelsim.dtypes import dtype as find_dtype
 from accelsim.errors import AccelsimError, WorkloadError
+from accelsim.mapping.fusion import group_ops
 from accelsim.scenarios.op_table import COLUMNS, OP_FIELDS, Row, read_ops, to_ops
 from accelsim.scenarios.predict import predict
 from accelsim.workload.ops import Attention, GroupedMatMul, MatMul, Vector
 
 HEADER = "op,dtype,kv_dtype,batch,m,n,k,q_len,kv_len,heads,kv_heads,head_dim,causal,rows,cols,"\
-         "tokens,hidden,inter,experts,experts_local,topk,bytes,devices"  # fmt: skip
+         "tokens,hidden,inter,experts,experts_local,topk,bytes,devices,"\
+         "quantize,imbalance"  # fmt: skip
 GOOD = {"op": "matmul", "dtype": "bf16", "m": "8", "n": "8", "k": "8"}
 ATTENTION = {"op": "attention", "dtype": "bf16", "q_len": "8", "kv_len": "16", "heads": "4",
              "kv_heads": "2", "head_dim": "64"}  # fmt: skip
@@ -54,6 +58,10 @@ def write(folder: Path, *rows: dict[str, str]) -> Path:
         (MOE | {"topk": "9"}, "topk 9"),
         (MOE | {"experts_local": "9"}, "experts_local 9"),
         (MOE | {"tokens": "1e12"}, "tokens x topk"),
+        (MOE | {"imbalance": "0.5"}, "imbalance is 0.5, expected a number from 1"),
+        (MOE | {"imbalance": "nan"}, "imbalance is nan"),
+        (GOOD | {"quantize": "blocks"}, "did you mean 'block'"),
+        (GOOD | {"quantize": "tensor"}, "quantize is tensor, but activations arrive as bf16"),
         ({"op": "softmax", "rows": "4"}, "missing: cols"),
         ({"op": "all_reduce", "bytes": "1e6", "devices": "8"}, "8 devices asked for"),
         ({"op": "all_reduce", "bytes": "-1", "devices": "8"}, "bytes is -1"),
@@ -119,6 +127,65 @@ def test_rows_become_the_ops_that_they_mean() -> None:
     (softmax,) = to_ops(Row("here", {"op": "softmax", "rows": 3, "cols": 4}))
     assert isinstance(softmax, Vector)
     assert softmax.elements == 12
+
+
+def kinds(row: dict[str, object]) -> list[str]:
+    return [op.fn if isinstance(op, Vector) else op.kind for op in to_ops(Row("here", row))]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "how", "kernels"),
+    [
+        ("fp8", "", []),
+        ("fp8", "static", ["mul_scalar"]),
+        ("fp8", "Tensor", ["amax", "mul_scalar"]),
+        ("int8", "block", ["quantize"]),
+        ("nvfp4", "", ["quantize"]),
+        ("nvfp4", "none", []),
+        ("bf16", "auto", []),
+    ],
+)
+def test_activations_are_converted_by_kernels_before_the_product(
+    dtype: str, how: str, kernels: list[str]
+) -> None:
+    row = GOOD | {"dtype": dtype, "quantize": how}
+    assert kinds(row) == [*kernels, "matmul"]
+    if kernels:
+        converted = to_ops(Row("here", row))[-2].traffic
+        assert converted.inputs == 8 * 8 * 2
+        assert converted.outputs == 8 * 8 * find_dtype(dtype).bytes
+
+
+def test_conversions_are_kernels_of_their_own_for_a_single_row_too() -> None:
+    chip = load_chip("h100_sxm")
+    for m in ("1", "8"):
+        row = GOOD | {"dtype": "fp8", "quantize": "tensor", "m": m}
+        assert len(group_ops(to_ops(Row("here", row)), chip)) == 3
+
+
+def test_a_balanced_layer_meets_as_many_experts_as_it_has_choices() -> None:
+    def grouped(**fields: int | float) -> GroupedMatMul:
+        ops = to_ops(Row("here", {**MOE, **fields}))
+        return next(op for op in ops if isinstance(op, GroupedMatMul))
+
+    assert (grouped(tokens=2).rows, grouped(tokens=2).active) == (4, 4)
+    assert (grouped(tokens=9).rows, grouped(tokens=9).active) == (18, 8)
+    mine = grouped(tokens=9, experts_local=2)
+    assert (mine.rows, mine.groups, mine.active) == (5, 2, 2)  # 4.5 on the mean device
+    assert grouped(tokens=9, experts_local=2, imbalance=1.5).rows == 7
+    assert grouped(tokens=9, experts_local=2, imbalance=99).rows == 18
+
+
+def test_a_device_of_an_moe_layer_writes_all_tokens() -> None:
+    combine = to_ops(Row("here", MOE | {"experts_local": "1"}))[-1]
+    assert combine.traffic.inputs == 2 * 64 * 2
+    assert combine.traffic.outputs == 8 * 64 * 2
+
+
+def test_more_tokens_are_sorted_by_more_kernels() -> None:
+    few, many = kinds(MOE | {"tokens": "256"}), kinds(MOE | {"tokens": "257"})
+    assert (few.count("sort"), many.count("sort")) == (2, 4)
+    assert kinds(MOE | {"dtype": "fp8"}).count("quantize") == 1
 
 
 def test_what_is_unknown_is_answered_with_all_that_is_known(tmp_path: Path) -> None:
