@@ -16,16 +16,16 @@ def sort_kernels(tokens: int) -> tuple[str, ...]:
     Notes
     -----
     One block places the choices of few tokens. For more, a kernel counts them by block and
-    expert, one sums the counts, and one places. A last one writes where each expert's rows begin,
-    which the grouped matmuls take as their problem sizes.
+    expert, one sums the counts, and one places. Not counted: one that writes problem sizes for the
+    grouped matmuls, as it can run beside the permute (dependent launches).
 
     References
     ----------
     TensorRT-LLM, fused MoE with CUTLASS back end (github.com/NVIDIA/TensorRT-LLM).
     """
     if tokens <= _MOST_OF_ONE_BLOCK:
-        return ("moe.sort", "moe.groups")
-    return ("moe.count", "moe.offsets", "moe.sort", "moe.groups")
+        return ("moe.sort",)
+    return ("moe.count", "moe.offsets", "moe.sort")
 
 
 def sort_shape(tokens: int, topk: int) -> tuple[int, int]:
