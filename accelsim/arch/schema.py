@@ -71,6 +71,11 @@ class TensorCoreUnit(Section):
         description="Dense FLOP per cycle of ONE unit by input dtype; a multiply-add is 2."
     )
     tile: InstructionTile = Field(description="Native tile of the core at 2-byte inputs.")
+    control_overhead: Ratio | None = Field(
+        default=None,
+        description="Energy of issue and operand delivery over that of the arithmetic. Without: "
+        "that of tensor cores in arch_specs/energy.",
+    )
     asynchronous: bool = Field(
         default=False,
         description="Instructions read operands from the scratchpad and run beside the warp that "

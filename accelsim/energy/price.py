@@ -13,7 +13,7 @@ from itertools import pairwise
 
 from accelsim.arch.chip import Chip
 from accelsim.arch.energy import ArithmeticEnergy, EnergyTable, load_energy_table
-from accelsim.arch.schema import SystolicUnit
+from accelsim.arch.schema import SystolicUnit, TensorCoreUnit
 from accelsim.dtypes import dtype as find_dtype
 from accelsim.results.costs import Activity
 
@@ -108,6 +108,8 @@ def _mac_with_control_j(chip: Chip, table: EnergyTable, name: str) -> float:
     control = overhead.systolic if isinstance(unit, SystolicUnit) else overhead.tensor_core
     if unit is None:
         control = overhead.lanes
+    elif isinstance(unit, TensorCoreUnit) and unit.control_overhead is not None:
+        control = unit.control_overhead
     return (1.0 + control) * _mac_j(table, name, chip.spec.process.node_m)
 
 

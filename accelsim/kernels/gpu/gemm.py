@@ -229,18 +229,21 @@ def _into_cores(
 ) -> tuple[float, float, float]:
     """Bytes of A and B read from the L2 for all blocks, and of partial sums through it.
 
-    A pair of cores that shares its reads halves the larger operand's.
+    Cores of a cluster share each read: a patch of them, of the shape that reads least. Nothing is
+    read less than once.
     """
     whole_a = float(problem.batch) * problem.m * problem.k * problem.a_bytes
     whole_b = float(problem.batch) * problem.k * problem.n * problem.b_bytes
-    a = whole_a * ceil_div(problem.n, tile.tile_n)
-    b = whole_b * ceil_div(problem.m, tile.tile_m)
-    if processor.cluster > 1:
-        half_a, half_b = max(whole_a, 0.5 * a), max(whole_b, 0.5 * b)
-        if half_a + b < a + half_b:
-            a = half_a
-        else:
-            b = half_b
+    all_a = whole_a * ceil_div(problem.n, tile.tile_n)
+    all_b = whole_b * ceil_div(problem.m, tile.tile_m)
+    a, b = all_a, all_b
+    along_n = 1
+    while along_n <= processor.cluster:
+        shared_a = max(whole_a, all_a / along_n)
+        shared_b = max(whole_b, all_b * along_n / processor.cluster)
+        if shared_a + shared_b < a + b:
+            a, b = shared_a, shared_b
+        along_n *= 2
     sums = 0.0
     if tile.split_k > 1:
         sums = 2.0 * tile.split_k * _SUM_BYTES * problem.batch * problem.m * problem.n
