@@ -1,200 +1,24 @@
-"""Energy of counted activity: joules per action of the chip's node, times the counts.
-
-Bottom-up device values are used throughout (arithmetic, SRAM, DRAM device, interface); measured
-path energies serve as validation and are never mixed in.
-"""
+"""Energy of counted activity: joules per action of the chip, times the counts."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-from functools import lru_cache
-from itertools import pairwise
-
-from accelsim.arch.chip import Chip
-from accelsim.arch.energy import ArithmeticEnergy, EnergyTable, load_energy_table
-from accelsim.arch.schema import SystolicUnit, TensorCoreUnit
-from accelsim.dtypes import dtype as find_dtype
+from accelsim.arch.action_energy import EnergyPerAction
 from accelsim.results.costs import Activity
 
-_TABLE_MULTIPLIERS = ("int8", "bf16", "fp16", "fp32")
-_SRAM_BANK_BYTES = 1024.0 * 1024.0  # large buffers are banked; an access opens one bank
+
+def dynamic_j(prices: EnergyPerAction, activity: Activity) -> float:
+    """Dynamic energy of the counts of one device [J]."""
+    return sum(dynamic_by_action_j(prices, activity).values())
 
 
-@dataclass(frozen=True)
-class EnergyPerAction:
-    """Joules per action of one chip.
-
-    Attributes
-    ----------
-    mac_j : dict of str to float
-        Multiply-add by input dtype, control included [J].
-    vector_flop_j, special_j : float
-        Of the vector unit [J].
-    scratchpad_j_per_byte, shared_j_per_byte, dram_read_j_per_byte, dram_write_j_per_byte,
-    link_j_per_byte : float
-        Of data movement [J/B].
-    idle_w : float
-        Power that flows whatever happens [W].
-    """
-
-    mac_j: dict[str, float]
-    vector_flop_j: float
-    special_j: float
-    scratchpad_j_per_byte: float
-    shared_j_per_byte: float
-    dram_read_j_per_byte: float
-    dram_write_j_per_byte: float
-    link_j_per_byte: float
-    idle_w: float
-
-    def dynamic_j(self, activity: Activity) -> float:
-        """Dynamic energy of the counts of one device [J]."""
-        return sum(self.by_action(activity).values())
-
-    def by_action(self, activity: Activity) -> dict[str, float]:
-        """Dynamic energy by kind of action [J]."""
-        return {
-            "matrix": sum(self.mac_j[name] * n for name, n in activity.macs.items()),
-            "vector": activity.vector_flop * self.vector_flop_j + activity.special * self.special_j,
-            "scratchpad": activity.scratchpad_bytes * self.scratchpad_j_per_byte,
-            "shared": activity.shared_bytes * self.shared_j_per_byte,
-            "dram": activity.dram_read_bytes * self.dram_read_j_per_byte
-            + activity.dram_write_bytes * self.dram_write_j_per_byte,
-            "links": activity.link_bytes * self.link_j_per_byte,
-        }
-
-
-@lru_cache(maxsize=256)
-def energy_per_action(chip: Chip) -> EnergyPerAction:
-    """Price list of a chip from its process node, memory and power section.
-
-    Notes
-    -----
-    Between 45 and 7 nm energies are interpolated geometrically in the node; below 7 nm between
-    the foundry's announced power steps. Memory energy is the device's plus the chip-side
-    interface. What crosses the die (shared buffer, main memory) also pays for half a die edge of
-    wire; where the main memory is the cores' own SRAM, whose access the scratchpad pays for, a
-    byte pays for the way to the next core.
-    """
-    table = load_energy_table()
-    node = chip.spec.process.node_m
-    lanes = 1.0 + table.control_overhead.lanes
-    add = at_node(table, table.add, "fp32", node)
-    pad = sram_j_per_byte(table, chip.spec.core.scratchpad.capacity_bytes, node)
-    shared = chip.spec.shared
-    wires = table.wire_j_per_byte_m * _mean_wire_m(chip)
-    buffer = sram_j_per_byte(table, shared.capacity_bytes, node) + wires if shared else 0.0
-    read, write = _memory_j_per_byte(chip, table, wires)
-    power = chip.spec.power
-    limit = power.tdp_w or power.max_measured_w or 0.0
-    return EnergyPerAction(
-        mac_j={name: _mac_with_control_j(chip, table, name) for name in chip.dtypes},
-        vector_flop_j=0.5 * lanes * (_multiply_j(table, "fp32", node) + add),
-        special_j=table.special_in_adds * add * lanes,
-        scratchpad_j_per_byte=pad,
-        shared_j_per_byte=buffer,
-        dram_read_j_per_byte=read,
-        dram_write_j_per_byte=write,
-        link_j_per_byte=table.link_j_per_byte,
-        idle_w=power.idle_w or table.idle_share_of_tdp * limit,
-    )
-
-
-def _mac_with_control_j(chip: Chip, table: EnergyTable, name: str) -> float:
-    """Multiply-add of a dtype on the unit that runs it, control of its style included [J]."""
-    unit = chip.matrix_unit(name)
-    overhead = table.control_overhead
-    control = overhead.systolic if isinstance(unit, SystolicUnit) else overhead.tensor_core
-    if unit is None:
-        control = overhead.lanes
-    elif isinstance(unit, TensorCoreUnit) and unit.control_overhead is not None:
-        control = unit.control_overhead
-    return (1.0 + control) * _mac_j(table, name, chip.spec.process.node_m)
-
-
-def _memory_j_per_byte(chip: Chip, table: EnergyTable, wires: float) -> tuple[float, float]:
-    """Read and write energy of the main memory, seen from the cores [J/B]."""
-    interface = table.memory_interface_j_per_byte + wires
-    if chip.memory is not None:
-        return (
-            chip.memory.read_energy_j_per_byte + interface,
-            chip.memory.write_energy_j_per_byte + interface,
-        )
-    if chip.spec.memory.type == "host":  # across a link; the host's DRAM itself is not counted
-        return table.link_j_per_byte + interface, table.link_j_per_byte + interface
-    pitch_m = 2.0 * _mean_wire_m(chip) / math.sqrt(chip.spec.cores)
-    return table.wire_j_per_byte_m * pitch_m, table.wire_j_per_byte_m * pitch_m
-
-
-def _mean_wire_m(chip: Chip) -> float:
-    """Mean way across one die: half its edge [m]; 10 mm where no area is known."""
-    die = chip.spec.die
-    if die is None or die.area_m2 is None:
-        return 0.010
-    return 0.5 * math.sqrt(die.area_m2 / die.count)
-
-
-def at_node(
-    table: EnergyTable, pair: tuple[ArithmeticEnergy, ArithmeticEnergy], name: str, node_m: float
-) -> float:
-    """Energy of an operation at any node [J]."""
-    old, new = pair
-    ends = (old.node_m, old.energy_j[name]), (new.node_m, new.energy_j[name])
-    return _interpolate(table, ends, node_m)
-
-
-def sram_j_per_byte(table: EnergyTable, capacity_bytes: float, node_m: float) -> float:
-    """Energy of moving a byte in or out of an SRAM, opened one bank at a time [J/B]."""
-    size = min(capacity_bytes, _SRAM_BANK_BYTES)
-    old, new = table.sram_64_bit
-    ends = (
-        (old.node_m, _geometric(old.energy_j_per_byte, size)),
-        (new.node_m, _geometric(new.energy_j_per_byte, size)),
-    )
-    return _interpolate(table, ends, node_m)
-
-
-def _geometric(points: dict[float, float], size: float) -> float:
-    """Interpolate geometrically between array sizes or nodes; clamp outside."""
-    sizes = sorted(points)
-    size = min(max(size, sizes[0]), sizes[-1])
-    for low, high in pairwise(sizes):
-        if size <= high:
-            at = math.log(size / low) / math.log(high / low)
-            return points[low] * math.pow(points[high] / points[low], at)
-    return points[sizes[-1]]
-
-
-def _interpolate(
-    table: EnergyTable, ends: tuple[tuple[float, float], tuple[float, float]], node_m: float
-) -> float:
-    """Interpolate (node, energy) pairs geometrically; scale by announced steps below them."""
-    (old_m, old_j), (new_m, new_j) = ends
-    if node_m < new_m * (1 - 1e-9):
-        return new_j * _geometric({new_m: 1.0, **table.beyond_7_nm.scale}, node_m)
-    at = math.log(node_m / old_m) / math.log(new_m / old_m)
-    return old_j * math.pow(new_j / old_j, max(at, -1.0))  # at most one step beyond 45 nm
-
-
-def _multiply_j(table: EnergyTable, name: str, node_m: float) -> float:
-    """Multiplier energy [J]; formats that no paper lists scale with the product of the widths."""
-    if name in _TABLE_MULTIPLIERS:
-        return at_node(table, table.multiply, name, node_m)
-    wide = find_dtype(name)
-    if name == "tf32":  # 11-bit significand, like fp16
-        return at_node(table, table.multiply, "fp16", node_m)
-    if name == "fp64":  # 53-bit significand against 24
-        return at_node(table, table.multiply, "fp32", node_m) * (53 / 24) ** 2
-    base = "int8" if wide.bits <= 12 else "int32"
-    reference = 8.0 if base == "int8" else 32.0
-    return at_node(table, table.multiply, base, node_m) * (wide.bits / reference) ** 2
-
-
-def _mac_j(table: EnergyTable, name: str, node_m: float) -> float:
-    """Bare multiply-add [J]: accumulate in fp32, in int32 for integers, in fp64 for fp64."""
-    if find_dtype(name).kind == "int":
-        add = at_node(table, table.add, "int32", node_m)
-    else:
-        add = at_node(table, table.add, "fp32", node_m) * (2.2 if name == "fp64" else 1.0)
-    return _multiply_j(table, name, node_m) + add
+def dynamic_by_action_j(prices: EnergyPerAction, activity: Activity) -> dict[str, float]:
+    """Dynamic energy by kind of action [J]."""
+    return {
+        "matrix": sum(prices.mac_j[name] * n for name, n in activity.macs.items()),
+        "vector": activity.vector_flop * prices.vector_flop_j + activity.special * prices.special_j,
+        "scratchpad": activity.scratchpad_bytes * prices.scratchpad_j_per_byte,
+        "shared": activity.shared_bytes * prices.shared_j_per_byte,
+        "dram": activity.dram_read_bytes * prices.dram_read_j_per_byte
+        + activity.dram_write_bytes * prices.dram_write_j_per_byte,
+        "links": activity.link_bytes * prices.link_j_per_byte,
+    }

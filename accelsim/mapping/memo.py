@@ -15,7 +15,6 @@ from accelsim.kernels.matmul import Problem
 _Mapping = TypeVar("_Mapping")
 _M = TypeVar("_M", Machine, Processor)
 _P = TypeVar("_P", Problem, AttentionProblem)
-_M = TypeVar("_M", Machine, Processor)
 Found = tuple[Sequence[int], Sequence[float], int]
 """Fields of a tiling, fields of its cost, and the candidates tried (0: none is legal)."""
 _LIMIT = 200_000

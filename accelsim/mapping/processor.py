@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from accelsim.arch.action_energy import energy_per_action
 from accelsim.arch.chip import Chip
 from accelsim.arch.schema import TensorCoreUnit
 from accelsim.dtypes import dtype as find_dtype
@@ -39,6 +40,7 @@ def processor_for(chip: Chip, dtype: str) -> Processor:
     """
     spec, scalars = chip.spec, chip.calibration
     shared, core = spec.shared, spec.core
+    prices = energy_per_action(chip)
     if shared is None:
         raise ValueError(f"{chip.name} has no L2")
     unit = chip.matrix_unit(dtype) if dtype else None
@@ -79,5 +81,11 @@ def processor_for(chip: Chip, dtype: str) -> Processor:
         dram_bytes_per_s=chip.transfers.read_bytes_per_s,
         write_ratio=chip.transfers.write_ratio,
         turn_ratio=chip.transfers.turn_ratio,
+        mac_j=prices.mac_j[dtype] if dtype else 0.0,
+        scratch_j_per_byte=prices.scratchpad_j_per_byte,
+        shared_j_per_byte=prices.shared_j_per_byte,
+        read_j_per_byte=prices.dram_read_j_per_byte,
+        write_j_per_byte=prices.dram_write_j_per_byte,
+        deliverable_w=prices.deliverable_w,
         gap_s=scalars.kernel_overhead_s,
     )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from accelsim.arch.action_energy import energy_per_action
 from accelsim.arch.system import System
-from accelsim.energy.price import energy_per_action
+from accelsim.energy.price import dynamic_j
 from accelsim.engine.core import bound_of
 from accelsim.engine.graph import CostedGroup
 from accelsim.results.run_result import OpRow, RunResult
@@ -133,7 +134,7 @@ def _row(job: Job, stage: str, column: list[tuple[float, CostedGroup]]) -> OpRow
     costs = [item.cost for _, item in column]
     latency_s = mean([cost.latency_s for cost in costs])
     flop = mean([cost.flop for cost in costs])
-    joules = [prices.dynamic_j(c.activity) + prices.idle_w * c.latency_s for c in costs]
+    joules = [dynamic_j(prices, c.activity) + prices.idle_w * c.latency_s for c in costs]
     last = column[-1][1]
     times_s = {key: mean([c.times_s.get(key, 0.0) for c in costs]) for key in last.cost.times_s}
     native = next(iter(last.cost.activity.macs), None)

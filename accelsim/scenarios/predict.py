@@ -7,9 +7,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from accelsim.arch.action_energy import energy_per_action
 from accelsim.arch.loader import load_system
 from accelsim.arch.system import System
-from accelsim.energy.price import energy_per_action
+from accelsim.energy.price import dynamic_j
 from accelsim.engine.core import Target
 from accelsim.engine.graph import ENGINES
 from accelsim.errors import AccelsimError, MappingError, WorkloadError, suggest
@@ -83,8 +84,8 @@ def predict(
         except AccelsimError as error:
             raise type(error)(f"{row.where}: {error}") from None
         latency_s = sum(cost.latency_s for cost in costs)
-        dynamic_j = sum(prices.dynamic_j(cost.activity) for cost in costs)
-        energy_j = dynamic_j + prices.idle_w * latency_s
+        counted_j = sum(dynamic_j(prices, cost.activity) for cost in costs)
+        energy_j = counted_j + prices.idle_w * latency_s
         flop = sum(cost.flop for cost in costs)
         moved = sum(cost.activity.dram_bytes for cost in costs)
         results.append((latency_s, energy_j, _bound(costs), flop, moved))

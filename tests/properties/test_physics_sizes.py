@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accelsim.energy.price import energy_per_action
+from accelsim.arch.action_energy import energy_per_action
+from accelsim.energy.price import dynamic_j
 from accelsim.engine.graph import ENGINES
 from accelsim.mapping.fusion import single
 from accelsim.workload.ops import Attention, MatMul, Op, Vector
@@ -93,7 +94,7 @@ def test_extreme_shapes_have_positive_finite_time_and_energy(chip: str) -> None:
     ]  # fmt: skip
     for op in ops:
         cost = ENGINES["analytic"].cost(single(op), target(chip))
-        joules = prices.dynamic_j(cost.activity) + prices.idle_w * cost.latency_s
+        joules = dynamic_j(prices, cost.activity) + prices.idle_w * cost.latency_s
         for value in (cost.latency_s, joules):
             assert math.isfinite(value), op
             assert value > 0, op

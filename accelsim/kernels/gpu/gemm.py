@@ -116,6 +116,21 @@ def blocks_per_core(processor: Processor, tile: BlockTile, row_bytes: float) -> 
 
 
 @kernel
+def power_limited_s(
+    processor: Processor, problem: Problem, moved: tuple[float, float, float, float]
+) -> float:
+    """Least time in which the board can deliver the energy of a grid [s].
+
+    `moved` are the bytes of L2, shared memory, and main memory, read and written.
+    """
+    macs = float(problem.batch) * problem.m * problem.n * problem.k
+    joules = macs * processor.mac_j + moved[0] * processor.shared_j_per_byte
+    joules += moved[1] * processor.scratch_j_per_byte
+    joules += moved[2] * processor.read_j_per_byte + moved[3] * processor.write_j_per_byte
+    return joules / processor.deliverable_w
+
+
+@kernel
 def _scratch_bytes_of_step(processor: Processor, tile: BlockTile, row: float) -> float:
     """Bytes that the units of a core read from shared memory for one step of a block.
 
@@ -136,10 +151,10 @@ def _scratch_bytes_of_step(processor: Processor, tile: BlockTile, row: float) ->
 def _beside_products(tile: BlockTile, depth_step: int) -> float:
     """Instructions of a block on lanes that do not multiply, over those that do.
 
-    A thread keeps 8 x 8, 8 x 4 or 4 x 4 sums, as its block has work for 64 threads or more. For each
-    product along k it loads a row and a column of them, four words at a time. Once per step the
-    block copies the next operands to shared memory (a quarter of an instruction in, one out per
-    element) and counts, checks and waits.
+    A thread keeps 8 x 8, 8 x 4 or 4 x 4 sums, as its block has work for 64 threads or more. For
+    each product along k it loads a row and a column of them, four words at a time. Once per step
+    the block copies the next operands to shared memory (a quarter of an instruction in, one out
+    per element) and counts, checks and waits.
     """
     sums = tile.tile_m * tile.tile_n
     kept, loads = 16.0, 2.0
@@ -296,6 +311,8 @@ def block_cost(processor: Processor, problem: Problem, tile: BlockTile) -> Block
     if tile.split_k > 1:
         latency_s += processor.gap_s + processor.latency_s
     scratch = into_a + into_b + blocks * scratch
+    energy_s = power_limited_s(processor, problem, (shared_bytes, scratch, reads, writes))
     return BlockCost(
-        latency_s, core_s, shared_s, dram_s, reads, writes, shared_bytes, scratch, blocks
-    )
+        max(latency_s, energy_s), core_s, shared_s, dram_s, reads, writes, shared_bytes, scratch,
+        blocks,
+    )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The fastest grid for a matmul on a GPU: every tile that kernel libraries offer, both ways round."""
+"""The fastest grid for a matmul on a GPU: every tile that libraries offer, both ways round."""
 
 from __future__ import annotations
 

@@ -56,6 +56,10 @@ class Processor(NamedTuple):
         Long reads of the main memory [B/s].
     write_ratio, turn_ratio : float
         Time of a byte written, and of turning the bus for one, over that of a byte read.
+    mac_j, scratch_j_per_byte, shared_j_per_byte, read_j_per_byte, write_j_per_byte : float
+        Energy of a multiply-add and of a byte of shared memory, L2, and main memory [J], [J/B].
+    deliverable_w : float
+        Counted power at which the board reaches its limit; infinite where none is stated [W].
     gap_s : float
         From the end of a kernel to the start of the next in a graph, ramp included [s].
     """
@@ -86,6 +90,12 @@ class Processor(NamedTuple):
     dram_bytes_per_s: float
     write_ratio: float
     turn_ratio: float
+    mac_j: float
+    scratch_j_per_byte: float
+    shared_j_per_byte: float
+    read_j_per_byte: float
+    write_j_per_byte: float
+    deliverable_w: float
     gap_s: float
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
+from accelsim.arch.action_energy import at_node, energy_per_action, sram_j_per_byte
 from accelsim.arch.energy import load_energy_table
 from accelsim.arch.loader import load_chip
-from accelsim.energy.price import at_node, energy_per_action, sram_j_per_byte
 from accelsim.scenarios.predict import predict
 
 NM, PJ = 1e-9, 1e-12
