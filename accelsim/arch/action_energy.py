@@ -18,8 +18,8 @@ from accelsim.dtypes import dtype as find_dtype
 
 BOARD_OVER_COUNTED = 1.46
 """Power of a board under load over that of the counted actions: regulators, clock tree, leakage,
-and instructions that are not counted (a fit to the clocks of large GEMMs on A100 and H100; boards of
-H200 that draw 690 W agree, 1.4 to 1.6)."""
+and instructions that are not counted (a fit to the clocks of large GEMMs on A100 and H100; boards
+of H200 that draw 690 W agree, 1.4 to 1.6)."""
 _TABLE_MULTIPLIERS = ("int8", "bf16", "fp16", "fp32")
 _LEAST_SHARE = 0.1  # of the limit that is left above idle, however a spec states the two
 _SRAM_BANK_BYTES = 1024.0 * 1024.0  # large buffers are banked; an access opens one bank
