@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from accelsim.errors import WorkloadError, suggest
 
@@ -77,6 +78,7 @@ _ALIASES = {
 }  # fmt: skip
 
 
+@lru_cache(maxsize=256)
 def dtype(name: str) -> DType:
     """Return the format with this name or alias.
 

@@ -153,8 +153,17 @@ class Chip:
 
     def matrix_unit(self, dtype: str) -> MatrixUnit | None:
         """Return the unit that runs matmuls of `dtype`; None when the vector lanes do."""
-        units = [u for u in self.spec.core.matrix if dtype in _unit_rates(u)]
-        return max(units, key=lambda u: _unit_rates(u)[dtype], default=None)
+        return self._fastest_units.get(dtype)
+
+    @cached_property
+    def _fastest_units(self) -> dict[str, MatrixUnit]:
+        """By dtype, the unit of a core with the highest rate; the first of equals."""
+        found: dict[str, tuple[float, MatrixUnit]] = {}
+        for unit in self.spec.core.matrix:
+            for name, rate in _unit_rates(unit).items():
+                if name not in found or rate > found[name][0]:
+                    found[name] = (rate, unit)
+        return {name: unit for name, (_, unit) in found.items()}
 
     def systolic_array(self, dtype: str) -> SystolicArray:
         """Return one core's arrays for `dtype`, without buffers.

@@ -101,6 +101,8 @@ def group_ops(ops: Sequence[Op], chip: Chip) -> tuple[Group, ...]:
     tuple of Group
         In execution order; every op is in exactly one group.
     """
+    if len(ops) == 1:
+        return (_alone(ops[0], chip),)
     reads = producers(ops)
     needed_by = Counter(name for op in ops[1:] for name in reads[op.name])
     pools = bool(chip.spec.core.scratchpad.accumulator_bytes)
@@ -122,6 +124,18 @@ def group_ops(ops: Sequence[Op], chip: Chip) -> tuple[Group, ...]:
         stays = found and not any(op.kept for op in group)
         made.append(Group(tuple(group), traffic, input_on_chip=arrives, output_on_chip=stays))
     return tuple(made)
+
+
+def _alone(op: Op, chip: Chip) -> Group:
+    """Decide for an op without neighbours, as for a group of one."""
+    limit = SHARED_USABLE * _buffer_bytes(chip)
+    traffic = op.traffic
+    return Group(
+        (op,),
+        traffic,
+        input_on_chip=traffic.inputs <= limit and not op.recalled,
+        output_on_chip=traffic.outputs <= limit and not op.kept,
+    )
 
 
 def single(op: Op, on_chip: bool = False) -> Group:

@@ -50,6 +50,8 @@ class Memo(Generic[_Mapping]):
     ) -> tuple[_Mapping, ...]:
         """Return the mappings of `problems`, searching only for those not seen before."""
         known = self._by_chip.setdefault(chip, {})
+        if len(problems) == 1 and (dtype, problems[0]) in known:
+            return (known[(dtype, problems[0])],)
         missing = list(dict.fromkeys(p for p in problems if (dtype, p) not in known))
         found: dict[Hashable, _Mapping] = {}
         if missing:

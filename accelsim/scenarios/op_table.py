@@ -43,6 +43,7 @@ COLUMNS = (
 RESULT_COLUMNS = ("latency_s", "energy_j", "bound", "flop", "dram_bytes")
 _ALIASES = {"gemm": "matmul"}
 _LARGEST = 2**40
+_SIZES = frozenset(COLUMNS) - {"op", "dtype", "kv_dtype", "quantize", "causal", "imbalance"}
 _QUANTIZE = ("auto", *CONVERSIONS)
 
 
@@ -114,6 +115,8 @@ class Row:
     def blank(self, name: str) -> bool:
         """Tell whether a field is absent or empty; a NaN cell of a DataFrame is empty."""
         value = self.cells.get(name)
+        if type(value) is int:
+            return False
         if value is None or (isinstance(value, float) and math.isnan(value)):
             return True
         return str(value).strip() == ""
@@ -129,7 +132,10 @@ class Row:
         values: dict[str, Any] = {}
         for name in (*fields.required, *fields.optional):
             default = fields.optional.get(name, "")
-            if not self.blank(name):
+            cell = self.cells.get(name)
+            if type(cell) is int and 1 <= cell <= _LARGEST and name in _SIZES:
+                values[name] = cell  # most cells of a DataFrame
+            elif not self.blank(name):
                 values[name] = self._value(name, str(self.cells[name]).strip())
             elif default in values:
                 values[name] = values[default]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+import gc
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,6 +73,15 @@ def predict(
         raise WorkloadError(f"unknown launch '{launch}': {suggest(launch, LAUNCH)}")
     system = with_memory_rates(on if isinstance(on, System) else load_system(str(on)))
     target = Target(system, launch == "eager", emulate_dtype)
+    with _collector_paused():
+        return _joined(ops, _results(ops, target, progress))
+
+
+def _results(
+    ops: pd.DataFrame, target: Target, progress: Progress | None
+) -> list[tuple[float, float, str, float, float]]:
+    """Latency, energy, bound, FLOP and bytes of every row, in the order of RESULT_COLUMNS."""
+    system = target.system
     rows = list(_rows(ops))
     grouped = [_groups(row, system) for row in rows]
     _prefetch(grouped, target)
@@ -91,7 +101,19 @@ def predict(
         results.append((latency_s, energy_j, _bound(costs), flop, moved))
         if progress is not None and (done + 1) % _REPORT_EVERY == 0:
             progress("predict", done + 1, len(rows))
-    return _joined(ops, results)
+    return results
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Keep the cyclic collector from walking over many small records that have no cycles."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def write_ops(frame: pd.DataFrame, path: str | Path) -> None:

@@ -79,8 +79,8 @@ def _plain_matmul(op: Op) -> _Operands:
         a_type, b_type, c_type = op.dtype, op.weight_dtype or op.dtype, op.out_dtype or op.dtype
     else:
         raise TypeError(f"{op.name} is not a matmul")
-    a_bytes, b_bytes, c_bytes = (find_dtype(name).bytes for name in (a_type, b_type, c_type))
-    return batch, m, n, k, a_bytes, b_bytes, c_bytes
+    a_bytes, b_bytes = find_dtype(a_type).bytes, find_dtype(b_type).bytes
+    return batch, m, n, k, a_bytes, b_bytes, find_dtype(c_type).bytes
 
 
 def _implicit_matmul(op: Conv, unit: MatrixUnit | None) -> _Operands:
@@ -139,8 +139,12 @@ def matmul_times(
     cost = mapping.cost
     scalars = chip.calibration
     share = cost.active_cores / chip.spec.cores
-    vector_s = group.vector_flop / (chip.vector_flop_per_s() * scalars.vector_efficiency * share)
-    special_s = group.special / (chip.special_per_s * scalars.vector_efficiency * share)
+    vector_flop, special = group.vector_flop, group.special
+    vector_s = special_s = 0.0
+    if vector_flop or special:
+        lanes = scalars.vector_efficiency * share
+        vector_s = vector_flop / (chip.vector_flop_per_s() * lanes)
+        special_s = special / (chip.special_per_s * lanes)
     # What the epilogue reads besides the product (a residual) comes on top of the matmul.
     op_inputs = group.head.traffic.inputs
     extra = 0.0 if group.input_on_chip else max(0.0, group.traffic.inputs - op_inputs)
@@ -166,8 +170,8 @@ def matmul_times(
     latency_s = max(latency_s + last_s, epilogue_s)
     activity = Activity(
         macs={dtype: group.flop / 2},
-        vector_flop=group.vector_flop,
-        special=group.special,
+        vector_flop=vector_flop,
+        special=special,
         dram_read_bytes=reads,
         dram_write_bytes=cost.dram_write_bytes,
         shared_bytes=cost.shared_bytes,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 from accelsim.workload.ops.base import Op, Traffic, nbytes, require_positive
@@ -60,7 +61,7 @@ class MatMul(Op):
             return 0.0
         return float(self.batch * (self.k * self.n + (self.n if self.bias else 0)))
 
-    @property
+    @cached_property
     def traffic(self) -> Traffic:
         """A and C as activations, B as weights or as an activation."""
         a = nbytes(float(self.batch) * self.m * self.k, self.dtype)
@@ -111,7 +112,7 @@ class GroupedMatMul(Op):
         """All experts' weights, active or not."""
         return float(self.groups * (self.k * self.n + (self.n if self.bias else 0)))
 
-    @property
+    @cached_property
     def traffic(self) -> Traffic:
         """Weights of the active experts, all rows in and out."""
         per_expert = self.k * self.n + (self.n if self.bias else 0)
