@@ -37,13 +37,16 @@ if TYPE_CHECKING:
 
 COLUMNS = (
     "op", "dtype", "kv_dtype", "quantize", "batch", "m", "n", "k", "q_len", "kv_len", "heads",
-    "kv_heads", "head_dim", "causal", "rows", "cols", "tokens", "hidden", "inter", "experts",
-    "experts_local", "topk", "imbalance", "bytes", "devices",
+    "kv_heads", "head_dim", "causal", "served", "rows", "cols", "tokens", "hidden", "inter",
+    "experts", "experts_local", "topk", "imbalance", "bytes", "devices",
 )  # fmt: skip
 RESULT_COLUMNS = ("latency_s", "energy_j", "bound", "flop", "dram_bytes")
 _ALIASES = {"gemm": "matmul"}
 _LARGEST = 2**40
-_SIZES = frozenset(COLUMNS) - {"op", "dtype", "kv_dtype", "quantize", "causal", "imbalance"}
+_FLAGS = ("causal", "served")
+_SIZES = frozenset(COLUMNS) - {
+    "op", "dtype", "kv_dtype", "quantize", "causal", "served", "imbalance",
+}  # fmt: skip
 _QUANTIZE = ("auto", *CONVERSIONS)
 
 
@@ -64,7 +67,7 @@ OP_FIELDS: dict[str, OpFields] = {
     "attention": OpFields(
         ("heads", "head_dim", "q_len"),
         {**_BF16, "kv_dtype": "dtype", "batch": "1", "kv_len": "q_len", "kv_heads": "heads",
-         "causal": "true"},
+         "causal": "true", "served": "true"},
     ),
     "moe": OpFields(
         ("tokens", "hidden", "inter", "experts", "topk"),
@@ -99,7 +102,7 @@ def _column_schema(name: str) -> dict[str, Any]:
             return {"type": "string", "enum": list(_QUANTIZE)}
         case "imbalance":
             return {"type": "number", "minimum": 1, "maximum": _LARGEST}
-        case "causal":
+        case "causal" | "served":
             return {"type": "boolean"}
     unit = {"unit": "B"} if name == "bytes" else {}
     return {"type": "integer", "minimum": 1, "maximum": _LARGEST, **unit}
@@ -150,7 +153,7 @@ class Row:
             return self._number(name, text)
         if name == "quantize":
             return self._way(text)
-        return self._flag(name, text) if name == "causal" else self._size(name, text)
+        return self._flag(name, text) if name in _FLAGS else self._size(name, text)
 
     def _number(self, name: str, text: str) -> float:
         try:
@@ -316,7 +319,7 @@ def _matmul(row: Row, values: Mapping[str, Any]) -> tuple[Op, ...]:
 def _attention(row: Row, values: Mapping[str, Any]) -> Attention:
     _check_product(row, "heads x q_len", values["heads"] * values["q_len"])
     try:
-        return Attention("attention", v_head_dim=values["head_dim"], served=True, **values)
+        return Attention("attention", v_head_dim=values["head_dim"], **values)
     except WorkloadError as error:
         raise WorkloadError(f"{row.where}: {error}") from None
 
