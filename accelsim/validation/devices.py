@@ -64,17 +64,20 @@ def lineage(chip: Chip | str | Path) -> tuple[str, ...]:
 
 
 def fitted_scalars(chip: Chip) -> tuple[str, ...]:
-    """Return the scalars of a chip that were fitted to measured kernels.
+    """Return the scalars of a chip that were fitted to measured kernels of its own.
 
     Notes
     -----
-    A value counts as fitted when its status is *measured* and its note begins with "fitted to",
-    as ``accelsim calibrate`` writes it; a microbenchmark's figure does not count.
+    A value counts as fitted when the chip's own file states it, its status is *measured* and its
+    note begins with "fitted to", as ``accelsim calibrate`` writes it. A microbenchmark's figure
+    does not count, nor does a value of a chip that this one extends: its data are another chip's.
     """
+    own = read_raw(chip.path, "chip").document.lines
     found = {
         row.path.removeprefix("calibration.")
         for row in chip.provenance
-        if row.path.startswith("calibration.")
+        if tuple(row.path.split(".")) in own
+        and row.path.startswith("calibration.")
         and row.status == "measured"
         and row.note.startswith(FITTED)
     }

@@ -36,4 +36,13 @@ def test_lineage_and_fitted_scalars_of_a_file(tmp_path: Path) -> None:
     assert lineage(load_chip(str(path)))[:2] == ("mine", "a100_sxm_80gb")
     assert fitted_scalars(load_chip(str(path))) == ("matrix_efficiency", "memory_latency_s")
     # A microbenchmark is no fit.
-    assert "shared_efficiency" not in fitted_scalars(load_chip("h100_sxm"))
+    assert "kernel_overhead_s" not in fitted_scalars(load_chip(str(path)))
+
+
+def test_a_chip_is_not_fitted_by_what_it_extends() -> None:
+    assert "matrix_efficiency" in fitted_scalars(load_chip("h100_sxm"))
+    heir = load_chip("h200_sxm")
+    assert heir.calibration.matrix_efficiency == load_chip("h100_sxm").calibration.matrix_efficiency
+    assert fitted_scalars(heir) == ()
+    changed = load_chip("h100_sxm", {"calibration.matrix_efficiency": 0.9})
+    assert "matrix_efficiency" not in fitted_scalars(changed)

@@ -81,7 +81,10 @@ def test_a_chip_of_ones_own_is_compared_with_the_data_of_what_it_extends(tmp_pat
     assert (own.rows["predicted_s"].to_numpy() > packaged.rows["predicted_s"].to_numpy()).all()
     assert own.fitted == {"mine": ("memory_efficiency",)}
     assert own.table["fitted"].tolist() == [True]
-    assert packaged.table["fitted"].tolist() == [False]
+    assert "matrix_efficiency" in packaged.fitted["mi210"]
+    heir = tmp_path / "heir.yaml"
+    heir.write_text("extends: mi210\nname: heir\n")
+    assert validate(on=heir).table["fitted"].tolist() == [False]
 
 
 def test_ops_that_a_chip_cannot_run_are_counted() -> None:
