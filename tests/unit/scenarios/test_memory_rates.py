@@ -12,7 +12,8 @@ from accelsim.errors import SpecError
 from accelsim.scenarios.memory_rates import with_memory_rates
 
 MEMORY = "extends: hbm3_6400\nname: mine\ntitle: mine\n"
-CHIP = "extends: h100_sxm\nname: own\ntitle: own\nmemory: {type: mine.yaml}\n"
+# A chip whose family states no memory_efficiency either.
+CHIP = "extends: b200_sxm\nname: own\ntitle: own\nmemory: {type: mine.yaml}\n"
 
 
 def system_with(folder: Path, memory: str, chip: str = CHIP) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from accelsim.arch.loader import load_chip
 from accelsim.errors import CapacityError, MappingError, WorkloadError
 from accelsim.scenarios.options import RunOptions
 from accelsim.scenarios.run import decode_samples, run
@@ -39,6 +40,18 @@ def test_unfused_decode_still_reads_the_whole_cache() -> None:
     unfused = run("smollm2-135m", "h100_sxm", options, attention="unfused")
     moved = [sum(row.bytes * row.count for row in r.rows) for r in (fused, unfused)]
     assert moved[1] >= 0.99 * moved[0]
+    # Scores and values each stream a half of it: no faster than the memory can.
+    parts = [row for row in unfused.rows if row.name.endswith((".scores", ".values"))]
+    assert len(parts) == 2
+    bandwidth = load_chip("h100_sxm").bandwidth_bytes_per_s
+    assert all(row.latency_s >= row.bytes / bandwidth for row in parts)
+
+
+def test_three_kernels_of_unfused_decode_take_longer_over_a_short_cache() -> None:
+    """Over a long one all stream the same bytes, and either may be ahead."""
+    options = RunOptions(phase="decode", batch=8, input_len=1024)
+    fused = run("smollm2-135m", "h100_sxm", options)
+    unfused = run("smollm2-135m", "h100_sxm", options, attention="unfused")
     assert unfused.latency_s > fused.latency_s
 
 
