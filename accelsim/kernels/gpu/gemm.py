@@ -167,6 +167,27 @@ def _beside_products(tile: BlockTile, depth_step: int) -> float:
 
 
 @kernel
+def _grid_cycles(share: float, held: float, work: float, alone: float) -> float:
+    """Cycles of the fullest core for `share` blocks, at most `held` at a time.
+
+    `work` is what a block keeps the units busy, `alone` the life of a block alone. A wave of h
+    blocks takes ``max(h work, alone)``. Blocks drift apart and new ones start as others end, so
+    waves are as even as the best h makes them; room for more blocks never costs.
+    """
+    least = math.inf
+    at_once = 1.0
+    while at_once <= held:
+        waves = math.floor(share / at_once)
+        left = math.ceil(share - waves * at_once)
+        cycles = waves * max(work * at_once, alone)
+        if left > 0:
+            cycles += max(work * left, alone)
+        least = min(least, cycles)
+        at_once += 1.0
+    return least
+
+
+@kernel
 def _core_seconds(
     processor: Processor, problem: Problem, tile: BlockTile, held: float, blocks: float
 ) -> tuple[float, float, float]:
@@ -196,16 +217,11 @@ def _core_seconds(
     ends = start + store
     if processor.asynchronous == 0:
         alone += ends
-    slots = processor.cores * held
-    waves = math.floor(blocks / slots)
-    left = math.ceil((blocks - waves * slots) / processor.cores)
-    cycles = waves * max(step * held * depth, alone)
-    if left > 0.0:
-        cycles += max(step * left * depth, alone)
+    share = blocks / processor.cores
+    cycles = _grid_cycles(share, held, step * depth, alone)
     if processor.asynchronous == 0:
         # The first start and the last store are counted apart: nothing hides them.
-        busy = step * depth * math.ceil(blocks / processor.cores)
-        cycles = max(busy, cycles - ends)
+        cycles = max(step * depth * math.ceil(share), cycles - ends)
     return cycles / processor.clock_hz, ends / processor.clock_hz, read * depth
 
 
@@ -216,7 +232,9 @@ def _sweeps(
     """Times that A and B come from main memory through the L2.
 
     The blocks at work cover a near-square patch of the output (swizzled order). An operand is read
-    once per row or column of patches, unless it, or the panel that the patch sweeps, stays in L2.
+    once per row or column of patches, unless it stays in L2, or the panel of it that the patch
+    sweeps does; a patch may be narrower than square so that its panel stays. The order of blocks
+    that reads least is taken.
     """
     tiles_m = ceil_div(problem.m, tile.tile_m)
     tiles_n = ceil_div(problem.n, tile.tile_n)
@@ -225,17 +243,22 @@ def _sweeps(
     patch_m = max(at_once / tiles_n, min(patch_m, float(tiles_m)))
     patch_n = at_once / patch_m
     usable = SHARED_USABLE * processor.shared_bytes
-    a, b = problem.m * problem.a_bytes * problem.k, problem.n * problem.b_bytes * problem.k
+    row_a, row_b = problem.k * problem.a_bytes, problem.k * problem.b_bytes
+    a, b = problem.m * row_a, problem.n * row_b
     sweeps_a = 1.0 if a <= usable else max(1.0, tiles_n / patch_n)
     sweeps_b = 1.0 if b <= usable else max(1.0, tiles_m / patch_m)
-    panel_a = problem.a_bytes * patch_m * tile.tile_m * problem.k
-    panel_b = problem.b_bytes * patch_n * tile.tile_n * problem.k
-    keeps_b = panel_b <= usable
-    if keeps_b and (panel_a > usable or a * (sweeps_a - 1.0) <= b * (sweeps_b - 1.0)):
-        sweeps_b = 1.0
-    elif panel_a <= usable:
-        sweeps_a = 1.0
-    return sweeps_a, sweeps_b
+    least_a, least_b = sweeps_a, sweeps_b
+    kept_n = min(patch_n, usable / (tile.tile_n * row_b))
+    if kept_n >= 1.0:
+        over_a = 1.0 if a <= usable else max(1.0, tiles_n / kept_n)
+        if a * over_a + b < a * least_a + b * least_b:
+            least_a, least_b = over_a, 1.0
+    kept_m = min(patch_m, usable / (tile.tile_m * row_a))
+    if kept_m >= 1.0:
+        over_b = 1.0 if b <= usable else max(1.0, tiles_m / kept_m)
+        if a + b * over_b < a * least_a + b * least_b:
+            least_a, least_b = 1.0, over_b
+    return least_a, least_b
 
 
 @kernel

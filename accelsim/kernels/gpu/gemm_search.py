@@ -63,7 +63,7 @@ def _best_split(
     least = BlockCost(np.inf, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
     tried = 0
     tiles = 1.0 * problem.batch * ceil_div(problem.m, tile_m) * ceil_div(problem.n, tile_n)
-    filling = int(processor.cores / tiles) if tiles < processor.cores else 1
+    filling = min(int(processor.cores / tiles), problem.k // _LEAST_DEPTH)
     split = 1
     while split <= splits:
         deep = problem.k // split >= _LEAST_DEPTH
