@@ -65,7 +65,10 @@ def test_search_finds_the_fastest_of_all(name: str) -> None:
     for q in problems(p, 25):
         naive, candidates = best_s(p, q)
         _, cost, tried = search_blocks(p, q)
-        assert (cost.latency_s, tried) == (pytest.approx(naive["latency_s"], rel=_CLOSE), candidates)
+        assert (cost.latency_s, tried) == (
+            pytest.approx(naive["latency_s"], rel=_CLOSE),
+            candidates,
+        )
         assert cost.active_cores == min(p.cores, naive["blocks"])
 
 
