@@ -169,9 +169,9 @@ def _shared_s(group: Group, moved: float, processor: Processor, active: float) -
     """
     broadcast = group.traffic.weights if isinstance(group.head, Vector) else 0.0
     into_cores = (moved + broadcast * (active - 1.0)) / active
-    in_flight = CORE_THREADS * VECTOR_LOAD_BYTES / processor.latency_s
-    per_core = min(processor.port_bytes_per_s, in_flight)
-    return max(moved / processor.shared_bytes_per_s, into_cores / per_core)
+    waited_s = into_cores * processor.latency_s / (CORE_THREADS * VECTOR_LOAD_BYTES)
+    pulled_s = into_cores / processor.port_bytes_per_s
+    return max(moved / processor.shared_bytes_per_s, pulled_s, waited_s)
 
 
 def _overlapped_s(times: dict[str, float], by_row: bool) -> float:

@@ -147,3 +147,13 @@ def test_half_of_what_bounds_an_op_slows_it(resource: str, op: Op, gpu: str) -> 
     assert worse is not None
     ratio = seconds((op,), worse) / seconds((op,), unlimited(gpu))
     assert 7 / 6 <= ratio <= 2 * _TOLERANCE
+
+
+@given(case=gpus_and_ops())
+@settings(max_examples=50)
+def test_a_chip_without_waits(case: tuple[str, Ops]) -> None:
+    gpu, ops = case
+    chip = target(gpu).system.chip
+    ideal = with_values(chip, {"memory_latency_s": 0.0, "kernel_overhead_s": 0.0})
+    ideal_s = seconds(ops, Target(System.of_chip(ideal)))
+    assert 0.0 < ideal_s <= seconds(ops, target(gpu)) * slack(ops)

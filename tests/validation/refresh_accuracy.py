@@ -7,15 +7,13 @@ the extra [silicon] is compared too where it is installed. `make accuracy` does 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from accelsim.arch.chip import Chip
 from accelsim.arch.loader import load_chip
 from accelsim.arch.system import System
 from accelsim.documents import read_yaml
@@ -29,9 +27,9 @@ from accelsim.results.accuracy import ValidationResult, error_summary
 from accelsim.units import format_si
 from accelsim.validation.compare import compare
 from accelsim.validation.folder import read_folder
-from accelsim.validation.scalars import values_of, with_values
 from accelsim.validation.silicon import silicon_folder
 from accelsim.validation.validate import validate
+from tests.validation.ablations import ABLATIONS
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PAGE = CHECKOUT / "docs" / "accuracy.md"
@@ -48,44 +46,6 @@ Written by `make accuracy` on {date} UTC; {versions}. How to read the columns, a
 
 Errors are predicted / measured - 1. MAPE, median and p90 are of their magnitude, bias is the mean with its sign; *roofline* is the same of peak rates and compulsory traffic alone. *fitted* says whether scalars of that chip were fitted to measured kernels; the others run on the defaults of their family, so their rows test the physics.
 """  # noqa: E501  (a paragraph of a page is one line)
-
-
-@dataclass(frozen=True)
-class Ablation:
-    """One mechanism switched off.
-
-    Attributes
-    ----------
-    words : str
-        What is switched off.
-    change : callable
-        From a chip to the chip without it.
-    """
-
-    words: str
-    change: Callable[[Chip], Chip]
-
-
-def _scalar(name: str, value: float) -> Callable[[Chip], Chip]:
-    return lambda chip: with_values(chip, {**values_of(chip), name: value})
-
-
-def _without_clusters(chip: Chip) -> Chip:
-    core = chip.spec.core.model_copy(update={"cluster": 1})
-    return replace(chip, spec=chip.spec.model_copy(update={"core": core}))
-
-
-# What can be switched off by a chip's values; mechanisms of the timing add their switch here.
-ABLATIONS: dict[str, Ablation] = {
-    "matrix": Ablation("matrix units issue at their peak", _scalar("matrix_efficiency", 1.0)),
-    "vector": Ablation("lanes issue at their peak", _scalar("vector_efficiency", 1.0)),
-    "memory": Ablation("main memory at its peak", _scalar("memory_efficiency", 1.0)),
-    "l2": Ablation("L2 at its peak", _scalar("shared_efficiency", 1.0)),
-    "overhead": Ablation("no gap and ramp of a kernel", _scalar("kernel_overhead_s", 0.0)),
-    "latency": Ablation("memory answers at once", _scalar("memory_latency_s", 0.0)),
-    "dispatch": Ablation("no dispatch by the host", _scalar("host_dispatch_s", 0.0)),
-    "clusters": Ablation("no multicast among cores", _without_clusters),
-}
 
 
 def page(data: Path | None, images: Path) -> str:

@@ -90,29 +90,30 @@ def start_latencies(processor: Processor) -> float:
 def ramp_s(processor: Processor, stream_s: float) -> float:
     """Time that a stream of `stream_s` at full rate loses before it reaches that rate [s]."""
     whole_s = _RAMP_LATENCIES * processor.latency_s
+    if whole_s <= 0.0:
+        return 0.0
     return whole_s * (1.0 - math.exp(-stream_s / whole_s))
 
 
 @kernel
-def blocks_per_core(processor: Processor, tile: BlockTile, row_bytes: float) -> float:
+def blocks_per_core(processor: Processor, tile: BlockTile, operand_bytes: float) -> float:
     """Blocks that a core can hold at once; 0 when not even one fits.
 
-    `row_bytes` are those of one row of A and of B per step, summed over the tile.
+    `operand_bytes` are those of A and of B that a block reads for one step along k.
     """
     sums = float(tile.tile_m) * tile.tile_n
     threads = 128.0 if sums <= 64 * 64 else 256.0
     if processor.asynchronous == 1:
         threads = 384.0 if sums >= 128 * 128 else 256.0
     registers = threads * _THREAD_BYTES
-    held = 8.0
+    held = min(_MOST_BLOCKS, math.floor(_THREADS_OF_CORE / threads))
     if processor.accumulator_bytes > 0.0:
         held = min(held, math.floor(processor.accumulator_bytes / (sums * _SUM_BYTES)))
     else:
         registers += sums * _SUM_BYTES
     held = min(held, math.floor(processor.register_bytes / registers))
-    scratch = tile.stages * row_bytes
-    held = min(held, math.floor(_USABLE_SCRATCH * processor.scratch_bytes / scratch))
-    return min(held, math.floor(_THREADS_OF_CORE / threads), _MOST_BLOCKS)
+    scratch = tile.stages * operand_bytes
+    return min(held, math.floor(_USABLE_SCRATCH * processor.scratch_bytes / scratch))
 
 
 @kernel
@@ -196,9 +197,11 @@ def _core_seconds(
     Notes
     -----
     A step takes the matrix units' cycles or those of shared memory. One block alone waits for its
-    loads: a step at least ``latency / (stages - 1)``. The blocks of a core hide each other's waits,
-    so a wave takes the longer of all their steps and of one block alone, start and store included;
-    asynchronous units have a warp that loads the next block's operands meanwhile.
+    loads from the L2: a step at least ``latency / (stages - 1)``. The blocks of a core hide each
+    other's waits, so a wave takes the longer of all their steps and of one block alone, start and
+    store included, but for the first start and the last store, which are returned apart.
+    Asynchronous units have a warp that loads the next block's operands meanwhile: their later
+    starts and stores cost nothing.
     """
     row = step_bytes(processor)
     depth_step = max(1, int(row / max(problem.a_bytes, problem.b_bytes)))
@@ -220,7 +223,6 @@ def _core_seconds(
     share = blocks / processor.cores
     cycles = _grid_cycles(share, held, step * depth, alone)
     if processor.asynchronous == 0:
-        # The first start and the last store are counted apart: nothing hides them.
         cycles = max(step * depth * math.ceil(share), cycles - ends)
     return cycles / processor.clock_hz, ends / processor.clock_hz, read * depth
 
