@@ -175,9 +175,11 @@ def _grid_cycles(share: float, held: float, work: float, alone: float) -> float:
     blocks takes ``max(h work, alone)``. Blocks drift apart and new ones start as others end, so
     waves are as even as the best h makes them; room for more blocks never costs.
     """
-    least = math.inf
-    at_once = 1.0
-    while at_once <= held:
+    least = math.ceil(share) * max(work, alone)
+    if alone <= work:
+        return least
+    at_once = 2.0
+    while at_once <= min(held, math.ceil(share)):
         waves = math.floor(share / at_once)
         left = math.ceil(share - waves * at_once)
         cycles = waves * max(work * at_once, alone)
