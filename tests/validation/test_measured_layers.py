@@ -1,6 +1,6 @@
 """Single published measurements against runs: the signed error is printed, its limit is stated.
 
-These are checks of the physics with family defaults; nothing was fitted to them.
+Ops of the same study took part in the fit of A100's scalars; the layer did not.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ def layer_s(phase: str, input_len: int) -> float:
 @pytest.mark.parametrize(
     ("phase", "input_len", "measured_s", "limit"),
     [
-        ("prefill", 2048, LLMCOMPASS_PREFILL_S, 0.05),
-        ("decode", 3072, LLMCOMPASS_DECODE_S, 0.25),
+        ("prefill", 2048, LLMCOMPASS_PREFILL_S, 0.02),
+        ("decode", 3072, LLMCOMPASS_DECODE_S, 0.15),
     ],
 )
 def test_gpt3_layer_on_four_a100(

@@ -29,7 +29,7 @@ _FEWEST = 16
 # Instructions of the lanes per score: scale and subtract, maximum, and sum; conversions are
 # packed with them. Each counts as 2 FLOP of the lanes' peak.
 _LANE_STEPS = 3.0
-_PRODUCT_SHARE = 0.84
+_PRODUCT_SHARE = 0.88
 """Rate of the matrix units over that in long GEMMs: two short products alternate, each step of keys
 fills and drains them (a fit)."""
 # Of a block's softmax, what the matrix instructions of the same warps do not hide; of the shorter
