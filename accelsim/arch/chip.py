@@ -36,7 +36,7 @@ class CalibrationValues:
     host_dispatch_s : float
         Work of the host for a sum of two tensors that it dispatches, events included [s].
     memory_latency_s : float
-        Idle latency of the main memory [s].
+        Of a load that goes to the main memory, as kernels see it under load [s].
     """
 
     family: str

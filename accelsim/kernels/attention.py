@@ -267,6 +267,19 @@ def search_attention(
     return best, best_cost, tried
 
 
+@kernel
+def attention_problem_at(
+    sizes: NDArray[np.int64], traits: NDArray[np.float64], row: int
+) -> AttentionProblem:
+    """Read one problem from the arrays of `search_attention_many`."""
+    return AttentionProblem(
+        sizes[row, 0], sizes[row, 1], sizes[row, 2], traits[row, 0], sizes[row, 3],
+        sizes[row, 4], sizes[row, 5], sizes[row, 6], sizes[row, 7],
+        traits[row, 1], traits[row, 2], traits[row, 3],
+        sizes[row, 8], traits[row, 4], traits[row, 5],
+    )  # fmt: skip
+
+
 @parallel_kernel
 def search_attention_many(
     machine: Machine,
@@ -290,12 +303,7 @@ def search_attention_many(
         The fields of AttentionCost.
     """
     for row in numba.prange(sizes.shape[0]):
-        problem = AttentionProblem(
-            sizes[row, 0], sizes[row, 1], sizes[row, 2], traits[row, 0], sizes[row, 3],
-            sizes[row, 4], sizes[row, 5], sizes[row, 6], sizes[row, 7],
-            traits[row, 1], traits[row, 2], traits[row, 3],
-            sizes[row, 8], traits[row, 4], traits[row, 5],
-        )  # fmt: skip
+        problem = attention_problem_at(sizes, traits, row)
         tiling, cost, tried = search_attention(machine, problem)
         store(tiling, out_tilings[row])
         out_tilings[row, 3] = tried

@@ -338,6 +338,16 @@ def search(machine: Machine, problem: Problem) -> tuple[Tiling, MatmulCost, int]
     return best, best_cost, tried
 
 
+@kernel
+def problem_at(sizes: NDArray[np.int64], traits: NDArray[np.float64], row: int) -> Problem:
+    """Read one problem from the arrays of `search_many`."""
+    return Problem(
+        sizes[row, 0], sizes[row, 1], sizes[row, 2], sizes[row, 3],
+        traits[row, 0], traits[row, 1], traits[row, 2],
+        traits[row, 3], traits[row, 4], traits[row, 5],
+    )  # fmt: skip
+
+
 @parallel_kernel
 def search_many(
     machine: Machine,
@@ -361,11 +371,7 @@ def search_many(
         The fields of MatmulCost.
     """
     for row in numba.prange(sizes.shape[0]):
-        problem = Problem(
-            sizes[row, 0], sizes[row, 1], sizes[row, 2], sizes[row, 3],
-            traits[row, 0], traits[row, 1], traits[row, 2],
-            traits[row, 3], traits[row, 4], traits[row, 5],
-        )  # fmt: skip
+        problem = problem_at(sizes, traits, row)
         tiling, cost, tried = search(machine, problem)
         store(tiling, out_tilings[row])
         out_tilings[row, 5] = tried

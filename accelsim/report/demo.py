@@ -68,7 +68,7 @@ def what_you_see(runs: Sequence[DemoRun]) -> tuple[str, ...]:
         "and the KV cache of 16 sequences would not fit the memory of a TPU v5e."
     )
     lines.append(
-        "Energies are bottom-up estimates, 10 to 20 % below measured board power on an H100 at "
+        "Energies are bottom-up estimates, about a third below the board power of a Hopper GPU at "
         "full load: differences between chips that are smaller than that mean nothing."
     )
     return tuple(lines)

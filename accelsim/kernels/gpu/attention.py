@@ -6,7 +6,12 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim.kernels.attention import AttentionCost, AttentionProblem, AttentionTiling
+from accelsim.kernels.attention import (
+    AttentionCost,
+    AttentionProblem,
+    AttentionTiling,
+    attention_problem_at,
+)
 from accelsim.kernels.gpu.decode import (
     LANES,
     decode_cost,
@@ -134,12 +139,7 @@ def search_gpu_attention_many(
 ) -> None:
     """Search for many problems at once; arrays as those of `search_attention_many`."""
     for row in numba.prange(sizes.shape[0]):
-        problem = AttentionProblem(
-            sizes[row, 0], sizes[row, 1], sizes[row, 2], traits[row, 0], sizes[row, 3],
-            sizes[row, 4], sizes[row, 5], sizes[row, 6], sizes[row, 7],
-            traits[row, 1], traits[row, 2], traits[row, 3],
-            sizes[row, 8], traits[row, 4], traits[row, 5],
-        )  # fmt: skip
+        problem = attention_problem_at(sizes, traits, row)
         tiling, cost, tried = search_gpu_attention(library, processor, problem)
         store(tiling, out_tilings[row])
         out_tilings[row, 3] = tried

@@ -21,7 +21,7 @@ from accelsim.kernels.gpu.gemv import MOST_VECTORS, vector_cost
 from accelsim.kernels.gpu.processor import Processor
 from accelsim.kernels.jit import kernel, parallel_kernel
 from accelsim.kernels.machine import store
-from accelsim.kernels.matmul import MatmulCost, Problem, Tiling
+from accelsim.kernels.matmul import MatmulCost, Problem, Tiling, problem_at
 
 _SIDES = (16, 32, 64, 128, 256)
 _WIDE_SIDES = (64, 128, 192, 256)
@@ -159,11 +159,7 @@ def search_blocks_many(
 ) -> None:
     """Search for many problems at once; arrays as in `accelsim.kernels.matmul.search_many`."""
     for row in numba.prange(sizes.shape[0]):
-        problem = Problem(
-            sizes[row, 0], sizes[row, 1], sizes[row, 2], sizes[row, 3],
-            traits[row, 0], traits[row, 1], traits[row, 2],
-            traits[row, 3], traits[row, 4], traits[row, 5],
-        )  # fmt: skip
+        problem = problem_at(sizes, traits, row)
         tiling, cost, tried = search_blocks(processor, problem)
         store(tiling, out_tilings[row])
         out_tilings[row, 5] = tried

@@ -47,11 +47,11 @@ def vector_cost(processor: Processor, problem: Problem) -> BlockCost:
     reads = matrix * share + others * (problem.a_dram if matrix_is_b else problem.b_dram)
     shared_bytes = matrix + others + out
     shared_s = shared_bytes / processor.shared_bytes_per_s
-    dram_s = memory_s(processor, reads, out * problem.c_dram)
+    writes = out * problem.c_dram
+    dram_s = memory_s(processor, reads, writes)
     start_s = start_latencies(processor) * processor.latency_s
     streamed_s = dram_s + ramp_s(processor, dram_s)
     latency_s = start_s + overlapped(processor, core_s, shared_s, streamed_s)
-    writes = out * problem.c_dram
     moved = (shared_bytes, matrix + others, reads, writes)
     latency_s = max(latency_s, power_limited_s(processor, problem, moved))
     blocks = min(rows, processor.cores * _WARPS_OF_CORE)
