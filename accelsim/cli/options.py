@@ -34,7 +34,10 @@ EmulateDType = Annotated[
 Launch = Annotated[
     str,
     typer.Option(
-        "--launch", metavar="MODE", help="graph (host dispatch hidden) or eager (paid per op)."
+        "--launch",
+        metavar="MODE",
+        help="graph (host dispatch hidden), eager (paid per op) or compiled (as eager, each norm, "
+        "activation, ... a compiled function).",
     ),
 ]
 OutputFolder = Annotated[

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from accelsim.arch.system import System
+from accelsim.errors import WorkloadError, suggest
 from accelsim.mapping.fusion import Group
 from accelsim.network.collectives import collective_cost
 from accelsim.results.costs import Activity, OpCost
-from accelsim.timing.dispatch import eager_s
+from accelsim.timing.dispatch import LAUNCH, dispatched_s
 from accelsim.workload.ops import Collective, Op
 
 
@@ -21,15 +22,19 @@ class Target:
     ----------
     system : System
         The chips and their network.
-    eager : bool
-        Each kernel also pays the host's dispatch.
+    launch : str
+        How kernels are launched, one of `accelsim.timing.dispatch.LAUNCH`.
     emulate : bool
         A dtype that the chip lacks runs in a wider one.
     """
 
     system: System
-    eager: bool = False
+    launch: str = "graph"
     emulate: bool = False
+
+    def __post_init__(self) -> None:
+        if self.launch not in LAUNCH:
+            raise WorkloadError(f"unknown launch '{self.launch}': {suggest(self.launch, LAUNCH)}")
 
     def native(self, dtype: str) -> str:
         """Return the dtype in which matrix work of `dtype` runs on the chip."""
@@ -46,7 +51,7 @@ class Engine(Protocol):
 
 
 def launched_s(op: Op, kernel_s: float, target: Target) -> float:
-    """Time of one kernel with its start: the device's gap, and the host's dispatch when eager [s].
+    """Time of one kernel with its start: the device's gap, and the host's work on it [s].
 
     Parameters
     ----------
@@ -58,7 +63,7 @@ def launched_s(op: Op, kernel_s: float, target: Target) -> float:
     """
     scalars = target.system.chip.calibration
     device_s = scalars.kernel_overhead_s + kernel_s
-    return eager_s(op, device_s, scalars.host_dispatch_s) if target.eager else device_s
+    return dispatched_s(op, device_s, scalars.host_dispatch_s, target.launch)
 
 
 def bound_of(times_s: dict[str, float]) -> str:

@@ -33,6 +33,7 @@ from accelsim.explore.grid import (
 from accelsim.explore.values import Scale, expand_range, text_of
 from accelsim.scenarios import options as run_options
 from accelsim.scenarios.options import RunOptions
+from accelsim.timing.dispatch import LAUNCH
 
 MAX_POINTS = 10**6
 _DIRECTIONS = ("minimize", "maximize")
@@ -120,7 +121,7 @@ def _base_schema() -> dict[str, Any]:
         ("engine", run_options.ENGINES),
         ("attention", run_options.ATTENTION),
         ("recompute", run_options.RECOMPUTE),
-        ("launch", run_options.LAUNCH),
+        ("launch", LAUNCH),
     ):
         properties[name] = {**properties[name], "enum": list(known)}
     return {"type": "object", "properties": properties}

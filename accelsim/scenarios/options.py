@@ -6,13 +6,13 @@ from dataclasses import dataclass, fields
 
 from accelsim.dtypes import dtype as find_dtype
 from accelsim.errors import WorkloadError, suggest
+from accelsim.timing.dispatch import LAUNCH
 from accelsim.workload.sizes import COUNT_LIMIT
 
 PHASES = ("prefill", "decode", "generate", "train", "forward")
 ENGINES = ("roofline", "analytic")
 ATTENTION = ("fused", "unfused")
 RECOMPUTE = ("none", "selective", "full")
-LAUNCH = ("graph", "eager")
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,8 @@ class RunOptions:
     recompute : str
         Activations recomputed in the backward pass of training.
     launch : str
-        ``graph`` (host dispatch hidden) or ``eager``.
+        ``graph`` (host dispatch hidden), ``eager`` or ``compiled`` (each vector op a function of
+        its own).
     emulate_dtype, allow_oversubscribe : bool
         Accept a wider arithmetic, or a model that does not fit, and say so.
     """

@@ -14,7 +14,7 @@ from accelsim.arch.system import System
 from accelsim.energy.price import dynamic_j
 from accelsim.engine.core import Target
 from accelsim.engine.graph import ENGINES
-from accelsim.errors import AccelsimError, MappingError, WorkloadError, suggest
+from accelsim.errors import AccelsimError, MappingError, WorkloadError
 from accelsim.files import atomic_path
 from accelsim.mapping.attention import map_attentions_remembered
 from accelsim.mapping.fusion import Group, group_ops
@@ -22,7 +22,6 @@ from accelsim.mapping.matmul import map_remembered
 from accelsim.results.costs import OpCost
 from accelsim.scenarios.memory_rates import with_memory_rates
 from accelsim.scenarios.op_table import RESULT_COLUMNS, Row, read_ops, to_ops
-from accelsim.scenarios.options import LAUNCH
 from accelsim.timing.attention import attention_problem
 from accelsim.timing.matmul import matmul_problem
 from accelsim.workload.ops import Attention, GroupedMatMul, MatMul
@@ -53,7 +52,8 @@ def predict(
     on : str, Path or System
         Chip, or system for collectives.
     launch : str
-        ``graph`` hides the host's dispatch, ``eager`` adds it to every op.
+        ``graph`` hides the host's dispatch, ``eager`` adds it to every op, ``compiled`` adds that
+        of a compiled function to every vector op.
     emulate_dtype : bool
         A dtype that the chip lacks runs in a wider one instead of being an error.
     progress : callable, optional
@@ -67,12 +67,10 @@ def predict(
     Raises
     ------
     WorkloadError
-        If a row is malformed; the message names its place.
+        If a row is malformed, the message names its place; or `launch` is none of these.
     """
-    if launch not in LAUNCH:
-        raise WorkloadError(f"unknown launch '{launch}': {suggest(launch, LAUNCH)}")
     system = with_memory_rates(on if isinstance(on, System) else load_system(str(on)))
-    target = Target(system, launch == "eager", emulate_dtype)
+    target = Target(system, launch, emulate_dtype)
     with _collector_paused():
         return _joined(ops, _results(ops, target, progress))
 

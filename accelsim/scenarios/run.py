@@ -161,7 +161,7 @@ def run(
     if not job.options.allow_oversubscribe:
         planner.check_fit(stages)
     engine = ENGINES[job.options.engine]
-    target = Target(job.system, job.options.launch == "eager", job.options.emulate_dtype)
+    target = Target(job.system, job.options.launch, job.options.emulate_dtype)
     fused = job.options.attention == "fused"
     costed = []
     for done, stage in enumerate(stages):

@@ -1,8 +1,12 @@
-"""What an op costs the host that launches it from an eager framework."""
+"""What an op costs the host that launches it, op by op."""
 
 from __future__ import annotations
 
 from accelsim.workload.ops import Conv, MatMul, Op, Vector
+
+LAUNCH = ("graph", "eager", "compiled")
+"""How kernels are launched: captured and replayed, the host hidden; by the ops of an eager
+framework, one by one; as eager, but each vector op a function that a compiler made of it."""
 
 # Work of the host for one op, over that for a sum of two tensors, which host_dispatch is: floors
 # of small ops on hosts of A100, V100 and MI210 agree to a tenth. A scalar is wrapped into a tensor
@@ -14,10 +18,15 @@ _DIRECT = frozenset(("tanh", "copy", "exp"))
 # Of the work for a sum of two tensors, what follows the launch: freeing, return, the next call.
 # The kernel runs beside it.
 _AFTER_LAUNCH = 0.4
+# A call of a compiled function checks guards on its arguments, then a wrapper allocates and
+# launches. One study fixed both numbers, with GeLU on A100 (Zhang et al., LLMCompass, ISCA 2024,
+# data beside its code): 48 us whatever the size, of which 12 pass beside a long kernel. Its layer
+# norms, 52 us, bear them out; no other host or chip has been looked at.
+_COMPILED, _COMPILED_AFTER_LAUNCH = 4.0, 1.0
 
 
 def host_work(op: Op) -> float:
-    """Work of the host to launch an op, in times of that for a sum of two tensors [1]."""
+    """Work of an eager framework's host for an op, in times of a sum of two tensors [1]."""
     if isinstance(op, MatMul | Conv):
         batched = isinstance(op, MatMul) and op.batch > 1
         return _BATCHED_PRODUCT if batched else _LAYER_PRODUCT
@@ -30,8 +39,8 @@ def host_work(op: Op) -> float:
     return _ELEMENTWISE if op.function.inputs > 1 or op.fn in _DIRECT else _WRAPPED
 
 
-def eager_s(op: Op, device_s: float, host_dispatch_s: float) -> float:
-    """Time from one call of an eager framework to the next, the device idle before it [s].
+def dispatched_s(op: Op, device_s: float, host_dispatch_s: float, launch: str) -> float:
+    """Time from one launch of an op to the next, the device idle before it [s].
 
     Parameters
     ----------
@@ -40,12 +49,21 @@ def eager_s(op: Op, device_s: float, host_dispatch_s: float) -> float:
         Of the kernel, its start included [s].
     host_dispatch_s : float
         That the host works on a sum of two tensors [s].
+    launch : str
+        One of `LAUNCH`.
 
     Notes
     -----
-    ``T = max(w h, (w - 0.4) h + device)``: the kernel starts when the host has launched it, and
-    the host goes on meanwhile. Each op waits for the one before, as in a measurement of single
-    ops; a queue of launches that runs ahead of the device is not modelled.
+    ``T = max(w h, (w - a) h + device)``: the kernel starts when the host has launched it, and the
+    host goes on meanwhile; a is 0.4, and 1.0 of a compiled function. Matrix products, attention
+    and all that is no vector op are launched by the same libraries whether compiled or not. Each
+    op waits for the one before, as in a measurement of single ops; a queue of launches that runs
+    ahead of the device is not modelled, nor are the kernels that a compiler writes other than the
+    framework's.
     """
-    work = host_work(op)
-    return max(work * host_dispatch_s, (work - _AFTER_LAUNCH) * host_dispatch_s + device_s)
+    if launch == "graph":
+        return device_s
+    work, after = host_work(op), _AFTER_LAUNCH
+    if launch == "compiled" and isinstance(op, Vector):
+        work, after = _COMPILED, _COMPILED_AFTER_LAUNCH
+    return max(work * host_dispatch_s, (work - after) * host_dispatch_s + device_s)

@@ -54,7 +54,7 @@ class Determination:
 
     def run(self) -> tuple[ScalarFit, ...]:
         """Hold what cannot be fitted, fit the rest, hold what came out uncertain, fit again."""
-        if not (self.model.rows["launch"] == "eager").any():
+        if (self.model.rows["launch"] == "graph").all():
             self._hold("host_dispatch_s", "no row was launched by the host (launch eager)")
         self._measure_effects()
         while True:

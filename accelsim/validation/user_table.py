@@ -10,7 +10,7 @@ import pandas as pd
 
 from accelsim.errors import WorkloadError, suggest
 from accelsim.scenarios.op_table import COLUMNS, read_ops
-from accelsim.scenarios.options import LAUNCH
+from accelsim.timing.dispatch import LAUNCH
 from accelsim.validation.devices import chips_of_devices
 from accelsim.validation.measured import LABELS, LeftOut, MeasuredOps
 
@@ -34,7 +34,7 @@ def read_user_csv(path: str | Path, chip: str | None, launch: str) -> MeasuredOp
     chip : str or None
         What rows without a device were measured on.
     launch : str
-        ``graph`` or ``eager``: how rows that do not say so were launched.
+        ``graph``, ``eager`` or ``compiled``: how rows that do not say so were launched.
 
     Raises
     ------

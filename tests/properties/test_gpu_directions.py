@@ -119,8 +119,8 @@ def test_a_quicker_host_is_never_slower(case: tuple[str, Ops]) -> None:
     gpu, ops = case
     chip = target(gpu).system.chip
     quicker = with_values(chip, {"host_dispatch_s": chip.calibration.host_dispatch_s / 2})
-    quick_s = seconds(ops, Target(System.of_chip(quicker), eager=True))
-    assert quick_s < seconds(ops, Target(System.of_chip(chip), eager=True))
+    quick_s = seconds(ops, Target(System.of_chip(quicker), "eager"))
+    assert quick_s < seconds(ops, Target(System.of_chip(chip), "eager"))
 
 
 _MATMUL = MatMul("large", m=8192, n=8192, k=8192, dtype="bf16")

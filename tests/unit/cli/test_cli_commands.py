@@ -164,7 +164,8 @@ def test_predict_json_holds_the_rows(cli, tmp_path):
 def test_eager_launch_pays_the_host(cli, tmp_path):
     (tmp_path / "ops.csv").write_text(OPS)
     command = ("predict", "ops.csv", "--on", "h100_sxm", "--json", "-", "--launch")
-    assert cli(*command, "eager").data["latency_s"] > cli(*command, "graph").data["latency_s"]
+    totals = [cli(*command, way).data["latency_s"] for way in ("graph", "eager", "compiled")]
+    assert totals[0] < totals[1] <= totals[2]
 
 
 @pytest.mark.parametrize("kind", ["chip", "system", "memory", "sweep"])

@@ -8,9 +8,9 @@ from accelsim.arch.loader import load_chip
 from accelsim.arch.system import System
 from accelsim.engine.core import Target, bound_of
 from accelsim.engine.graph import ENGINES
-from accelsim.errors import MappingError
+from accelsim.errors import MappingError, WorkloadError
 from accelsim.mapping.fusion import single
-from accelsim.timing.dispatch import eager_s
+from accelsim.timing.dispatch import LAUNCH, dispatched_s
 from accelsim.workload.ops import MatMul
 
 BOARD = load_chip("teach_systolic_16x16", {
@@ -53,10 +53,17 @@ def test_a_dtype_that_the_chip_lacks_needs_consent() -> None:
 @pytest.mark.parametrize("size", [64, 8192])
 def test_eager_launch_pays_the_dispatch_of_the_host(chip: str, size: int) -> None:
     op, loaded = MatMul("mm", m=size, n=size, k=size, weight_dtype="bf16"), load_chip(chip)
-    graph, eager = (
-        ENGINES["analytic"].cost(single(op), Target(System.of_chip(loaded), eager))
-        for eager in (False, True)
+    graph, eager, compiled = (
+        ENGINES["analytic"].cost(single(op), Target(System.of_chip(loaded), launch))
+        for launch in LAUNCH
     )
-    assert eager.latency_s == eager_s(op, graph.latency_s, loaded.calibration.host_dispatch_s)
+    host_s = loaded.calibration.host_dispatch_s
+    assert eager.latency_s == dispatched_s(op, graph.latency_s, host_s, "eager")
+    assert compiled == eager  # a compiled graph calls the same library
     added_s = eager.times_s["overhead"] - graph.times_s["overhead"]
     assert added_s == pytest.approx(eager.latency_s - graph.latency_s)
+
+
+def test_an_unknown_way_to_launch_is_refused() -> None:
+    with pytest.raises(WorkloadError, match="unknown launch 'egaer': did you mean 'eager'"):
+        Target(System.of_chip(load_chip("h100_sxm")), "egaer")
