@@ -55,7 +55,8 @@ def calibrate(
     data : str, Path or DataFrame
         Columns of predict and a measured time (see docs/validate.md), or a folder of extracts.
     launch : str
-        How rows that do not say so were launched: ``graph`` or ``eager``.
+        How rows that do not say so were launched: ``graph``, ``eager`` or
+        ``compiled``.
     seed : int
         Of the split into rows of the fit and of the test, and of the resampling.
     test_share : float
@@ -152,7 +153,7 @@ def _rows_of(
     more = (LeftOut("all", "", f"measured on another device than {start.name}", others),)
     frame = found.frame[own].assign(chip=start.name).reset_index(drop=True)
     left_out = found.of_chips(names).left_out
-    return MeasuredOps(frame, (*left_out, *more) if others else left_out)
+    return MeasuredOps(frame, (*left_out, *more) if others else left_out).of_single_chips()
 
 
 def _capped(frame: pd.DataFrame, rows: int, seed: int) -> tuple[pd.DataFrame, tuple[LeftOut, ...]]:

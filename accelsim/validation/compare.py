@@ -13,13 +13,12 @@ from accelsim.arch.loader import load_system
 from accelsim.arch.system import System
 from accelsim.engine.core import Target
 from accelsim.engine.graph import ENGINES
-from accelsim.errors import AccelsimError, MappingError
+from accelsim.errors import AccelsimError, MappingError, WorkloadError
 from accelsim.mapping.fusion import group_ops
 from accelsim.scenarios.op_table import COLUMNS, Row, to_ops
 from accelsim.scenarios.predict import predict
 from accelsim.scenarios.run import run
-from accelsim.validation.measured import LeftOut, MeasuredOps, MeasuredRun
-from accelsim.workload.config import ModelConfig
+from accelsim.validation.measured import LeftOut, MeasuredOps, MeasuredRun, MeasuredSum
 from accelsim.workload.models import load_workload
 from accelsim.workload.networks import Network, forward_graph
 
@@ -40,7 +39,8 @@ def compare(
     ----------
     measured : MeasuredOps
     systems : mapping of str to System, optional
-        What to predict a chip's rows on, where it is not the packaged chip.
+        What to predict a chip's rows on, where it is not the packaged chip. One chip alone
+        does not take the place of the system that collectives ran on.
     strict : bool
         A malformed row is an error; else its group (class, device, op and dtype) is left out and
         counted, as ops that the chip cannot run always are.
@@ -56,12 +56,11 @@ def compare(
     parts: list[pd.DataFrame] = []
     left_out: list[LeftOut] = []
     keys = ["suite", "device", "chip", "launch", "op", "dtype"]
+    keys += ["system"] if "system" in measured.frame else []
     done = 0
     for _, group in measured.frame.groupby(keys, sort=False, dropna=False):
         first = group.iloc[0]
-        if first["chip"] not in known:
-            known[first["chip"]] = load_system(first["chip"])
-        system = known[first["chip"]]
+        system = _system_of(first, known)
         try:
             parts.append(_predicted(group, system, first["launch"]))
         except AccelsimError as problem:
@@ -72,9 +71,23 @@ def compare(
         if progress is not None:
             progress(f"{first['suite']} on {first['chip']}", done, len(measured))
     if measured.runs:
-        parts.append(pd.DataFrame([_run(one, known) for one in measured.runs]))
+        whole = [
+            _run(one, known) if isinstance(one, MeasuredRun) else _sum(one, known)
+            for one in measured.runs
+        ]
+        parts.append(pd.DataFrame(whole))
     frame = pd.concat(parts, ignore_index=True) if parts else measured.frame.iloc[:0]
     return frame, tuple(left_out)
+
+
+def _system_of(row: pd.Series[Any], known: dict[str, System]) -> System:
+    """Return what a row is predicted on, which is added to those known."""
+    name, own = row["chip"], row.get("system")
+    if isinstance(own, str) and (name not in known or known[name].chips == 1):
+        name = own
+    if name not in known:
+        known[name] = load_system(name)
+    return known[name]
 
 
 def _predicted(group: pd.DataFrame, system: System, launch: str) -> pd.DataFrame:
@@ -107,30 +120,42 @@ def roofline_s(ops: pd.DataFrame, system: System) -> np.ndarray[Any, np.dtype[np
 
 
 def _run(one: MeasuredRun, systems: Systems) -> dict[str, Any]:
-    """Predict a whole network, or one layer of a Transformer, as a row."""
-    workload = load_workload(one.model)
-    if one.max_positions and isinstance(workload, ModelConfig):
-        position = replace(workload.position, max_positions=one.max_positions)
-        workload = replace(workload, position=position)
-    on = systems.get(one.system, one.system)
-    seconds, bounds = {}, {}
-    for engine in ("analytic", "roofline"):
-        result = run(workload, on, options=replace(one.options, engine=engine))
-        if isinstance(workload, Network):
-            spent = [(row.latency_s * row.count, row.bound) for row in result.rows]
-        else:
-            layer = [row for row in result.rows if row.block.startswith("layers")]
-            spent = [(row.latency_s, row.bound) for row in layer]
-        seconds[engine] = sum(time_s for time_s, _ in spent)
-        bounds[engine] = max(spent)[1]
+    """Predict a network as a row."""
+    network, on = load_workload(one.model), systems.get(one.system, one.system)
+    if not isinstance(network, Network):
+        raise WorkloadError(f"{one.model} is no network without tokens: publish its ops as a sum")
+    results = {
+        engine: run(network, on, options=replace(one.options, engine=engine))
+        for engine in ("analytic", "roofline")
+    }
+    spent = [(row.latency_s * row.count, row.bound) for row in results["analytic"].rows]
     measured_s = one.measured_s
     if measured_s is None:
-        assert isinstance(workload, Network) and one.flop_per_s
-        graph = forward_graph(workload, one.options.batch, one.options.dtype)
+        assert one.flop_per_s
+        graph = forward_graph(network, one.options.batch, one.options.dtype)
         measured_s = graph.flop / one.flop_per_s
-    dtype = one.options.dtype or workload.dtype
     return {
-        **one.labels, "op": f"{one.model} {one.options.phase}", "dtype": dtype,
-        "measured_s": measured_s, "predicted_s": seconds["analytic"],
-        "roofline_s": seconds["roofline"], "bound": bounds["analytic"],
+        **one.labels, "op": f"{one.model} {one.options.phase}",
+        "dtype": one.options.dtype or network.dtype, "measured_s": measured_s,
+        "predicted_s": sum(time_s for time_s, _ in spent),
+        "roofline_s": sum(r.latency_s * r.count for r in results["roofline"].rows),
+        "bound": max(spent)[1],
+    }  # fmt: skip
+
+
+def _sum(one: MeasuredSum, systems: Systems) -> dict[str, Any]:
+    """Predict ops one by one, each launched as it was, as one row."""
+    system = systems[one.system] if one.system in systems else load_system(one.system)
+    predicted_s = roofline = 0.0
+    longest = (0.0, "")
+    for launch, group in one.ops.groupby("launch", sort=False):
+        ops = group[[name for name in COLUMNS if name in group.columns]]
+        answer = predict(ops, system, str(launch))
+        times_s = answer["latency_s"].to_numpy(float) * group["count"].to_numpy(float)
+        predicted_s += float(times_s.sum())
+        roofline += float(roofline_s(ops, system) @ group["count"].to_numpy(float))
+        longest = max(longest, *zip(times_s.tolist(), answer["bound"], strict=True))
+    return {
+        **one.labels, "op": one.name, "dtype": one.dtype, "measured_s": one.measured_s,
+        "predicted_s": predicted_s, "roofline_s": roofline, "bound": longest[1],
     }  # fmt: skip

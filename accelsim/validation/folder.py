@@ -14,15 +14,24 @@ import pandas as pd
 
 from accelsim.errors import WorkloadError
 from accelsim.validation import rules
+from accelsim.validation.collectives import COLLECTIVE_SUITES, CUSTOM, collective_ops
 from accelsim.validation.devices import chip_of_device
 from accelsim.validation.measured import LeftOut, MeasuredOps, Screen, join
 
+_PEER_ALL_REDUCE = "llmcompass_all_reduce"
 FOLDER_SUITES = (
-    "gemm", "gemm_fp32", "attention_context", "attention_generation", "elementwise_fp32",
-    "rowwise_fp32", "moe", "layer_gemm_vidur", "llmcompass_matmul", "llmcompass_softmax",
-    "llmcompass_layernorm",
+    "gemm", *rules.GEMM_QUANTISED, "gemm_fp32", "attention_context", "attention_generation",
+    "elementwise_fp32", "rowwise_fp32", "moe", "layer_gemm_vidur", "llmcompass_matmul",
+    "llmcompass_softmax", "llmcompass_layernorm", "llmcompass_gelu", _PEER_ALL_REDUCE,
+    *COLLECTIVE_SUITES,
 )  # fmt: skip
-_EAGER = {"gemm_fp32", "elementwise_fp32", "rowwise_fp32"}
+# How the host launched what was measured; graphs, or kernels timed on the device, where not said.
+# The study of LLMCompass called norms and activations as functions compiled one by one.
+_LAUNCHES = {
+    **dict.fromkeys(("gemm_fp32", "elementwise_fp32", "rowwise_fp32"), "eager"),
+    **dict.fromkeys(("llmcompass_matmul", "llmcompass_softmax"), "eager"),
+    **dict.fromkeys(("llmcompass_layernorm", "llmcompass_gelu"), "compiled"),
+}
 _ROWWISE = ("softmax", "layernorm")
 Part = tuple[str, pd.DataFrame, list[LeftOut]]
 
@@ -79,11 +88,10 @@ def _table(path: Path) -> pd.DataFrame | None:
 
 def _labelled(suite: str, ops: pd.DataFrame, left_out: list[LeftOut], source: str) -> MeasuredOps:
     """Add the labels; rows of devices without a chip spec are counted and left out."""
-    eager = suite in _EAGER or suite.startswith("llmcompass")
     chips = {device: chip_of_device(device) for device in ops["device"].unique()}
     frame = ops.assign(
         suite=suite, chip=ops["device"].map(chips), source=source,
-        launch="eager" if eager else "graph", place=suite,
+        launch=_LAUNCHES.get(suite, "graph"), place=suite,
     )  # fmt: skip
     unknown = frame[frame["chip"].isna()]
     counts = [
@@ -95,17 +103,25 @@ def _labelled(suite: str, ops: pd.DataFrame, left_out: list[LeftOut], source: st
 
 
 def _gemm(table: pd.DataFrame) -> Iterator[Part]:
-    graphs = Screen("gemm", table[table["source"] == "aiconfigurator"])
-    kind = graphs.frame["dtype"]
-    graphs.drop(kind.isin(rules.GEMM_QUANTISED), rules.QUANTISED)
+    captured = table[table["source"] == "aiconfigurator"]
+    for suite, (name, way) in rules.GEMM_QUANTISED.items():
+        rows = Screen(suite, captured[captured["dtype"] == name])
+        _drop_spoiled(rows)
+        yield suite, _matmuls(rows.frame).assign(dtype="fp8", quantize=way), rows.left_out
+        captured = captured[captured["dtype"] != name]
+    graphs = Screen("gemm", captured)
     graphs.drop(graphs.frame["dtype"].isin(rules.GEMM_WEIGHT_ONLY), rules.WEIGHT_ONLY)
     graphs.drop(~graphs.frame["dtype"].isin(list(rules.GEMM_DTYPES)), rules.OTHER_FORMAT)
-    graphs.drop(graphs.frame["l2_resident"] == 1, rules.L2_RESIDENT)
-    _drop_short(graphs, rules.SHORTEST_GEMM_US)
+    _drop_spoiled(graphs)
     yield "gemm", _matmuls(graphs.frame), graphs.left_out
     eager = Screen("gemm_fp32", table[table["source"] == "neusight"])
     _drop_short(eager, rules.SHORTEST_EAGER_GEMM_US)
     yield "gemm_fp32", _matmuls(eager.frame), eager.left_out
+
+
+def _drop_spoiled(graphs: Screen) -> None:
+    graphs.drop(graphs.frame["l2_resident"] == 1, rules.L2_RESIDENT)
+    _drop_short(graphs, rules.SHORTEST_GEMM_US)
 
 
 def _matmuls(kept: pd.DataFrame) -> pd.DataFrame:
@@ -193,7 +209,9 @@ def _layers(table: pd.DataFrame) -> Iterator[Part]:
 
 
 def _host_timed(table: pd.DataFrame) -> Iterator[Part]:
-    for op in ("matmul", "softmax", "layernorm"):
+    # The table counts elements of GeLU: one row of them.
+    table = table.assign(rows=table["rows"].fillna(1), cols=table["cols"].fillna(table["elements"]))
+    for op in ("matmul", "softmax", "layernorm", "gelu"):
         kept = table[(table["op"] == op) & (table["n_devices"] == 1)]
         sizes = ("m", "n", "k") if op == "matmul" else ("rows", "cols")
         ops = kept[["device", *sizes]].assign(
@@ -201,6 +219,26 @@ def _host_timed(table: pd.DataFrame) -> Iterator[Part]:
             measured_s=kept["measured_latency_s"],
         )  # fmt: skip
         yield f"llmcompass_{op}", ops, []
+    linked = table[table["op"] == "allreduce"]
+    rows = Screen(_PEER_ALL_REDUCE, linked.assign(
+        num_gpus=linked["n_devices"], per_node=linked["n_devices"],
+        latency_us=linked["measured_latency_s"] * 1e6,
+    ))  # fmt: skip
+    yield rows.suite, collective_ops(rows, "all_reduce"), rows.left_out
+
+
+def _collectives(table: pd.DataFrame) -> Iterator[Part]:
+    """Collectives of NCCL and of a serving library."""
+    custom = table["source"].str.contains("custom_allreduce")
+    paired = table["topology"].str.contains("pairwise")
+    spread = table["topology"].str.extract(r"devices_per_node=(\d+)", expand=False).astype(float)
+    # Links between pairs of cards make no node that a packaged system has.
+    per_node = spread.fillna(table["num_gpus"]).where(~paired, 0)
+    table = table.assign(suite=table["op"].where(~custom, CUSTOM), per_node=per_node)
+    for suite in COLLECTIVE_SUITES:
+        rows = Screen(suite, table[table["suite"] == suite])
+        op = "all_reduce" if suite == CUSTOM else suite
+        yield suite, collective_ops(rows, op), rows.left_out
 
 
 def _drop_short(rows: Screen, shortest_us: float) -> None:
@@ -213,5 +251,6 @@ _TABLES: dict[str, Callable[[pd.DataFrame], Iterator[Part]]] = {
     "vector_ops.csv": _vector,
     "moe.csv": _moe,
     "layer_vidur.csv": _layers,
+    "collectives.csv": _collectives,
     "../llmcompass/measured.csv": _host_timed,
 }

@@ -15,6 +15,7 @@ from accelsim.validation.devices import chip_of_device
 
 LABELS = ("suite", "device", "chip", "launch", "source", "place")
 """Columns that say what a row is, beside those of predict and ``measured_s``."""
+_OF_A_SYSTEM = "of a system of chips, not of the chip alone"
 ALL_ROWS = 0
 """As a limit of rows: no limit."""
 
@@ -31,7 +32,7 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class MeasuredRun:
-    """A measured model, or one layer of it, which `accelsim.run` predicts.
+    """A measured network, which `accelsim.run` predicts.
 
     Attributes
     ----------
@@ -41,10 +42,8 @@ class MeasuredRun:
         Names as `accelsim.run` takes them.
     options : RunOptions
         How it was run.
-    max_positions : int or None
-        Table of positions that the measurement had, where the model's own is shorter.
     measured_s : float or None
-        Time of one layer of a Transformer, or of a whole network [s].
+        Time of one pass [s].
     flop_per_s : float or None
         Or the rate at which its matrix FLOP were done [FLOP/s].
     """
@@ -53,9 +52,34 @@ class MeasuredRun:
     model: str
     system: str
     options: RunOptions
-    max_positions: int | None = None
     measured_s: float | None = None
     flop_per_s: float | None = None
+
+
+@dataclass(frozen=True)
+class MeasuredSum:
+    """Ops that were timed one by one, of which only the sum is published.
+
+    Attributes
+    ----------
+    labels : dict of str to str
+        The columns `LABELS` of its row.
+    name, dtype : str
+        What the ops are together, and the number format of most of them.
+    system : str
+        Chip or system that they ran on.
+    ops : DataFrame
+        Columns of predict, ``launch`` (how each op was launched) and ``count``.
+    measured_s : float
+        Sum [s].
+    """
+
+    labels: dict[str, str]
+    name: str
+    dtype: str
+    system: str
+    ops: pd.DataFrame
+    measured_s: float
 
 
 @dataclass(frozen=True)
@@ -65,18 +89,19 @@ class MeasuredOps:
     Attributes
     ----------
     frame : DataFrame
-        Columns of predict, `LABELS` and ``measured_s`` [s]; one line per op.
+        Columns of predict, `LABELS` and ``measured_s`` [s]; one line per op. ``system`` names
+        what a collective ran on.
     left_out : tuple of LeftOut
         What the reader did not take.
-    runs : tuple of MeasuredRun
-        Layers measured whole.
+    runs : tuple of MeasuredRun or MeasuredSum
+        Networks and layers measured whole.
     versions : dict of str to str
         Of the sources.
     """
 
     frame: pd.DataFrame
     left_out: tuple[LeftOut, ...] = ()
-    runs: tuple[MeasuredRun, ...] = ()
+    runs: tuple[MeasuredRun | MeasuredSum, ...] = ()
     versions: dict[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -102,6 +127,18 @@ class MeasuredOps:
             left_out=tuple(left_out),
             runs=tuple(run for run in self.runs if run.labels["chip"] in names),
         )
+
+    def of_single_chips(self) -> MeasuredOps:
+        """Leave out, and count, collectives: they are measurements of a system, not of a chip."""
+        if "system" not in self.frame:
+            return self
+        networked = self.frame["system"].notna()
+        left_out = [
+            LeftOut(rows["suite"].iloc[0], rows["device"].iloc[0], _OF_A_SYSTEM, len(rows))
+            for _, rows in self.frame[networked].groupby(["suite", "device"], sort=False)
+        ]
+        frame = self.frame[~networked].reset_index(drop=True)
+        return replace(self, frame=frame, left_out=(*self.left_out, *left_out))
 
     def limited(self, rows: int) -> MeasuredOps:
         """Keep at most `rows` rows of each class, device and dtype, the same ones every time.

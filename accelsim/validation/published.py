@@ -1,7 +1,9 @@
 """Published figures that come with the package, each with its place in a paper or file.
 
-A file of workloads/measurements names its source, how the source counts work, and blocks of
-figures: what the rows of a block share (``of``) and the rows, each with a ``rate`` or a ``time``.
+A file of workloads/measurements names its source, how the source counts work and launched its
+kernels, and blocks of figures: what the rows of a block share (``of``) and the rows, each with a
+``rate`` or a ``time``, and with its own ``launch`` where that differs. Rows of ``runs`` are whole
+networks, rows of ``sums`` ops that were timed one by one.
 """
 
 from __future__ import annotations
@@ -19,13 +21,15 @@ from accelsim.errors import SpecError, suggest
 from accelsim.files import find_data
 from accelsim.scenarios.op_table import COLUMNS
 from accelsim.scenarios.options import RunOptions
+from accelsim.timing.dispatch import LAUNCH
 from accelsim.units import BANDWIDTH, COMPUTE_RATE, TIME, parse_quantity
-from accelsim.validation.measured import LABELS, MeasuredOps, MeasuredRun
+from accelsim.validation.measured import LABELS, MeasuredOps, MeasuredRun, MeasuredSum
 from accelsim.workload.ops import VECTOR_FUNCTIONS
 
 FOLDER = "workloads/measurements"
-_HEAD = ("suite", "title", "source", "basis", "launch", "figures", "runs")
-_RUN_WORDS = {"model", "system", "max_positions", *(f.name for f in fields(RunOptions))}
+_HEAD = ("suite", "title", "source", "basis", "launch", "figures", "runs", "sums")
+_RUN_WORDS = {"model", "system", *(f.name for f in fields(RunOptions))}
+_SUM_WORDS = ("name", "system", "dtype", "ops", "time")
 _VALUES = ("rate", "time")
 
 
@@ -38,11 +42,12 @@ def published_figures() -> MeasuredOps:
         If a file is malformed; the message names its line.
     """
     frames: list[dict[str, Any]] = []
-    runs: list[MeasuredRun] = []
+    runs: list[MeasuredRun | MeasuredSum] = []
     for path in find_data(FOLDER, ".yaml").values():
         document = _read(path)
         frames += [_figure(labels, row, where) for labels, row, where in _rows(document, "figures")]
         runs += [_run(labels, row, where) for labels, row, where in _rows(document, "runs")]
+        runs += [_sum(labels, row, where) for labels, row, where in _rows(document, "sums")]
     columns = [*COLUMNS, *LABELS, "measured_s"]
     return MeasuredOps(pd.DataFrame(frames, columns=columns), (), tuple(runs))
 
@@ -73,12 +78,19 @@ def _rows(document: Document, kind: str) -> Iterator[tuple[dict[str, str], dict[
             chip = str(cells.pop("chip", ""))
             if not chip:
                 raise SpecError(f"{where}: a figure needs a chip")
+            launch = _launch(cells.pop("launch", tree["launch"]), where)
             place = f"{tree['title']}: {block.get('place', '')}".removesuffix(": ")
             labels = {
-                "suite": tree["suite"], "device": chip, "chip": chip, "launch": tree["launch"],
+                "suite": tree["suite"], "device": chip, "chip": chip, "launch": launch,
                 "source": tree["source"], "place": place,
             }  # fmt: skip
             yield labels, cells, where
+
+
+def _launch(word: object, where: str) -> str:
+    if word not in LAUNCH:
+        raise SpecError(f"{where}: unknown launch '{word}', {suggest(str(word), LAUNCH)}")
+    return str(word)
 
 
 def _figure(labels: Mapping[str, str], cells: dict[str, Any], where: str) -> dict[str, Any]:
@@ -125,6 +137,25 @@ def _run(labels: Mapping[str, str], cells: Mapping[str, Any], where: str) -> Mea
     except ValueError as problem:
         raise SpecError(f"{where}: {problem}") from None
     return MeasuredRun(
-        dict(labels), str(cells["model"]), str(cells["system"]), options,
-        cells.get("max_positions"), time_s, rate,
+        dict(labels), str(cells["model"]), str(cells["system"]), options, time_s, rate
+    )
+
+
+def _sum(labels: Mapping[str, str], cells: Mapping[str, Any], where: str) -> MeasuredSum:
+    for name in (*cells, *_SUM_WORDS):
+        if name not in _SUM_WORDS:
+            raise SpecError(f"{where}: unknown field '{name}', {suggest(name, _SUM_WORDS)}")
+        if name not in cells:
+            raise SpecError(f"{where}: a sum needs {', '.join(_SUM_WORDS)}; '{name}' is missing")
+    known = (*COLUMNS, "launch", "count")
+    usual = {"dtype": cells["dtype"], "launch": labels["launch"], "count": 1}
+    ops = [{**usual, **op} for op in cells["ops"]]
+    for op in ops:
+        _launch(op["launch"], where)
+        for name in op:
+            if name not in known:
+                raise SpecError(f"{where}: unknown column '{name}', {suggest(name, known)}")
+    return MeasuredSum(
+        dict(labels), str(cells["name"]), str(cells["dtype"]), str(cells["system"]),
+        pd.DataFrame(ops), _measured_s({}, cells, where),
     )  # fmt: skip

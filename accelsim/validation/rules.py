@@ -23,7 +23,6 @@ SHORTEST_LAYER_US = 5.0
 
 SHORT = "shorter than {:g} us: the time is that of a launch"
 L2_RESIDENT = "the working set stays in the L2 between repetitions"
-QUANTISED = "the time includes kernels that quantise the activations"
 WEIGHT_ONLY = "weights narrower than the arithmetic: no column of predict says so"
 OTHER_FORMAT = "a number format that predict's columns do not have"
 SUSPECT_FMHA = "labelled bf16 with an fp8 cache, but timed as the fp8 kernel"
@@ -31,14 +30,20 @@ WINDOWED = "sliding window: no column of predict says so"
 UNBALANCED = "experts loaded unevenly: no column of predict says so"
 NO_GATE = "experts without a gate: another op"
 NO_CHIP = "there is no chip spec of this device"
+NO_SYSTEM = "no packaged system connects devices as these were"
 
 GEMM_DTYPES = {"bfloat16": "bf16", "nvfp4": "nvfp4", "sq": "int8"}
-GEMM_QUANTISED = ("fp8", "fp8_block", "fp8_static")
+GEMM_QUANTISED = {"gemm_fp8": ("fp8", "tensor"), "gemm_fp8_block": ("fp8_block", "block")}
+"""Class to the format as sources name it, and how predict's ``quantize`` says that activations
+came to it within the measured time: by one scale of all, found first, or by one per block."""
 GEMM_WEIGHT_ONLY = ("int8_wo", "int4_wo")
 ATTENTION_DTYPES = {"bfloat16": "bf16", "fp8": "fp8"}
 MOE_DTYPES = {"bfloat16": "bf16", "fp8": "fp8", "fp8_block": "fp8"}
 # Bytes of a weight and of an activation as stored between repetitions; nvfp4 with its scales.
-_STORED_BYTES = {"bfloat16": (2.0, 2.0), "sq": (1.0, 2.0), "nvfp4": (0.5625, 2.0)}
+_STORED_BYTES = {
+    "bfloat16": (2.0, 2.0), "sq": (1.0, 2.0), "nvfp4": (0.5625, 2.0), "fp8": (1.0, 2.0),
+    "fp8_block": (1.0, 2.0),
+}  # fmt: skip
 _MOST_COPIES = 5
 
 
@@ -64,8 +69,8 @@ def l2_resident(
         L2, five at most.
     """
     stored = gemms["gemm_dtype"].map(lambda name: _STORED_BYTES.get(name, (2.0, 2.0)))
-    weight_bytes = gemms["n"] * gemms["k"] * stored.map(lambda pair: pair[0])
-    value_bytes = stored.map(lambda pair: pair[1])
+    weight_bytes = gemms["n"] * gemms["k"] * stored.map(lambda pair: pair[0]).astype(float)
+    value_bytes = stored.map(lambda pair: pair[1]).astype(float)
     moved_bytes = gemms["m"] * gemms["k"] * value_bytes + 2.0 * gemms["m"] * gemms["n"]
     copies = np.minimum(_MOST_COPIES, np.ceil(capacity_bytes / weight_bytes))
     if always_five:

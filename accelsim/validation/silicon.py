@@ -15,12 +15,22 @@ from pathlib import Path
 import pandas as pd
 
 from accelsim.validation import rules
+from accelsim.validation.collectives import CUSTOM, collective_ops
 from accelsim.validation.devices import chip_of_device
 from accelsim.validation.measured import LeftOut, MeasuredOps, Screen, join
 
 PACKAGE = "aiconfigurator-core"
 HOW_TO_GET_MORE = "millions of measured kernels: pip install 'accelsim[silicon]'"
-SUITES = ("gemm", "attention_context", "attention_generation", "moe")
+_COLLECTIVES = {
+    **{name: name for name in ("all_reduce", "all_gather", "reduce_scatter")},
+    "all_to_all": "alltoall",
+}
+"""Class to the name that the files have."""
+_NETWORK = "comm"
+SUITES = (
+    "gemm", *rules.GEMM_QUANTISED, "attention_context", "attention_generation", "moe",
+    *_COLLECTIVES, CUSTOM,
+)  # fmt: skip
 _MODULE = "aiconfigurator_core"
 _BACKENDS = ("trtllm", "vllm", "sglang")
 # Decode of this collector read a cache of keys only: up to 1.7 times the memory's peak.
@@ -81,28 +91,33 @@ def read_silicon(
     return MeasuredOps(found.frame, found.left_out, (), {PACKAGE: silicon_version()})
 
 
+_GEMM = ("gemm", "gemm_perf.parquet")
 _FILES = {
-    "gemm": ("gemm", "gemm_perf.parquet"),
+    **dict.fromkeys(("gemm", *rules.GEMM_QUANTISED), _GEMM),
     "attention_context": ("attention", "context_attention_perf.parquet"),
     "attention_generation": ("attention", "generation_attention_perf.parquet"),
     "moe": ("moe", "moe_perf.parquet"),
+    **dict.fromkeys(_COLLECTIVES, (_NETWORK, "nccl_perf.parquet")),
+    CUSTOM: (_NETWORK, "custom_allreduce_perf.parquet"),
 }
 
 
 def _fullest(place: Path, suite: str) -> Path | None:
     """File of a class from the preferred backend that has one: its largest, then newest, version.
 
-    A newer version may hold only what was collected in addition.
+    A newer version may hold only what was collected in addition; of collectives it holds all, and
+    the newest is taken.
     """
     kind, name = _FILES[suite]
-    for backend in _BACKENDS:
+    for backend in ("nccl",) if suite in _COLLECTIVES else _BACKENDS:
         files = [
             path
             for path in (place / kind / backend).glob(f"*/{name}")
             if (kind, backend, path.parent.name) not in _REJECTED
         ]
         if files:
-            return max(files, key=lambda p: (p.stat().st_size, _version_key(p.parent.name)))
+            sizes = {p: 0 if kind == _NETWORK else p.stat().st_size for p in files}
+            return max(files, key=lambda p: (sizes[p], _version_key(p.parent.name)))
     return None
 
 
@@ -133,19 +148,32 @@ def _read(path: Path, suite: str, device: str, chip: str) -> MeasuredOps:
 
 def _gemm(screen: Screen, chip: str) -> tuple[pd.DataFrame, tuple[LeftOut, ...]]:
     dtype = screen.frame["gemm_dtype"]
-    screen.drop(dtype.isin(rules.GEMM_QUANTISED), rules.QUANTISED)
+    screen.frame = screen.frame[~dtype.isin([name for name, _ in rules.GEMM_QUANTISED.values()])]
     screen.drop(screen.frame["gemm_dtype"].isin(rules.GEMM_WEIGHT_ONLY), rules.WEIGHT_ONLY)
     screen.drop(~screen.frame["gemm_dtype"].isin(list(rules.GEMM_DTYPES)), rules.OTHER_FORMAT)
+    ops = _matmuls(screen, chip)
+    return ops.assign(dtype=screen.frame["gemm_dtype"].map(rules.GEMM_DTYPES)), (*screen.left_out,)
+
+
+def _quantised_gemm(screen: Screen, chip: str) -> tuple[pd.DataFrame, tuple[LeftOut, ...]]:
+    """GEMMs whose time includes the kernels that convert the activations."""
+    name, way = rules.GEMM_QUANTISED[screen.suite]
+    screen.frame = screen.frame[screen.frame["gemm_dtype"] == name]
+    ops = _matmuls(screen, chip)
+    return ops.assign(dtype="fp8", quantize=way), tuple(screen.left_out)
+
+
+def _matmuls(screen: Screen, chip: str) -> pd.DataFrame:
+    """Drop short rows and those that ran from the L2; what is left has no dtype yet."""
     _drop_short(screen, rules.SHORTEST_GEMM_US)
     legacy = screen.frame["version"].str.startswith(_LEGACY).any()
     inside = rules.l2_resident(screen.frame, rules.shared_bytes(chip), always_five=bool(legacy))
     screen.drop(inside, rules.L2_RESIDENT)
     kept = screen.frame
-    ops = pd.DataFrame({
-        "op": "matmul", "dtype": kept["gemm_dtype"].map(rules.GEMM_DTYPES), "batch": 1,
-        "m": kept["m"], "n": kept["n"], "k": kept["k"], "measured_s": kept["latency_us"] * 1e-6,
+    return pd.DataFrame({
+        "op": "matmul", "dtype": "", "batch": 1, "m": kept["m"], "n": kept["n"], "k": kept["k"],
+        "measured_s": kept["latency_us"] * 1e-6,
     })  # fmt: skip
-    return ops, tuple(screen.left_out)
 
 
 def _attention(screen: Screen, _: str) -> tuple[pd.DataFrame, tuple[LeftOut, ...]]:
@@ -202,13 +230,30 @@ def _moe(screen: Screen, _: str) -> tuple[pd.DataFrame, tuple[LeftOut, ...]]:
     return ops, tuple(screen.left_out)
 
 
+def _collectives(screen: Screen, _: str) -> tuple[pd.DataFrame, tuple[LeftOut, ...]]:
+    """Collectives of half-precision elements, which the files count, inside one node."""
+    rows = screen.frame
+    if screen.suite == CUSTOM:
+        rows = rows[rows["allreduce_dtype"] == "bfloat16"]
+    else:
+        rows = rows[
+            (rows["op_name"] == _COLLECTIVES[screen.suite]) & (rows["nccl_dtype"] == "half")
+        ]
+    size_bytes = 2 * rows["message_size"]
+    screen.frame = rows.assign(bytes=size_bytes, per_node=rows["num_gpus"])
+    op = "all_reduce" if screen.suite == CUSTOM else screen.suite
+    return collective_ops(screen, op).drop(columns="device"), tuple(screen.left_out)
+
+
 def _drop_short(screen: Screen, shortest_us: float) -> None:
     screen.drop(screen.frame["latency_us"] < shortest_us, rules.SHORT.format(shortest_us))
 
 
 _READERS: dict[str, Callable[[Screen, str], tuple[pd.DataFrame, tuple[LeftOut, ...]]]] = {
     "gemm": _gemm,
+    **dict.fromkeys(rules.GEMM_QUANTISED, _quantised_gemm),
     "attention_context": _attention,
     "attention_generation": _attention,
     "moe": _moe,
+    **dict.fromkeys((*_COLLECTIVES, CUSTOM), _collectives),
 }

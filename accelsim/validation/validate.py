@@ -156,7 +156,8 @@ def _of_chip(measured: MeasuredOps, system: System, on: object) -> MeasuredOps:
     if found == system.chip.name:
         return kept
     # Another chip than the measured one: its systems are not the packaged ones.
-    return replace(kept, frame=kept.frame.assign(chip=system.chip.name), runs=())
+    alone = kept.of_single_chips()
+    return replace(alone, frame=alone.frame.assign(chip=system.chip.name), runs=())
 
 
 def _why(left_out: Iterable[LeftOut]) -> str:

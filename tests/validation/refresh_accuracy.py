@@ -27,7 +27,7 @@ from accelsim.results.accuracy import ValidationResult, error_summary
 from accelsim.units import format_si
 from accelsim.validation.compare import compare
 from accelsim.validation.folder import read_folder
-from accelsim.validation.silicon import silicon_folder
+from accelsim.validation.silicon import SUITES, silicon_folder
 from accelsim.validation.validate import validate
 from tests.validation.ablations import ABLATIONS
 
@@ -83,7 +83,7 @@ def _validated(data: Path | None) -> ValidationResult:
 
 
 def _silicon() -> ValidationResult:
-    return validate("gemm", "attention", "moe")
+    return validate(*SUITES)
 
 
 def _section(title: str, result: ValidationResult) -> str:
@@ -129,7 +129,7 @@ def read_reasons() -> Mapping[str, str]:
     return {str(key): " ".join(str(text).split()) for key, text in tree.items()}
 
 
-PEER_CLASSES = ("matmul", "softmax", "layernorm")
+PEER_CLASSES = ("matmul", "softmax", "layernorm", "gelu")
 
 
 def _peer(data: Path) -> str:
@@ -178,7 +178,7 @@ def _errors(predicted_s: pd.Series, measured_s: pd.Series) -> str:
 
 def _ablations(data: Path) -> str:
     """Mean error of each class with one mechanism off at a time."""
-    measured = read_folder(data).limited(ABLATION_ROWS)
+    measured = read_folder(data).of_single_chips().limited(ABLATION_ROWS)
     chips = {name: load_chip(name) for name in dict.fromkeys(measured.frame["chip"])}
     variants: Iterator[tuple[str, dict[str, System]]] = (
         (one.words, {name: System.of_chip(one.change(chip)) for name, chip in chips.items()})

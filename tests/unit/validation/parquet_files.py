@@ -14,6 +14,7 @@ GEMMS = [
     {"gemm_dtype": "bfloat16", **BIG, "latency": 0.001},
     {"gemm_dtype": "bfloat16", "m": 16, "n": 64, "k": 64, "latency": 0.004},
     {"gemm_dtype": "fp8", **BIG, "latency": 1.0},
+    {"gemm_dtype": "fp8_block", **BIG, "latency": 0.9},
     {"gemm_dtype": "int4_wo", **BIG, "latency": 1.0},
     {"gemm_dtype": "fp4x", **BIG, "latency": 1.0},
 ]
@@ -43,6 +44,14 @@ MOE = [
     {**EXPERTS, "kernel_source": "torch_nongated"},
     {**EXPERTS, "latency": 0.005},
 ]
+COLLECTIVES = [
+    {"nccl_dtype": dtype, "op_name": op, "num_gpus": 8, "message_size": 2**20, "latency": 0.05}
+    for dtype, op in (("half", "all_reduce"), ("int8", "all_reduce"), ("half", "alltoall"))
+]
+CUSTOM = [
+    {"allreduce_dtype": "bfloat16", "num_gpus": devices, "message_size": 2**20, "latency": 0.03}
+    for devices in (2, 16)
+]
 
 
 def write_table(path: Path, rows: list[dict[str, object]]) -> None:
@@ -59,5 +68,8 @@ def silicon_like(root: Path) -> Path:
     write_table(attention / "context_attention_perf.parquet", CONTEXT)
     write_table(attention / "generation_attention_perf.parquet", GENERATION)
     write_table(card / "moe/trtllm/1.3.0rc20/moe_perf.parquet", MOE)
+    write_table(card / "comm/nccl/2.9.2/nccl_perf.parquet", COLLECTIVES * 2)
+    write_table(card / "comm/nccl/2.29.2/nccl_perf.parquet", COLLECTIVES)
+    write_table(card / "comm/trtllm/1.3.0rc20/custom_allreduce_perf.parquet", CUSTOM)
     write_table(root / "no_such_card" / "gemm/trtllm/1.0.0/gemm_perf.parquet", GEMMS)
     return root

@@ -8,10 +8,12 @@ import pytest
 
 from accelsim.arch.raw import spec_files
 from accelsim.errors import SpecError
+from accelsim.validation.measured import MeasuredSum
 from accelsim.validation.published import published_figures
 
 HEAD = 'suite: s\ntitle: "t"\nsource: "a paper"\nbasis: "b"\nlaunch: graph\n'
 BLOCK = "figures:\n  - place: p\n    of: {chip: a40, op: add, dtype: fp32, cols: 8}\n    rows:\n"
+SUM = "sums:\n  - of: {chip: a40, name: n, system: a40, dtype: fp16}\n    rows:\n"
 
 
 def test_every_figure_has_a_source_a_place_and_a_chip() -> None:
@@ -35,6 +37,18 @@ def test_rates_count_what_the_source_counts() -> None:
     assert triad["measured_s"] == pytest.approx(3 * 2**30 / 814e9)
 
 
+def test_ops_of_a_sum_say_how_each_was_launched() -> None:
+    prefill, decode = (run for run in published_figures().runs if isinstance(run, MeasuredSum))
+    assert (prefill.measured_s, decode.measured_s) == (66.75e-3, 1.111e-3)
+    # Queries, keys and values are three products: 14 calls of nine kinds.
+    assert prefill.ops["count"].sum() == decode.ops["count"].sum() == 14
+    launches = decode.ops.groupby("op")["launch"].first().to_dict()
+    assert launches == {
+        "matmul": "eager", "softmax": "eager", "layernorm": "compiled", "gelu": "compiled",
+        "all_reduce": "graph",
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
@@ -46,6 +60,11 @@ def test_rates_count_what_the_source_counts() -> None:
         (HEAD.replace("basis", "bases"), "unknown key 'bases', did you mean 'basis'"),
         (HEAD.replace('basis: "b"\n', ""), "'basis' is missing"),
         ("[]\n", "expected a mapping"),
+        (HEAD + BLOCK + "      - {rows: 8, time: 1 s, launch: lazy}\n", "unknown launch 'lazy'"),
+        (HEAD + SUM + "      - {time: 1 s}\n", "a sum needs .* 'ops' is missing"),
+        (HEAD + SUM + "      - {time: 1 s, ops: [], opps: 1}\n", "unknown field 'opps'"),
+        (HEAD + SUM + "      - {time: 1 s, ops: [{op: add, col: 1}]}\n", "unknown column 'col'"),
+        (HEAD + SUM + "      - {time: 1 s, ops: [{launch: x}]}\n", "unknown launch 'x'"),
     ],
 )
 def test_a_malformed_file_names_its_line(

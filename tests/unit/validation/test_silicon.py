@@ -27,9 +27,30 @@ def test_gemms_are_those_that_say_something_of_a_kernel(found: MeasuredOps) -> N
     assert gemms["m"].tolist() == [4096, 1, 4096]
     assert gemms["measured_s"].tolist() == pytest.approx([2e-3, 6e-5, 1e-3])
     assert reasons(found, "gemm") == {
-        rules.QUANTISED: 1, rules.WEIGHT_ONLY: 1, rules.OTHER_FORMAT: 1, rules.L2_RESIDENT: 1,
+        rules.WEIGHT_ONLY: 1, rules.OTHER_FORMAT: 1, rules.L2_RESIDENT: 1,
         rules.SHORT.format(3.0): 1,
     }  # fmt: skip
+
+
+def test_gemms_that_convert_their_activations_say_how(found: MeasuredOps) -> None:
+    for suite, way, seconds in (("gemm_fp8", "tensor", 1.0e-3), ("gemm_fp8_block", "block", 9e-4)):
+        [row] = found.frame[found.frame["suite"] == suite].to_dict("records")
+        assert (row["dtype"], row["quantize"], row["m"]) == ("fp8", way, 4096)
+        assert row["measured_s"] == pytest.approx(seconds)
+
+
+def test_collectives_of_the_newest_version_count_bytes(found: MeasuredOps) -> None:
+    rows = found.frame[found.frame["system"].notna()]
+    columns = ["suite", "op", "system", "devices", "bytes"]
+    assert rows[columns].to_numpy().tolist() == [
+        ["all_reduce", "all_reduce", "dgx_h100", 8, 2**21],
+        ["all_to_all", "all_to_all", "dgx_h100", 8, 2**21],
+        ["custom_all_reduce", "all_reduce", "dgx_h100", 2, 2**21],
+    ]
+    assert set(rows["source"]) == {
+        "aiconfigurator-core nccl 2.29.2", "aiconfigurator-core trtllm 1.3.0rc20",
+    }  # fmt: skip
+    assert reasons(found, "custom_all_reduce") == {rules.NO_SYSTEM: 1}
 
 
 def test_attention_maps_phases_and_drops_what_ran_as_fp8(found: MeasuredOps) -> None:
@@ -54,7 +75,8 @@ def test_experts_are_those_of_one_device(found: MeasuredOps) -> None:
 def test_every_row_says_where_it_comes_from(found: MeasuredOps) -> None:
     assert set(found.frame["chip"]) == {"h100_sxm"}
     assert set(found.frame["launch"]) == {"graph"}
-    assert set(found.frame["source"]) == {"aiconfigurator-core trtllm 1.3.0rc20"}
+    kernels = found.frame[found.frame["system"].isna()]
+    assert set(kernels["source"]) == {"aiconfigurator-core trtllm 1.3.0rc20"}
     assert "aiconfigurator-core" in found.versions
 
 
@@ -65,7 +87,10 @@ def test_chips_classes_and_rows_can_be_chosen(tmp_path: Path) -> None:
     few = read_silicon(folder, None, ["gemm"], rows=1)
     assert few.frame["dtype"].tolist() == ["bf16", "int8"]
     assert any("beyond a sample of 1 " in part.reason for part in few.left_out)
-    assert set(SUITES) == {"gemm", "attention_context", "attention_generation", "moe"}
+    assert set(SUITES) == {
+        "gemm", "gemm_fp8", "gemm_fp8_block", "attention_context", "attention_generation", "moe",
+        "all_reduce", "all_gather", "reduce_scatter", "all_to_all", "custom_all_reduce",
+    }  # fmt: skip
 
 
 def test_the_fullest_version_of_the_first_backend_is_taken(tmp_path: Path) -> None:

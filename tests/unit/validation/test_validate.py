@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 import accelsim
+from accelsim.arch.loader import load_system
 from accelsim.errors import AccelsimError, WorkloadError
 from accelsim.results.accuracy import ValidationResult
 from accelsim.validation import validate as module
@@ -54,10 +55,26 @@ def test_the_extra_adds_its_classes(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     folder = silicon_like(tmp_path)
     monkeypatch.setattr(module, "silicon_folder", lambda: folder)
     found = validate("gemm", "moe", on="h100_sxm")
-    assert found.suites == ("gemm", "moe")
+    assert found.suites == ("gemm", "gemm_fp8", "gemm_fp8_block", "moe")
     refused = found.left_out[found.left_out["reason"].str.contains("no int8|has no")]
     assert refused.empty
     assert "aiconfigurator-core" in found.versions
+
+
+def test_collectives_are_predicted_on_systems(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = silicon_like(tmp_path / "data")
+    monkeypatch.setattr(module, "silicon_folder", lambda: folder)
+    whole, chip = validate("all_reduce"), validate("all_reduce", on="h100_sxm")
+    assert whole.rows["bound"].tolist() == chip.rows["bound"].tolist() == ["network"]
+    # A slower network of one's own takes the place of the packaged one; a chip of one's own, none.
+    slower = load_system("dgx_h100", {"levels.0.bandwidth": "100 GB/s"})
+    assert validate("all_r", on=slower).rows["error"].item() > whole.rows["error"].item()
+    own = tmp_path / "own.yaml"
+    own.write_text("extends: h100_sxm\nname: own\n")
+    left = validate("all_reduce", "moe", on=own).left_out.set_index("suite")["reason"]
+    assert left["all_reduce"] == "of a system of chips, not of the chip alone"
 
 
 def test_a_table_that_predictions_made_is_met_exactly() -> None:
