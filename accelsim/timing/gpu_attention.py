@@ -14,8 +14,10 @@ from accelsim.workload.ops import Attention
 _SMALL_KERNEL_WAITS = 1.0
 # Kernels that a serving library launches beside attention, as many as the times of the smallest
 # problems on H100 imply: for a prompt about four (tables of sequences, rotation with append,
-# counters, clearing); for decode one, the rotation with append.
-_PROMPT_KERNELS, _DECODE_KERNELS = 4, 1
+# counters, clearing); for decode one, the rotation with append. Kernels that keep sums in a memory
+# of their own (Blackwell) are also told tables of sequences, by one more, and their counters are
+# cleared by another (TensorRT-LLM: xqaDispatcher.cpp; FlashInfer: trtllm_fmha_kernel_launcher.cu).
+_PROMPT_KERNELS, _DECODE_KERNELS, _CLUSTER_DECODE_KERNELS = 4, 1, 3
 # With FlashAttention, from the same on A100: the append, and one that prepares lengths.
 _FLASH_KERNELS = 2
 # Its append runs one block of up to 512 threads per token, each thread a chain of dependent
@@ -56,7 +58,10 @@ def kernels_beside(op: Attention, chip: Chip, on_chip: bool) -> Beside:
     if attention_library(chip) == FLASH:
         return _flash(op, chip, on_chip)
     prompt = op.q_len > 1 or op.kv_len == 1
-    kernels = _PROMPT_KERNELS if prompt else _DECODE_KERNELS
+    decode = (
+        _CLUSTER_DECODE_KERNELS if chip.spec.core.scratchpad.accumulator_bytes else _DECODE_KERNELS
+    )
+    kernels = _PROMPT_KERNELS if prompt else decode
     # Q, K and V are read, rotated, and written: Q in the arithmetic's type, K and V to the cache.
     width = find_dtype(op.dtype).bytes if prompt else _fresh_bytes(op)
     tokens = float(op.batch) * op.q_len

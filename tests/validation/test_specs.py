@@ -14,6 +14,7 @@ from accelsim.arch.chip import Chip
 from accelsim.arch.loader import load_chip, load_memory, load_system, spec_files
 from accelsim.arch.provenance import UNSOURCED, Provenance
 from accelsim.arch.raw import read_raw
+from accelsim.arch.schema import TensorCoreUnit
 
 CHIPS = tuple(spec_files("chip"))
 SYSTEMS = tuple(spec_files("system"))
@@ -355,3 +356,16 @@ def test_specs_agree_with_the_collected_facts(fact: str, shared_dir: Path) -> No
         rows = {row["name"]: row for row in csv.DictReader(file)}
     name = FACT_NAMES[fact]
     assert differences(name, rows[fact]) == {}, f"{name} differs from chips.csv (within 2.5 %)"
+
+
+@pytest.mark.parametrize("name", CHIPS)
+def test_units_that_keep_sums_apart_run_on_their_own(name: str) -> None:
+    """Matrix instructions of Hopper and of Blackwell with tensor memory are asynchronous."""
+    core = load_chip(name).spec.core
+    for unit in core.matrix:
+        if isinstance(unit, TensorCoreUnit) and name.startswith(
+            ("h100", "h200", "b200", "b300", "gb200")
+        ):
+            assert unit.asynchronous
+        if isinstance(unit, TensorCoreUnit) and core.scratchpad.accumulator_bytes:
+            assert unit.asynchronous

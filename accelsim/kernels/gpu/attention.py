@@ -63,7 +63,7 @@ def _launch(
         split = flash2_split(problem, cores)
         return -1, split, flash_cost(processor, problem, cores, 1, split)
     program = decode_program(processor, problem, cores)
-    split = decode_split(problem, program, cores)
+    split = decode_split(processor, problem, program, cores)
     return program, split, decode_cost(processor, problem, cores, program, split)
 
 

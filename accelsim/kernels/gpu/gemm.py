@@ -96,6 +96,12 @@ def ramp_s(processor: Processor, stream_s: float) -> float:
 
 
 @kernel
+def ring_bytes_in_flight(processor: Processor) -> float:
+    """Bytes on their way from memory to a core whose shared memory is one ring of stages."""
+    return _IN_FLIGHT * _USABLE_SCRATCH * processor.scratch_bytes
+
+
+@kernel
 def blocks_per_core(processor: Processor, tile: BlockTile, operand_bytes: float) -> float:
     """Blocks that a core can hold at once; 0 when not even one fits.
 

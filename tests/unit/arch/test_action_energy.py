@@ -91,6 +91,14 @@ def test_narrower_formats_never_cost_more() -> None:
     assert mac["int8"] < mac["fp8"] < mac["bf16"] < mac["fp16"] <= mac["tf32"] < mac["fp64"]
 
 
+def test_narrow_products_are_added_for_less() -> None:
+    """Large matmuls at the power limit: H100 runs fp8 at 1.6 times the rate of bf16."""
+    mac = energy_per_action(load_chip("h100_sxm")).mac_j
+    assert 0.55 < mac["fp8"] / mac["bf16"] < 0.65
+    mac = energy_per_action(load_chip("b200_sxm")).mac_j
+    assert mac["nvfp4"] < mac["fp6"] < mac["fp8"] < mac["bf16"]
+
+
 def test_memory_behind_a_host_link_costs_more_than_on_chip_memory() -> None:
     edge = energy_per_action(load_chip("edge_tpu"))
     assert edge.dram_read_j_per_byte > 8 * 7 * PJ  # at least the link's 7 pJ/bit
