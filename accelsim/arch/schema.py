@@ -168,6 +168,11 @@ class Core(Section):
         description="Cores that one read of the shared buffer (of main memory, where there is "
         "none) can feed by multicast.",
     )
+    batched_side: Count = Field(
+        default=64,
+        description="Side of the square tiles in which the vendor's library multiplies batches of "
+        "fp32 matrices (GPU).",
+    )
 
 
 class SharedBuffer(Section):

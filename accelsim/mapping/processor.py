@@ -64,6 +64,7 @@ def processor_for(chip: Chip, dtype: str) -> Processor:
         tile_n=tile[1],
         tile_k=tile[2],
         lanes=lanes,
+        batched_side=core.batched_side if lanes == 1 or dtype == "fp32" else 0,
         integers=int(bool(dtype) and find_dtype(dtype).kind == "int"),
         asynchronous=asynchronous,
         through_registers=int(lanes == 1 or not core.asynchronous_copy),

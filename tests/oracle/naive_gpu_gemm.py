@@ -15,10 +15,11 @@ from accelsim.kernels.machine import SHARED_USABLE, WRITES_PER_READ
 from accelsim.kernels.matmul import Problem
 
 _INTEGERS = {"cores", "tile_m", "tile_n", "tile_k", "lanes", "integers", "asynchronous",
-             "through_registers", "cluster"}  # fmt: skip
+             "through_registers", "cluster", "batched_side"}  # fmt: skip
 _SMALL = {
     "cores": 6, "clock_hz": 1e9, "flop_per_cycle": 256, "vector_flop_per_cycle": 64,
-    "special_per_cycle": 8, "tile_m": 16, "tile_n": 8, "tile_k": 16, "lanes": 0, "integers": 0,
+    "special_per_cycle": 8, "tile_m": 16, "tile_n": 8, "tile_k": 16, "lanes": 0,
+    "batched_side": 0, "integers": 0,
     "asynchronous": 0, "through_registers": 0, "scratch_bytes": 98304, "register_bytes": 262144,
     "accumulator_bytes": 0, "scratch_bytes_per_cycle": 64, "port_bytes_per_s": 32e9, "cluster": 1,
     "shared_bytes": 1 << 18, "shared_bytes_per_s": 90e9, "spread_bytes": 0,
@@ -39,7 +40,10 @@ PROCESSORS = {
     "asynchronous": small_processor(asynchronous=1, cluster=2),
     "large clusters": small_processor(asynchronous=1, cluster=4, shared_bytes_per_s=20e9),
     "memory of sums": small_processor(asynchronous=1, accumulator_bytes=131072, spread_bytes=512),
-    "lanes": small_processor(lanes=1, tile_m=8, tile_n=8, tile_k=1, through_registers=1),
+    "lanes": small_processor(
+        lanes=1, tile_m=8, tile_n=8, tile_k=1, through_registers=1, batched_side=64
+    ),
+    "wide batches": small_processor(batched_side=128, through_registers=1),
     "integers": small_processor(integers=1, tile_k=32),
     "few registers": small_processor(register_bytes=98304, through_registers=1),
     "camped strides": small_processor(spread_bytes=128),
@@ -51,10 +55,30 @@ def _pieces(size: int, tile: int) -> int:
     return len(range(0, size, tile))
 
 
+def kept_by_thread(sums: int) -> tuple[int, int]:
+    """Sums of one thread on lanes, and loads of four words for one product of each."""
+    return (64, 4) if sums >= 8192 else (32, 3) if sums >= 4096 else (16, 2)
+
+
+def beside_products(p: Processor, q: Problem, tile: BlockTile) -> float:
+    """Instructions on lanes that do not multiply, for each that does."""
+    if not p.lanes:
+        return 0.0
+    sums = tile.tile_m * tile.tile_n
+    kept, loads = kept_by_thread(sums)
+    copied = gemm._COPY_INSTRUCTIONS * (tile.tile_m + tile.tile_n) / sums
+    products = int(gemm.LANE_STEP_BYTES // max(q.a_bytes, q.b_bytes))
+    return loads / kept + copied + gemm._STEP_INSTRUCTIONS / kept / products
+
+
 def held_by_core(p: Processor, tile: BlockTile) -> int:
     """Blocks that fit a core: shared memory, registers, sums, threads."""
     sums = tile.tile_m * tile.tile_n
-    if p.asynchronous:
+    per_thread = gemm._THREAD_BYTES
+    if p.lanes:
+        threads = max(64, sums // kept_by_thread(sums)[0])
+        per_thread = gemm._LANE_THREAD_BYTES
+    elif p.asynchronous:
         threads = 384 if sums >= 128 * 128 else 256
     else:
         threads = 128 if sums <= 64 * 64 else 256
@@ -63,7 +87,7 @@ def held_by_core(p: Processor, tile: BlockTile) -> int:
     while held < gemm._MOST_BLOCKS:
         more = held + 1
         scratch = more * tile.stages * (tile.tile_m + tile.tile_n) * row
-        registers = more * threads * gemm._THREAD_BYTES
+        registers = more * threads * per_thread
         if not p.accumulator_bytes:
             registers += more * 4 * sums
         elif more * 4 * sums > p.accumulator_bytes:
@@ -114,10 +138,7 @@ def _core(
     padded = _pieces(tile.tile_m, p.tile_m) * p.tile_m * _pieces(tile.tile_n, p.tile_n) * p.tile_n
     multiply = 2 * padded * products / p.flop_per_cycle
     sums = tile.tile_m * tile.tile_n
-    if p.lanes:
-        kept, loads = (64, 4) if sums >= 8192 else (32, 3) if sums >= 4096 else (16, 2)
-        copied = gemm._COPY_INSTRUCTIONS * (tile.tile_m + tile.tile_n) / sums
-        multiply *= 1 + loads / kept + copied + gemm._STEP_INSTRUCTIONS / kept / products
+    multiply *= 1 + beside_products(p, q, tile)
     read = _scratch_of_step(p, tile, row)
     step = max(multiply, read / p.scratch_bytes_per_cycle)
     alone = steps * max(step, p.shared_latency_s * p.clock_hz / (tile.stages - 1))
@@ -192,7 +213,11 @@ def _with_ramp(p: Processor, stream_s: float) -> float:
 
 
 def tile_s(p: Processor, q: Problem, tile: BlockTile) -> dict[str, float] | None:
-    """Times and traffic of one tile; None where it does not fit a core."""
+    """Times and traffic of one tile; None where it does not fit a core or is not offered."""
+    if p.batched_side and q.batch > 1:
+        if tile.split_k > 1:
+            return None
+        tile = tile._replace(tile_m=p.batched_side, tile_n=p.batched_side)
     held = held_by_core(p, tile)
     if not held:
         return None
@@ -224,11 +249,13 @@ def tile_s(p: Processor, q: Problem, tile: BlockTile) -> dict[str, float] | None
         "dram_write_bytes": writes, "shared_bytes": through, "scratch_bytes": scratch,
         "blocks": blocks,
     }  # fmt: skip
-    return found | {"latency_s": max(latency_s, _energy_s(p, q, found))}
+    return found | {
+        "latency_s": max(latency_s, _energy_s(p, q, found, beside_products(p, q, tile)))
+    }
 
 
-def _energy_s(p: Processor, q: Problem, moved: dict[str, float]) -> float:
-    joules = q.batch * q.m * q.n * q.k * p.mac_j
+def _energy_s(p: Processor, q: Problem, moved: dict[str, float], beside: float = 0) -> float:
+    joules = q.batch * q.m * q.n * q.k * p.mac_j * (1 + beside)
     joules += moved["shared_bytes"] * p.shared_j_per_byte
     joules += moved["scratch_bytes"] * p.scratch_j_per_byte
     joules += moved["dram_read_bytes"] * p.read_j_per_byte

@@ -28,6 +28,9 @@ _SUM_BYTES = 4.0
 _THREAD_BYTES = 4.0 * 70
 """Registers of a thread besides its sums: operands in flight, addresses, counters (a fit; CUTLASS
 kernels show 60 to 90)."""
+_LANE_THREAD_BYTES = 4.0 * 62
+"""The same on lanes: 118 to 126 registers with 64 sums (cuBLAS kernels volta_sgemm_*), so that two
+blocks of 256 threads share 256 KiB."""
 _THREADS_OF_CORE = 2048.0
 _MOST_BLOCKS = 8.0
 _USABLE_SCRATCH = 0.98  # a KiB per block is the system's
@@ -44,7 +47,7 @@ _IN_FLIGHT = 0.37
 one before it has been used up."""
 _RAMP_LATENCIES = 1.8
 """Latencies' worth of time that a stream from main memory loses before it runs at full rate."""
-_CAMPED = 7.0
+_CAMPED = 7.5
 """Slowdown of the L2 when rows of operands lie a stride apart that its hash does not spread."""
 _WARP_TILE = 64
 _COPY_INSTRUCTIONS = 1.25
@@ -102,6 +105,27 @@ def ring_bytes_in_flight(processor: Processor) -> float:
 
 
 @kernel
+def offered(processor: Processor, problem: Problem, tile: BlockTile) -> BlockTile:
+    """Tile that a library runs for the one asked for; ``split_k`` is 0 where it has none.
+
+    Batches of fp32 matrices, and of any that lanes multiply, run in square tiles of one size
+    whatever the size of a matrix, without parts of sums. Smaller matrices are padded.
+    """
+    side = processor.batched_side
+    if side == 0 or problem.batch == 1:
+        return tile
+    return BlockTile(side, side, 1 if tile.split_k == 1 else 0, tile.stages)
+
+
+@kernel
+def _kept_sums(sums: float) -> float:
+    """Sums of one thread on lanes: 8 x 8, 8 x 4 or 4 x 4."""
+    if sums >= 128 * 64:
+        return 64.0
+    return 32.0 if sums >= 64 * 64 else 16.0
+
+
+@kernel
 def blocks_per_core(processor: Processor, tile: BlockTile, operand_bytes: float) -> float:
     """Blocks that a core can hold at once; 0 when not even one fits.
 
@@ -109,9 +133,11 @@ def blocks_per_core(processor: Processor, tile: BlockTile, operand_bytes: float)
     """
     sums = float(tile.tile_m) * tile.tile_n
     threads = 128.0 if sums <= 64 * 64 else 256.0
-    if processor.asynchronous == 1:
+    if processor.lanes == 1:
+        threads = max(64.0, sums / _kept_sums(sums))
+    elif processor.asynchronous == 1:
         threads = 384.0 if sums >= 128 * 128 else 256.0
-    registers = threads * _THREAD_BYTES
+    registers = threads * (_LANE_THREAD_BYTES if processor.lanes == 1 else _THREAD_BYTES)
     held = min(_MOST_BLOCKS, math.floor(_THREADS_OF_CORE / threads))
     if processor.accumulator_bytes > 0.0:
         held = min(held, math.floor(processor.accumulator_bytes / (sums * _SUM_BYTES)))
@@ -124,13 +150,18 @@ def blocks_per_core(processor: Processor, tile: BlockTile, operand_bytes: float)
 
 @kernel
 def power_limited_s(
-    processor: Processor, problem: Problem, moved: tuple[float, float, float, float]
+    processor: Processor,
+    problem: Problem,
+    moved: tuple[float, float, float, float],
+    beside: float = 0.0,
 ) -> float:
     """Least time in which the board can deliver the energy of a grid [s].
 
-    `moved` are the bytes of L2, shared memory, and main memory, read and written.
+    `moved` are the bytes of L2, shared memory, and main memory, read and written; `beside` the
+    instructions that do not multiply over those that do. Issue and registers take most of the
+    energy of either, so they cost the same.
     """
-    macs = float(problem.batch) * problem.m * problem.n * problem.k
+    macs = float(problem.batch) * problem.m * problem.n * problem.k * (1.0 + beside)
     joules = macs * processor.mac_j + moved[0] * processor.shared_j_per_byte
     joules += moved[1] * processor.scratch_j_per_byte
     joules += moved[2] * processor.read_j_per_byte + moved[3] * processor.write_j_per_byte
@@ -158,17 +189,13 @@ def _scratch_bytes_of_step(processor: Processor, tile: BlockTile, row: float) ->
 def _beside_products(tile: BlockTile, depth_step: int) -> float:
     """Instructions of a block on lanes that do not multiply, over those that do.
 
-    A thread keeps 8 x 8, 8 x 4 or 4 x 4 sums, as its block has work for 64 threads or more. For
-    each product along k it loads a row and a column of them, four words at a time. Once per step
-    the block copies the next operands to shared memory (a quarter of an instruction in, one out
-    per element) and counts, checks and waits.
+    For each product along k a thread loads a row and a column of its sums, four words at a time.
+    Once per step the block copies the next operands to shared memory (a quarter of an instruction
+    in, one out per element) and counts, checks and waits.
     """
-    sums = tile.tile_m * tile.tile_n
-    kept, loads = 16.0, 2.0
-    if sums >= 128 * 64:
-        kept, loads = 64.0, 4.0
-    elif sums >= 64 * 64:
-        kept, loads = 32.0, 3.0
+    sums = float(tile.tile_m * tile.tile_n)
+    kept = _kept_sums(sums)
+    loads = 4.0 if kept == 64.0 else 3.0 if kept == 32.0 else 2.0
     copies = _COPY_INSTRUCTIONS * (tile.tile_m + tile.tile_n) / sums
     return loads / kept + copies + _STEP_INSTRUCTIONS / (kept * depth_step)
 
@@ -308,10 +335,11 @@ def block_cost(processor: Processor, problem: Problem, tile: BlockTile) -> Block
     nothing hides: the first start, the last store, the ramp of the main memory, and a second
     kernel that adds the parts of a split sum.
     """
+    tile = offered(processor, problem, tile)
     row = step_bytes(processor)
     step = (tile.tile_m + tile.tile_n) * row
     held = blocks_per_core(processor, tile, step)
-    if held < 1.0:
+    if held < 1.0 or tile.split_k < 1:
         return BlockCost(math.inf, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
     blocks = (
         float(problem.batch) * ceil_div(problem.m, tile.tile_m)
@@ -344,7 +372,10 @@ def block_cost(processor: Processor, problem: Problem, tile: BlockTile) -> Block
     if tile.split_k > 1:
         latency_s += processor.gap_s + processor.latency_s
     scratch = into_a + into_b + blocks * scratch
-    energy_s = power_limited_s(processor, problem, (shared_bytes, scratch, reads, writes))
+    depth_step = max(1, int(row / max(problem.a_bytes, problem.b_bytes)))
+    beside = _beside_products(tile, depth_step) if processor.lanes == 1 else 0.0
+    moved = (shared_bytes, scratch, reads, writes)
+    energy_s = power_limited_s(processor, problem, moved, beside)
     return BlockCost(
         max(latency_s, energy_s), core_s, shared_s, dram_s, reads, writes, shared_bytes, scratch,
         blocks,

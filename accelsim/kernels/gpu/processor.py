@@ -30,6 +30,8 @@ class Processor(NamedTuple):
         Native tile of the matrix instructions; smaller work is padded.
     lanes : int
         1 when matrix work runs on the lanes: operands then come from registers.
+    batched_side : int
+        Side of the tiles of batches of matrices; 0 where the library has as many as for one.
     integers : int
         1 when operands are integers.
     asynchronous : int
@@ -73,6 +75,7 @@ class Processor(NamedTuple):
     tile_n: int
     tile_k: int
     lanes: int
+    batched_side: int
     integers: int
     asynchronous: int
     through_registers: int

@@ -82,6 +82,39 @@ def test_blocks_of_a_core_by_registers(room_kib: int, held: int) -> None:
     assert blocks_per_core(p, SQUARE, 256 * STEP_BYTES) == held
 
 
+@pytest.mark.parametrize(
+    ("side", "room_kib", "held"), [(128, 125, 0), (128, 256, 2), (64, 256, 5), (32, 256, 8)]
+)
+def test_blocks_of_lanes_by_registers(side: int, room_kib: int, held: int) -> None:
+    """64 sums and 62 registers of 256 threads: 126 KiB; 32 sums of 128 threads: 47; 16 of 64: 19.5.
+
+    Never more than eight blocks.
+    """
+    p = small_processor(lanes=1, scratch_bytes=1e9, register_bytes=room_kib * KIB)
+    assert blocks_per_core(p, BlockTile(side, side, 1, 2), 1.0) == held
+
+
+def test_batches_run_in_tiles_of_one_size() -> None:
+    """20 rows and columns take the time of 128, k is not split; one matrix has its own tile."""
+    p = ONE_AT_ONCE._replace(batched_side=128)
+    whole, small = (search_blocks(p, problem(s, s, 16384, batch=2))[1] for s in (128, 20))
+    assert small.compute_s == pytest.approx(whole.compute_s)
+    assert whole.active_cores == small.active_cores == 2
+    free = search_blocks(p._replace(batched_side=0), problem(20, 20, 16384, batch=2))
+    assert free[1].compute_s < small.compute_s / 8
+    assert search_blocks(p, problem(20, 20, 16384)) == search_blocks(
+        p._replace(batched_side=0), problem(20, 20, 16384)
+    )
+
+
+def test_instructions_beside_the_products_take_power() -> None:
+    """Lanes issue 1/16 loads, 1/51 copies and 1/85 others for each product of 128 x 128 tiles."""
+    q = problem(4096, 4096, 4096, width=4.0)
+    lanes = small_processor(lanes=1, mac_j=1.0, deliverable_w=1.0, batched_side=0)
+    cost = block_cost(lanes, q, BlockTile(128, 128, 1, 2))
+    assert cost.latency_s == pytest.approx(4096.0**3 * (1 + 4 / 64 + 1.25 / 64 + 6 / 64 / 8))
+
+
 def test_blocks_of_a_core_by_memory_of_sums() -> None:
     """Sums outside the registers: 256 KiB hold two tiles of 128 x 256."""
     p = small_processor(
