@@ -213,11 +213,7 @@ def _with_ramp(p: Processor, stream_s: float) -> float:
 
 
 def tile_s(p: Processor, q: Problem, tile: BlockTile) -> dict[str, float] | None:
-    """Times and traffic of one tile; None where it does not fit a core or is not offered."""
-    if p.batched_side and q.batch > 1:
-        if tile.split_k > 1:
-            return None
-        tile = tile._replace(tile_m=p.batched_side, tile_n=p.batched_side)
+    """Times and traffic of one tile; None where it does not fit a core."""
     held = held_by_core(p, tile)
     if not held:
         return None
@@ -296,6 +292,9 @@ def vectors_s(p: Processor, q: Problem) -> dict[str, float]:
 
 def tiles_for(p: Processor, q: Problem) -> list[BlockTile]:
     """Every tile, split and depth of the pipeline that libraries offer, one way round."""
+    if p.batched_side and q.batch > 1:
+        stages = (2,) if p.through_registers else gemm_search._STAGES
+        return [BlockTile(p.batched_side, p.batched_side, 1, one) for one in stages]
     tall = gemm_search._WIDE_SIDES if p.asynchronous else gemm_search._SIDES
     wide = gemm_search._NARROW_SIDES if p.asynchronous else gemm_search._SIDES
     most = gemm.MOST_LANE_SUMS if p.lanes else gemm.MOST_SUMS

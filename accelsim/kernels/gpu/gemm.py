@@ -105,19 +105,6 @@ def ring_bytes_in_flight(processor: Processor) -> float:
 
 
 @kernel
-def offered(processor: Processor, problem: Problem, tile: BlockTile) -> BlockTile:
-    """Tile that a library runs for the one asked for; ``split_k`` is 0 where it has none.
-
-    Batches of fp32 matrices, and of any that lanes multiply, run in square tiles of one size
-    whatever the size of a matrix, without parts of sums. Smaller matrices are padded.
-    """
-    side = processor.batched_side
-    if side == 0 or problem.batch == 1:
-        return tile
-    return BlockTile(side, side, 1 if tile.split_k == 1 else 0, tile.stages)
-
-
-@kernel
 def _kept_sums(sums: float) -> float:
     """Sums of one thread on lanes: 8 x 8, 8 x 4 or 4 x 4."""
     if sums >= 128 * 64:
@@ -335,11 +322,10 @@ def block_cost(processor: Processor, problem: Problem, tile: BlockTile) -> Block
     nothing hides: the first start, the last store, the ramp of the main memory, and a second
     kernel that adds the parts of a split sum.
     """
-    tile = offered(processor, problem, tile)
     row = step_bytes(processor)
     step = (tile.tile_m + tile.tile_n) * row
     held = blocks_per_core(processor, tile, step)
-    if held < 1.0 or tile.split_k < 1:
+    if held < 1.0:
         return BlockCost(math.inf, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
     blocks = (
         float(problem.batch) * ceil_div(problem.m, tile.tile_m)

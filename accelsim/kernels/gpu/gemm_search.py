@@ -92,7 +92,13 @@ def _too_wide(side: int, size: int) -> bool:
 def _best_tile(
     processor: Processor, problem: Problem, splits: int
 ) -> tuple[BlockTile, BlockCost, int]:
-    """Try every tile one way round."""
+    """Try every tile one way round.
+
+    Batches of fp32 matrices, and of any that lanes multiply, run in square tiles of one size
+    whatever the size of a matrix, without parts of sums.
+    """
+    if processor.batched_side > 0 and problem.batch > 1:
+        return _best_split(processor, problem, processor.batched_side, processor.batched_side, 1)
     best = BlockTile(0, 0, 0, 0)
     least = BlockCost(np.inf, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
     tried = 0
