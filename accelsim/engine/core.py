@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -49,6 +50,11 @@ class Engine(Protocol):
     def cost(self, group: Group, target: Target) -> OpCost:
         """Return time, bound and activity of one execution of `group`."""
 
+    def costs(self, groups: Sequence[Group], target: Target) -> Iterator[OpCost]:
+        """Cost each group as it is asked for; an engine may look at all of them before."""
+        for group in groups:
+            yield self.cost(group, target)
+
 
 def launched_s(op: Op, kernel_s: float, target: Target) -> float:
     """Time of one kernel with its start: the device's gap, and the host's work on it [s].
@@ -68,7 +74,7 @@ def launched_s(op: Op, kernel_s: float, target: Target) -> float:
 
 def bound_of(times_s: dict[str, float]) -> str:
     """Name the resource that needs the longest."""
-    return max(times_s, key=lambda key: times_s[key])
+    return max(times_s, key=times_s.__getitem__)
 
 
 def collective_op_cost(op: Collective, target: Target, *, launched: bool) -> OpCost:

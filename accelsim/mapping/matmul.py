@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from accelsim.errors import MappingError
 from accelsim.kernels.folds import INPUT_STATIONARY, OUTPUT_STATIONARY, WEIGHT_STATIONARY
 from accelsim.kernels.gpu.gemm_search import search_blocks, search_blocks_many
 from accelsim.kernels.gpu.processor import Processor
-from accelsim.kernels.machine import Machine
+from accelsim.kernels.machine import TENSOR_CORE, Machine
 from accelsim.kernels.matmul import MatmulCost, Problem, Tiling, search, search_many
 from accelsim.mapping.machine import machine_for
 from accelsim.mapping.memo import Found, Memo, search_each
@@ -21,8 +21,7 @@ from accelsim.mapping.processor import processor_for, runs_thread_blocks
 _KEPT = ("output", "A", "B")
 
 
-@dataclass(frozen=True)
-class MatmulMapping:
+class MatmulMapping(NamedTuple):
     """One matmul on one chip.
 
     Attributes
@@ -120,13 +119,13 @@ def _on_all_threads(
 def _mapping(
     machine: Machine, problem: Problem, tiling: Tiling, cost: MatmulCost, tried: int
 ) -> MatmulMapping:
+    if machine.style == TENSOR_CORE or machine.hides_load == 0:
+        return MatmulMapping(problem, tiling, cost, tried)
     streamed = {
         WEIGHT_STATIONARY: tiling.tile_m,
         INPUT_STATIONARY: tiling.tile_n,
         OUTPUT_STATIONARY: problem.k // tiling.split_k,
-    }.get(machine.style)
-    if streamed is None or machine.hides_load == 0:
-        return MatmulMapping(problem, tiling, cost, tried)
+    }[machine.style]
     beats = streamed / machine.macs_per_pe
     return MatmulMapping(problem, tiling, cost, tried, min(1.0, beats / machine.rows))
 

@@ -39,7 +39,9 @@ class Memo(Generic[_Mapping]):
     """Mappings by chip, dtype and problem; those of a chip go when the chip goes."""
 
     def __init__(self) -> None:
-        self._by_chip: WeakKeyDictionary[Chip, dict[Hashable, _Mapping]] = WeakKeyDictionary()
+        self._by_chip: WeakKeyDictionary[Chip, dict[str, dict[Hashable, _Mapping]]] = (
+            WeakKeyDictionary()
+        )
 
     def fetch(
         self,
@@ -49,17 +51,15 @@ class Memo(Generic[_Mapping]):
         search: Callable[[Chip, str, Sequence[_P]], tuple[_Mapping, ...]],
     ) -> tuple[_Mapping, ...]:
         """Return the mappings of `problems`, searching only for those not seen before."""
-        known = self._by_chip.setdefault(chip, {})
-        if len(problems) == 1 and (dtype, problems[0]) in known:
-            return (known[(dtype, problems[0])],)
-        missing = list(dict.fromkeys(p for p in problems if (dtype, p) not in known))
-        found: dict[Hashable, _Mapping] = {}
-        if missing:
-            results = search(chip, dtype, missing)
-            found = {(dtype, p): r for p, r in zip(missing, results, strict=True)}
-        answer = tuple(known[(dtype, p)] if (dtype, p) in known else found[(dtype, p)]
-                       for p in problems)  # fmt: skip
-        if len(known) + len(found) > _LIMIT:
-            known.clear()
+        known = self._by_chip.setdefault(chip, {}).setdefault(dtype, {})
+        missing = [p for p in dict.fromkeys(problems) if p not in known]
+        if not missing:
+            return tuple([known[p] for p in problems])
+        results = search(chip, dtype, missing)
+        found: dict[Hashable, _Mapping] = dict(zip(missing, results, strict=True))
         known.update(found)
+        answer = tuple([known[p] for p in problems])
+        if len(known) > _LIMIT:
+            known.clear()
+            known.update(found)
         return answer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
 
 BOUNDS = ("compute", "load", "vector", "special", "memory", "l2", "network", "power",
           "overhead")  # fmt: skip
@@ -41,8 +42,14 @@ class Activity:
         return self.dram_read_bytes + self.dram_write_bytes
 
 
-@dataclass(frozen=True)
-class OpCost:
+class Described(Protocol):
+    """What can say itself in words: a mapping."""
+
+    def describe(self) -> str:
+        """Say it in words, for tables."""
+
+
+class OpCost(NamedTuple):
     """Time and activity of one execution of one op (or fused group) on one device.
 
     Attributes
@@ -59,8 +66,8 @@ class OpCost:
         The resource that decides: the largest entry of `times_s`.
     activity : Activity
         Counts.
-    mapping : str
-        The tiling in words, empty where there is none.
+    placed : Described, str or None
+        The mapping, or its name; None where there is none.
     """
 
     name: str
@@ -70,4 +77,11 @@ class OpCost:
     latency_s: float
     bound: str
     activity: Activity
-    mapping: str = ""
+    placed: Described | str | None = None
+
+    @property
+    def mapping(self) -> str:
+        """The mapping in words, empty where there is none."""
+        if self.placed is None or isinstance(self.placed, str):
+            return self.placed or ""
+        return self.placed.describe()

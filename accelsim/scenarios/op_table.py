@@ -11,9 +11,10 @@ import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from math import ceil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from accelsim.documents import read_text
 from accelsim.dtypes import DTYPES
@@ -59,6 +60,11 @@ class OpFields:
 
     required: tuple[str, ...]
     optional: Mapping[str, str]
+
+    @cached_property
+    def defaults(self) -> dict[str, str]:
+        """Columns in the order they are read, and their defaults: "" where there is none."""
+        return {**dict.fromkeys(self.required, ""), **self.optional}
 
 
 _BF16 = {"dtype": "bf16"}
@@ -108,21 +114,22 @@ def _column_schema(name: str) -> dict[str, Any]:
     return {"type": "integer", "minimum": 1, "maximum": _LARGEST, **unit}
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """One row with its place for messages; fields are read strictly on demand."""
 
     where: str
     cells: Mapping[str, Any]
 
-    def blank(self, name: str) -> bool:
-        """Tell whether a field is absent or empty; a NaN cell of a DataFrame is empty."""
+    def text(self, name: str) -> str:
+        """Return a field as text, "" where it is absent or empty; a NaN of a DataFrame is empty."""
         value = self.cells.get(name)
-        if type(value) is int:
-            return False
         if value is None or (isinstance(value, float) and math.isnan(value)):
-            return True
-        return str(value).strip() == ""
+            return ""
+        return str(value).strip()
+
+    def blank(self, name: str) -> bool:
+        """Tell whether a field is absent or empty."""
+        return type(self.cells.get(name)) is not int and not self.text(name)
 
     def read(self, fields: OpFields) -> dict[str, Any]:
         """Return the fields of an op by name: whole numbers, dtype names and truth values.
@@ -133,17 +140,16 @@ class Row:
             If fields are missing (all are named) or one is not what its column holds.
         """
         values: dict[str, Any] = {}
-        for name in (*fields.required, *fields.optional):
-            default = fields.optional.get(name, "")
+        for name, default in fields.defaults.items():
             cell = self.cells.get(name)
             if type(cell) is int and 1 <= cell <= _LARGEST and name in _SIZES:
                 values[name] = cell  # most cells of a DataFrame
-            elif not self.blank(name):
-                values[name] = self._value(name, str(self.cells[name]).strip())
+            elif text := self.text(name):
+                values[name] = self._value(name, text)
             elif default in values:
                 values[name] = values[default]
             else:
-                values[name] = self._value(name, default)
+                values[name] = _default(name, default)
         return values
 
     def _value(self, name: str, text: str) -> float | bool | str:
@@ -193,6 +199,12 @@ class Row:
             return find_dtype(text).name
         except WorkloadError as error:
             raise WorkloadError(f"{self.where}: {error}") from None
+
+
+@lru_cache(maxsize=64)
+def _default(name: str, text: str) -> float | bool | str:
+    """Value of a default of `OP_FIELDS`, read once."""
+    return Row("default", {})._value(name, text)
 
 
 def read_ops(path: str | Path, more: Sequence[str] = ()) -> pd.DataFrame:
@@ -269,9 +281,9 @@ def to_ops(row: Row) -> tuple[Op, ...]:
     WorkloadError
         If the op is unknown, or a field missing, malformed or in conflict with another.
     """
-    if row.blank("op"):
+    written = row.text("op")
+    if not written:
         raise WorkloadError(f"{row.where}: op is missing")
-    written = str(row.cells["op"]).strip()
     name = _ALIASES.get(written.lower(), written.lower())
     fields = OP_FIELDS.get(name)
     if fields is None:
@@ -299,10 +311,11 @@ def _matmul(row: Row, values: Mapping[str, Any]) -> tuple[Op, ...]:
     # One matrix B is a weight and comes from memory; a batch of them are activations. Integer
     # and block-scaled inputs leave the unit as bf16, as the kernels of serving stacks do.
     batch, m, k, dtype = values["batch"], values["m"], values["k"], values["dtype"]
-    narrow = find_dtype(dtype).bits < 16
+    stored = find_dtype(dtype)
+    narrow = stored.bits < 16
     how = values["quantize"]
     if how == "auto":
-        how = "block" if find_dtype(dtype).block_scaled else "none"
+        how = "block" if stored.block_scaled else "none"
     if how != "none" and not narrow:
         raise WorkloadError(
             f"{row.where}: quantize is {how}, but activations arrive as {ARRIVING} and {dtype} is "

@@ -4,27 +4,22 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from accelsim.arch.action_energy import energy_per_action
+from accelsim.arch.action_energy import EnergyPerAction, energy_per_action
 from accelsim.arch.loader import load_system
 from accelsim.arch.system import System
 from accelsim.energy.price import dynamic_j
-from accelsim.engine.core import Target
+from accelsim.engine.core import Target, bound_of
 from accelsim.engine.graph import ENGINES
-from accelsim.errors import AccelsimError, MappingError, WorkloadError
+from accelsim.errors import AccelsimError, WorkloadError
 from accelsim.files import atomic_path
-from accelsim.mapping.attention import map_attentions_remembered
 from accelsim.mapping.fusion import Group, group_ops
-from accelsim.mapping.matmul import map_remembered
 from accelsim.results.costs import OpCost
 from accelsim.scenarios.memory_rates import with_memory_rates
 from accelsim.scenarios.op_table import RESULT_COLUMNS, Row, read_ops, to_ops
-from accelsim.timing.attention import attention_problem
-from accelsim.timing.matmul import matmul_problem
-from accelsim.workload.ops import Attention, GroupedMatMul, MatMul
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,21 +77,14 @@ def _results(
     system = target.system
     rows = list(_rows(ops))
     grouped = [_groups(row, system) for row in rows]
-    _prefetch(grouped, target)
-    engine = ENGINES["analytic"]
+    costs = ENGINES["analytic"].costs([group for groups in grouped for group in groups], target)
     prices = energy_per_action(system.chip)
     results = []
     for done, (row, groups) in enumerate(zip(rows, grouped, strict=True)):
         try:
-            costs = [engine.cost(group, target) for group in groups]
+            results.append(_totals([next(costs) for _ in groups], prices))
         except AccelsimError as error:
             raise type(error)(f"{row.where}: {error}") from None
-        latency_s = sum(cost.latency_s for cost in costs)
-        counted_j = sum(dynamic_j(prices, cost.activity) for cost in costs)
-        energy_j = counted_j + prices.idle_w * latency_s
-        flop = sum(cost.flop for cost in costs)
-        moved = sum(cost.activity.dram_bytes for cost in costs)
-        results.append((latency_s, energy_j, _bound(costs), flop, moved))
         if progress is not None and (done + 1) % _REPORT_EVERY == 0:
             progress("predict", done + 1, len(rows))
     return results
@@ -138,34 +126,22 @@ def _groups(row: Row, system: System) -> tuple[Group, ...]:
     return group_ops(to_ops(row), system.chip)
 
 
-def _prefetch(grouped: Sequence[tuple[Group, ...]], target: Target) -> None:
-    """Search all tilings in bulk, on all threads, before the rows are costed one by one."""
-    chip = target.system.chip
-    matmuls: dict[str, list[Any]] = {}
-    attentions: dict[str, list[Any]] = {}
-    for group in (group for groups in grouped for group in groups):
-        head = group.head
-        dtype = getattr(head, "dtype", "")
-        if not group.flop or dtype not in chip.matrix_flop_per_cycle:
-            continue  # an emulated or unsupported dtype is handled, or refused, with its row
-        if isinstance(head, MatMul | GroupedMatMul):
-            matmuls.setdefault(dtype, []).append(matmul_problem(group, chip.matrix_unit(dtype)))
-        elif isinstance(head, Attention):
-            attentions.setdefault(dtype, []).append(attention_problem(head, group.input_on_chip))
-    # A problem that does not fit is refused with its row, where its place is known.
-    with suppress(MappingError):
-        for dtype, problems in matmuls.items():
-            map_remembered(chip, dtype, problems)
-        for dtype, problems in attentions.items():
-            map_attentions_remembered(chip, dtype, problems)
+def _totals(
+    costs: Sequence[OpCost], prices: EnergyPerAction
+) -> tuple[float, float, str, float, float]:
+    """Latency, energy, bound, FLOP and bytes of the kernels of one row.
 
-
-def _bound(costs: Sequence[OpCost]) -> str:
-    """The resource that decides most of the row's time."""
-    totals: dict[str, float] = {}
+    The bound is the resource that decides most of the time.
+    """
+    latency_s = counted_j = flop = moved = 0.0
+    bounds: dict[str, float] = {}
     for cost in costs:
-        totals[cost.bound] = totals.get(cost.bound, 0.0) + cost.latency_s
-    return max(totals, key=lambda name: totals[name])
+        latency_s += cost.latency_s
+        counted_j += dynamic_j(prices, cost.activity)
+        flop += cost.flop
+        moved += cost.activity.dram_bytes
+        bounds[cost.bound] = bounds.get(cost.bound, 0.0) + cost.latency_s
+    return latency_s, counted_j + prices.idle_w * latency_s, bound_of(bounds), flop, moved
 
 
 def _joined(

@@ -66,7 +66,10 @@ _Operands = tuple[int, int, int, int, float, float, float]
 
 
 def _plain_matmul(op: Op) -> _Operands:
-    if isinstance(op, GroupedMatMul) and op.traffic.weights_written:
+    if isinstance(op, MatMul):
+        batch, m, n, k = op.batch, op.m, op.n, op.k
+        a_type, b_type, c_type = op.dtype, op.weight_dtype or op.dtype, op.out_dtype or op.dtype
+    elif isinstance(op, GroupedMatMul) and op.traffic.weights_written:
         batch = max(1, math.ceil(op.active))
         m, n, k = op.k, op.n, math.ceil(op.rows / batch)
         a_type, b_type, c_type = op.dtype, op.dtype, op.weight_dtype
@@ -74,9 +77,6 @@ def _plain_matmul(op: Op) -> _Operands:
         batch = max(1, math.ceil(op.active))
         m, n, k = math.ceil(op.rows / batch), op.n, op.k
         a_type, b_type, c_type = op.dtype, op.weight_dtype, op.out_dtype or op.dtype
-    elif isinstance(op, MatMul):
-        batch, m, n, k = op.batch, op.m, op.n, op.k
-        a_type, b_type, c_type = op.dtype, op.weight_dtype or op.dtype, op.out_dtype or op.dtype
     else:
         raise TypeError(f"{op.name} is not a matmul")
     a_bytes, b_bytes = find_dtype(a_type).bytes, find_dtype(b_type).bytes
@@ -113,7 +113,7 @@ def _holds_weights(unit: MatrixUnit | None) -> TypeGuard[SystolicUnit]:
 
 
 def matmul_times(
-    group: Group, chip: Chip, dtype: str
+    group: Group, chip: Chip, dtype: str, mapping: MatmulMapping | None = None
 ) -> tuple[dict[str, float], float, Activity, MatmulMapping]:
     """Times by resource, latency of the pipeline, activity and the mapping behind them.
 
@@ -124,6 +124,8 @@ def matmul_times(
     chip : Chip
     dtype : str
         Native dtype of the matrix work.
+    mapping : MatmulMapping, optional
+        Where it was found before; else it is searched for.
 
     Returns
     -------
@@ -135,7 +137,8 @@ def matmul_times(
     mapping : MatmulMapping
     """
     unit = chip.matrix_unit(dtype)
-    mapping = map_matmul(chip, dtype, matmul_problem(group, unit))
+    if mapping is None:
+        mapping = map_matmul(chip, dtype, matmul_problem(group, unit))
     cost = mapping.cost
     scalars = chip.calibration
     share = cost.active_cores / chip.spec.cores
@@ -163,11 +166,12 @@ def matmul_times(
     if isinstance(group.head, GroupedMatMul) and runs_thread_blocks(chip):
         search_s, times["l2"] = _grouped_s(group.head, mapping, chip, dtype)
         latency_s = max(latency_s, times["l2"]) + search_s
-    # The epilogue of one tile hides behind the next tile's products, except for the last wave.
-    waves = max(1.0, _tiles(mapping) / chip.spec.cores)
     epilogue_s = max(vector_s, special_s)
-    last_s = max(0.0, epilogue_s - _last_fold_s(mapping, unit)) / waves
-    latency_s = max(latency_s + last_s, epilogue_s)
+    if epilogue_s > 0.0:
+        # That of one tile hides behind the next tile's products, except for the last wave.
+        waves = max(1.0, _tiles(mapping) / chip.spec.cores)
+        last_s = max(0.0, epilogue_s - _last_fold_s(mapping, unit)) / waves
+        latency_s = max(latency_s + last_s, epilogue_s)
     activity = Activity(
         macs={dtype: group.flop / 2},
         vector_flop=vector_flop,

@@ -11,8 +11,9 @@ import math
 from typing import NamedTuple
 
 from accelsim.kernels.folds import ceil_div
+from accelsim.kernels.gpu.grid import grid_cycles, into_cores, sweeps
 from accelsim.kernels.gpu.processor import Processor, memory_s, overlapped
-from accelsim.kernels.jit import kernel
+from accelsim.kernels.jit import inlined, kernel
 from accelsim.kernels.machine import SHARED_USABLE
 from accelsim.kernels.matmul import Problem
 
@@ -77,10 +78,69 @@ class BlockCost(NamedTuple):
     blocks: float
 
 
+class Demand(NamedTuple):
+    """What a problem asks of a GPU, whatever its tile.
+
+    Attributes
+    ----------
+    depth_step : int
+        Products along k of one step.
+    a_bytes, b_bytes, out_bytes : float
+        Operands and result, each counted once [B].
+    slowdown : float
+        Of the L2, by the stride of its rows.
+    once_s : float
+        Of the main memory that sees each operand once, ramp included [s].
+    """
+
+    depth_step: int
+    a_bytes: float
+    b_bytes: float
+    out_bytes: float
+    slowdown: float
+    once_s: float
+
+
+class Grid(NamedTuple):
+    """What a tile and a split of k make of a problem, however many stages are in flight.
+
+    Attributes
+    ----------
+    blocks : float
+        Of the whole grid.
+    step_cycles, depth : float
+        Cycles of a step of a block whose units never wait, and steps of a block.
+    ends_cycles : float
+        First start and last store.
+    shared_s : float
+        Of the L2 [s].
+    shared_bytes, scratch_bytes : float
+        Through the L2 and through shared memory [B].
+    spilled_bytes, write_bytes : float
+        Partial sums that come back from main memory, and all that is written to it [B].
+    """
+
+    blocks: float
+    step_cycles: float
+    depth: float
+    ends_cycles: float
+    shared_s: float
+    shared_bytes: float
+    scratch_bytes: float
+    spilled_bytes: float
+    write_bytes: float
+
+
 @kernel
 def step_bytes(processor: Processor) -> float:
     """Bytes of one row of a tile per step along k."""
     return LANE_STEP_BYTES if processor.lanes == 1 else STEP_BYTES
+
+
+@kernel
+def _operand_bytes(processor: Processor, tile: BlockTile) -> float:
+    """Bytes of A and of B that a block reads for one step along k."""
+    return (tile.tile_m + tile.tile_n) * step_bytes(processor)
 
 
 @kernel
@@ -113,11 +173,8 @@ def _kept_sums(sums: float) -> float:
 
 
 @kernel
-def blocks_per_core(processor: Processor, tile: BlockTile, operand_bytes: float) -> float:
-    """Blocks that a core can hold at once; 0 when not even one fits.
-
-    `operand_bytes` are those of A and of B that a block reads for one step along k.
-    """
+def blocks_per_core(processor: Processor, tile: BlockTile) -> float:
+    """Blocks that a core can hold at once; 0 when not even one fits."""
     sums = float(tile.tile_m) * tile.tile_n
     threads = 128.0 if sums <= 64 * 64 else 256.0
     if processor.lanes == 1:
@@ -131,7 +188,7 @@ def blocks_per_core(processor: Processor, tile: BlockTile, operand_bytes: float)
     else:
         registers += sums * _SUM_BYTES
     held = min(held, math.floor(processor.register_bytes / registers))
-    scratch = tile.stages * operand_bytes
+    scratch = tile.stages * _operand_bytes(processor, tile)
     return min(held, math.floor(_USABLE_SCRATCH * processor.scratch_bytes / scratch))
 
 
@@ -188,133 +245,118 @@ def _beside_products(tile: BlockTile, depth_step: int) -> float:
 
 
 @kernel
-def _grid_cycles(share: float, held: float, work: float, alone: float) -> float:
-    """Cycles of the fullest core for `share` blocks, at most `held` at a time.
-
-    `work` is what a block keeps the units busy, `alone` the life of a block alone. A wave of h
-    blocks takes ``max(h work, alone)``. Blocks drift apart and new ones start as others end, so
-    waves are as even as the best h makes them; room for more blocks never costs.
-    """
-    least = math.ceil(share) * max(work, alone)
-    if alone <= work:
-        return least
-    at_once = 2.0
-    while at_once <= min(held, math.ceil(share)):
-        waves = math.floor(share / at_once)
-        left = math.ceil(share - waves * at_once)
-        cycles = waves * max(work * at_once, alone)
-        if left > 0:
-            cycles += max(work * left, alone)
-        least = min(least, cycles)
-        at_once += 1.0
-    return least
+def demand_of(processor: Processor, problem: Problem) -> Demand:
+    """Describe a problem to the grids that may compute it."""
+    a_bytes = float(problem.batch) * problem.m * problem.k * problem.a_bytes
+    b_bytes = float(problem.batch) * problem.k * problem.n * problem.b_bytes
+    out = float(problem.batch) * problem.m * problem.n * problem.c_bytes
+    stride = problem.k * problem.a_bytes
+    camped = processor.spread_bytes > 0.0 and stride % (2.0 * processor.spread_bytes) == 0.0
+    reads = a_bytes * problem.a_dram + b_bytes * problem.b_dram
+    once_s = memory_s(processor, reads, out * problem.c_dram)
+    depth_step = max(1, int(step_bytes(processor) / max(problem.a_bytes, problem.b_bytes)))
+    slowdown = _CAMPED if camped else 1.0
+    return Demand(
+        depth_step, a_bytes, b_bytes, out, slowdown, once_s + ramp_s(processor, once_s)
+    )  # fmt: skip
 
 
 @kernel
-def _core_seconds(
-    processor: Processor, problem: Problem, tile: BlockTile, held: float, blocks: float
-) -> tuple[float, float, float]:
-    """Time of the fullest core [s], of a first start and last store [s], and bytes read per block.
+def _step(processor: Processor, tile: BlockTile, depth_step: int) -> tuple[float, float]:
+    """Cycles of one step of a block, and bytes that it reads from shared memory.
 
-    Notes
-    -----
-    A step takes the matrix units' cycles or those of shared memory. One block alone waits for its
-    loads from the L2: a step at least ``latency / (stages - 1)``. The blocks of a core hide each
-    other's waits, so a wave takes the longer of all their steps and of one block alone, start and
-    store included, but for the first start and the last store, which are returned apart.
-    Asynchronous units have a warp that loads the next block's operands meanwhile: their later
-    starts and stores cost nothing.
+    A step takes the matrix units' cycles or those of shared memory.
     """
-    row = step_bytes(processor)
-    depth_step = max(1, int(row / max(problem.a_bytes, problem.b_bytes)))
-    depth = ceil_div(ceil_div(problem.k, tile.split_k), depth_step)
     padded = 1.0 * ceil_div(tile.tile_m, processor.tile_m) * processor.tile_m
     padded *= ceil_div(tile.tile_n, processor.tile_n) * processor.tile_n
     multiply = 2.0 * padded * depth_step / processor.flop_per_cycle
     if processor.lanes == 1:
         multiply *= 1.0 + _beside_products(tile, depth_step)
-    read = _scratch_bytes_of_step(processor, tile, row)
-    step = max(multiply, read / processor.scratch_bytes_per_cycle)
-    waits = processor.shared_latency_s * processor.clock_hz / (tile.stages - 1.0)
-    alone = max(step, waits) * depth
+    read = _scratch_bytes_of_step(processor, tile, step_bytes(processor))
+    return max(multiply, read / processor.scratch_bytes_per_cycle), read
+
+
+@inlined
+def grid_of(processor: Processor, problem: Problem, demand: Demand, tile: BlockTile) -> Grid:
+    """Describe the grid of a tile; its stages play no part."""
+    step, read = _step(processor, tile, demand.depth_step)
+    depth = ceil_div(ceil_div(problem.k, tile.split_k), demand.depth_step)
     start = start_latencies(processor) * processor.latency_s * processor.clock_hz
     store = float(tile.tile_m) * tile.tile_n * problem.c_bytes / _STORE_BYTES_PER_CYCLE
-    ends = start + store
-    if processor.asynchronous == 0:
-        alone += ends
-    share = blocks / processor.cores
-    cycles = _grid_cycles(share, held, step * depth, alone)
-    if processor.asynchronous == 0:
-        cycles = max(step * depth * math.ceil(share), cycles - ends)
-    return cycles / processor.clock_hz, ends / processor.clock_hz, read * depth
+    tiles_m, tiles_n = ceil_div(problem.m, tile.tile_m), ceil_div(problem.n, tile.tile_n)
+    blocks = float(problem.batch) * tiles_m * tiles_n * tile.split_k
 
-
-@kernel
-def _sweeps(
-    processor: Processor, problem: Problem, tile: BlockTile, at_once: float
-) -> tuple[float, float]:
-    """Times that A and B come from main memory through the L2.
-
-    The blocks at work cover a near-square patch of the output (swizzled order). An operand is read
-    once per row or column of patches, unless it stays in L2, or the panel of it that the patch
-    sweeps does; a patch may be narrower than square so that its panel stays. The order of blocks
-    that reads least is taken.
-    """
-    tiles_m = ceil_div(problem.m, tile.tile_m)
-    tiles_n = ceil_div(problem.n, tile.tile_n)
-    at_once = min(at_once, float(tiles_m) * tiles_n)
-    patch_m = math.sqrt(at_once * tile.tile_n / tile.tile_m)
-    patch_m = max(at_once / tiles_n, min(patch_m, float(tiles_m)))
-    patch_n = at_once / patch_m
-    usable = SHARED_USABLE * processor.shared_bytes
-    row_a, row_b = problem.k * problem.a_bytes, problem.k * problem.b_bytes
-    a, b = problem.m * row_a, problem.n * row_b
-    sweeps_a = 1.0 if a <= usable else max(1.0, tiles_n / patch_n)
-    sweeps_b = 1.0 if b <= usable else max(1.0, tiles_m / patch_m)
-    least_a, least_b = sweeps_a, sweeps_b
-    kept_n = min(patch_n, usable / (tile.tile_n * row_b))
-    if kept_n >= 1.0:
-        over_a = 1.0 if a <= usable else max(1.0, tiles_n / kept_n)
-        if a * over_a + b < a * least_a + b * least_b:
-            least_a, least_b = over_a, 1.0
-    kept_m = min(patch_m, usable / (tile.tile_m * row_a))
-    if kept_m >= 1.0:
-        over_b = 1.0 if b <= usable else max(1.0, tiles_m / kept_m)
-        if a + b * over_b < a * least_a + b * least_b:
-            least_a, least_b = 1.0, over_b
-    return least_a, least_b
-
-
-@kernel
-def _into_cores(
-    processor: Processor, problem: Problem, tile: BlockTile
-) -> tuple[float, float, float]:
-    """Bytes of A and B read from the L2 for all blocks, and of partial sums through it.
-
-    Cores of a cluster share each read: a patch of them, of the shape that reads least. Nothing is
-    read less than once.
-    """
-    whole_a = float(problem.batch) * problem.m * problem.k * problem.a_bytes
-    whole_b = float(problem.batch) * problem.k * problem.n * problem.b_bytes
-    all_a = whole_a * ceil_div(problem.n, tile.tile_n)
-    all_b = whole_b * ceil_div(problem.m, tile.tile_m)
-    a, b = all_a, all_b
-    along_n = 1
-    while along_n <= processor.cluster:
-        shared_a = max(whole_a, all_a / along_n)
-        shared_b = max(whole_b, all_b * along_n / processor.cluster)
-        if shared_a + shared_b < a + b:
-            a, b = shared_a, shared_b
-        along_n *= 2
+    into_a, into_b = into_cores(processor, demand.a_bytes, demand.b_bytes, tiles_m, tiles_n)
     sums = 0.0
     if tile.split_k > 1:
         sums = 2.0 * tile.split_k * _SUM_BYTES * problem.batch * problem.m * problem.n
-    return a, b, sums
+    shared_bytes = into_a + into_b + sums + demand.out_bytes
+    active = min(float(processor.cores), blocks)
+    rate = min(processor.shared_bytes_per_s, active * processor.port_bytes_per_s)
+    spills = 0.0 if sums <= SHARED_USABLE * processor.shared_bytes else 0.5 * sums
+    return Grid(
+        blocks, step, float(depth), start + store, shared_bytes / rate * demand.slowdown,
+        shared_bytes, into_a + into_b + blocks * (read * depth), spills,
+        demand.out_bytes * problem.c_dram + spills,
+    )  # fmt: skip
 
 
 @kernel
-def block_cost(processor: Processor, problem: Problem, tile: BlockTile) -> BlockCost:
-    """Cost one tile; `blocks` is 0 when it does not fit a core.
+def _lives(processor: Processor, grid: Grid, stages: int) -> tuple[float, float]:
+    """Cycles that a block keeps the units busy, and of the life of a block alone.
+
+    One block alone waits for its loads from the L2: a step at least ``latency / (stages - 1)``.
+    Its start and store count where nothing hides them from the next block of the core:
+    asynchronous units have a warp that loads the next block's operands meanwhile.
+    """
+    waits = processor.shared_latency_s * processor.clock_hz / (stages - 1.0)
+    alone = max(grid.step_cycles, waits) * grid.depth
+    if processor.asynchronous == 0:
+        alone += grid.ends_cycles
+    return grid.step_cycles * grid.depth, alone
+
+
+@inlined
+def least_s(
+    processor: Processor, demand: Demand, grid: Grid, tile: BlockTile, held: float
+) -> float:
+    """Bound the latency of a grid from below [s].
+
+    Blocks of a core wait for nothing but their units or, in the fewest waves, for one block
+    alone; the main memory sees each operand once, and nothing contends.
+    """
+    work, alone = _lives(processor, grid, tile.stages)
+    share = grid.blocks / processor.cores
+    cycles = alone * math.ceil(share / held)
+    if processor.asynchronous == 0:
+        cycles -= grid.ends_cycles
+    cycles = max(cycles, work * math.ceil(share))
+    longest_s = max(cycles / processor.clock_hz, grid.shared_s, demand.once_s)
+    if tile.split_k > 1:
+        longest_s += processor.gap_s + processor.latency_s
+    return grid.ends_cycles / processor.clock_hz + longest_s
+
+
+@kernel
+def _core_s(processor: Processor, grid: Grid, held: float, stages: int) -> float:
+    """Time of the fullest core but for the first start and the last store [s].
+
+    The blocks of a core hide each other's waits: a wave takes the longer of all their steps and
+    of one block alone, but for the first start and the last store, which come on top.
+    """
+    work, alone = _lives(processor, grid, stages)
+    share = grid.blocks / processor.cores
+    cycles = grid_cycles(share, held, work, alone)
+    if processor.asynchronous == 0:
+        cycles = max(work * math.ceil(share), cycles - grid.ends_cycles)
+    return cycles / processor.clock_hz
+
+
+@kernel
+def grid_cost(
+    processor: Processor, problem: Problem, demand: Demand, grid: Grid, tile: BlockTile, held: float
+) -> BlockCost:
+    """Cost a grid of which a core holds `held` blocks, with the stages of `tile` in flight.
 
     Notes
     -----
@@ -322,47 +364,37 @@ def block_cost(processor: Processor, problem: Problem, tile: BlockTile) -> Block
     nothing hides: the first start, the last store, the ramp of the main memory, and a second
     kernel that adds the parts of a split sum.
     """
-    row = step_bytes(processor)
-    step = (tile.tile_m + tile.tile_n) * row
-    held = blocks_per_core(processor, tile, step)
-    if held < 1.0:
-        return BlockCost(math.inf, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
-    blocks = (
-        float(problem.batch) * ceil_div(problem.m, tile.tile_m)
-        * ceil_div(problem.n, tile.tile_n) * tile.split_k
-    )  # fmt: skip
-    core_s, ends_s, scratch = _core_seconds(processor, problem, tile, held, blocks)
-
-    into_a, into_b, sums = _into_cores(processor, problem, tile)
-    out = float(problem.batch) * problem.m * problem.n * problem.c_bytes
-    shared_bytes = into_a + into_b + sums + out
-    active = min(float(processor.cores), blocks)
-    rate = min(processor.shared_bytes_per_s, active * processor.port_bytes_per_s)
-    shared_s = shared_bytes / rate
-    stride = problem.k * problem.a_bytes
-    if processor.spread_bytes > 0.0 and stride % (2.0 * processor.spread_bytes) == 0.0:
-        shared_s *= _CAMPED
-
-    sweeps_a, sweeps_b = _sweeps(processor, problem, tile, processor.cores * held)
-    whole_a = float(problem.batch) * problem.m * problem.k * problem.a_bytes
-    whole_b = float(problem.batch) * problem.k * problem.n * problem.b_bytes
-    reads = whole_a * (sweeps_a - 1.0 + problem.a_dram)
-    reads += whole_b * (sweeps_b - 1.0 + problem.b_dram)
-    spills = 0.0 if sums <= SHARED_USABLE * processor.shared_bytes else sums
-    reads, writes = reads + 0.5 * spills, out * problem.c_dram + 0.5 * spills
-    in_flight = min(blocks, processor.cores * held) * step * (tile.stages - 1.0) * _IN_FLIGHT
-    dram_s = max(memory_s(processor, reads, writes), reads * processor.latency_s / in_flight)
+    core_s = _core_s(processor, grid, held, tile.stages)
+    at_once = processor.cores * held
+    sweeps_a, sweeps_b = sweeps(processor, problem, tile.tile_m, tile.tile_n, at_once)
+    reads = demand.a_bytes * (sweeps_a - 1.0 + problem.a_dram)
+    reads += demand.b_bytes * (sweeps_b - 1.0 + problem.b_dram)
+    reads += grid.spilled_bytes
+    in_flight = min(grid.blocks, at_once) * _operand_bytes(processor, tile)
+    in_flight = in_flight * (tile.stages - 1.0) * _IN_FLIGHT
+    waited_s = reads * processor.latency_s / in_flight
+    dram_s = max(memory_s(processor, reads, grid.write_bytes), waited_s)
 
     streamed_s = dram_s + ramp_s(processor, dram_s)
-    latency_s = ends_s + overlapped(processor, core_s, shared_s, streamed_s)
+    latency_s = grid.ends_cycles / processor.clock_hz
+    latency_s += overlapped(processor, core_s, grid.shared_s, streamed_s)
     if tile.split_k > 1:
         latency_s += processor.gap_s + processor.latency_s
-    scratch = into_a + into_b + blocks * scratch
-    depth_step = max(1, int(row / max(problem.a_bytes, problem.b_bytes)))
-    beside = _beside_products(tile, depth_step) if processor.lanes == 1 else 0.0
-    moved = (shared_bytes, scratch, reads, writes)
+    beside = _beside_products(tile, demand.depth_step) if processor.lanes == 1 else 0.0
+    moved = (grid.shared_bytes, grid.scratch_bytes, reads, grid.write_bytes)
     energy_s = power_limited_s(processor, problem, moved, beside)
     return BlockCost(
-        max(latency_s, energy_s), core_s, shared_s, dram_s, reads, writes, shared_bytes, scratch,
-        blocks,
+        max(latency_s, energy_s), core_s, grid.shared_s, dram_s, reads, grid.write_bytes,
+        grid.shared_bytes, grid.scratch_bytes, grid.blocks,
     )  # fmt: skip
+
+
+@kernel
+def block_cost(processor: Processor, problem: Problem, tile: BlockTile) -> BlockCost:
+    """Cost one tile; `blocks` is 0 when it does not fit a core."""
+    held = blocks_per_core(processor, tile)
+    if held < 1.0:
+        return BlockCost(math.inf, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+    demand = demand_of(processor, problem)
+    grid = grid_of(processor, problem, demand, tile)
+    return grid_cost(processor, problem, demand, grid, tile, held)

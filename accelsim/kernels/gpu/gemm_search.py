@@ -1,4 +1,8 @@
-"""The fastest grid for a matmul on a GPU: every tile that libraries offer, both ways round."""
+"""The fastest grid for a matmul on a GPU: every tile that libraries offer, both ways round.
+
+A grid is costed only where a lower bound leaves it a chance. What runs for every grid is inlined:
+to hand over the record of a processor takes as long as the bound.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +18,17 @@ from accelsim.kernels.gpu.gemm import (
     MOST_SUMS,
     BlockCost,
     BlockTile,
-    block_cost,
+    Demand,
+    blocks_per_core,
+    demand_of,
+    grid_cost,
+    grid_of,
+    least_s,
     step_bytes,
 )
 from accelsim.kernels.gpu.gemv import MOST_VECTORS, vector_cost
 from accelsim.kernels.gpu.processor import Processor
-from accelsim.kernels.jit import kernel, parallel_kernel
+from accelsim.kernels.jit import inlined, kernel, parallel_kernel
 from accelsim.kernels.machine import store
 from accelsim.kernels.matmul import MatmulCost, Problem, Tiling, problem_at
 
@@ -34,6 +43,10 @@ _LEAST_DEPTH = 128
 """Products of a sum below which k is not split further."""
 _MOST_BLOCKS_PER_CORE = 8
 """Blocks per core above which splitting k cannot fill anything."""
+_ROUNDING = 1.0 - 1e-9
+"""A lower bound and a cost add up in different orders: what they may differ by and be equal."""
+_NO_TILE = BlockTile(0, 0, 0, 0)
+_NO_COST = BlockCost(np.inf, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 @kernel
@@ -55,12 +68,57 @@ def _next_split(split: int, filling: int) -> int:
 
 
 @kernel
+def _held(processor: Processor, tile_m: int, tile_n: int) -> tuple[float, float]:
+    """Blocks of a tile that a core holds with each of `_STAGES`; 0 for those that nobody builds."""
+    shallow = blocks_per_core(processor, BlockTile(tile_m, tile_n, 1, _STAGES[0]))
+    if processor.through_registers == 1:
+        return shallow, 0.0
+    return shallow, blocks_per_core(processor, BlockTile(tile_m, tile_n, 1, _STAGES[1]))
+
+
+@inlined
+def _best_depth(
+    processor: Processor,
+    problem: Problem,
+    demand: Demand,
+    tile: BlockTile,
+    held: tuple[float, float],
+    limit_s: float,
+) -> tuple[BlockTile, BlockCost]:
+    """Try every depth of the pipeline of one grid that may take no longer than `limit_s`."""
+    best, least = _NO_TILE, _NO_COST
+    grid = grid_of(processor, problem, demand, tile)
+    for depth in range(len(_STAGES)):
+        if held[depth] < 1.0:
+            continue
+        staged = BlockTile(tile.tile_m, tile.tile_n, tile.split_k, _STAGES[depth])
+        bound_s = least_s(processor, demand, grid, staged, held[depth])
+        if bound_s * _ROUNDING <= min(limit_s, least.latency_s):
+            cost = grid_cost(processor, problem, demand, grid, staged, held[depth])
+            if cost.latency_s < least.latency_s:
+                best, least = staged, cost
+    return best, least
+
+
+@inlined
 def _best_split(
-    processor: Processor, problem: Problem, tile_m: int, tile_n: int, splits: int
+    processor: Processor,
+    problem: Problem,
+    demand: Demand,
+    tile_m: int,
+    tile_n: int,
+    splits: int,
+    limit_s: float,
 ) -> tuple[BlockTile, BlockCost, int]:
-    """Try every split of k and depth of the pipeline for one tile."""
-    best = BlockTile(0, 0, 0, 0)
-    least = BlockCost(np.inf, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+    """Try every split of k and depth of the pipeline for one tile.
+
+    Those that are sure to take longer than `limit_s` count as tried and are not costed.
+    """
+    best, least = _NO_TILE, _NO_COST
+    held = _held(processor, tile_m, tile_n)
+    depths = (1 if held[0] >= 1.0 else 0) + (1 if held[1] >= 1.0 else 0)
+    if depths == 0:
+        return best, least, 0
     tried = 0
     tiles = 1.0 * problem.batch * ceil_div(problem.m, tile_m) * ceil_div(problem.n, tile_n)
     filling = min(int(processor.cores / tiles), problem.k // _LEAST_DEPTH)
@@ -69,15 +127,12 @@ def _best_split(
         deep = problem.k // split >= _LEAST_DEPTH
         if split > 1 and (not deep or tiles * split > processor.cores * _MOST_BLOCKS_PER_CORE):
             break
-        for stages in _STAGES:
-            if processor.through_registers == 1 and stages > 2:
-                break
-            tile = BlockTile(tile_m, tile_n, split, stages)
-            cost = block_cost(processor, problem, tile)
-            if cost.blocks > 0.0:
-                tried += 1
-                if cost.latency_s < least.latency_s:
-                    best, least = tile, cost
+        tried += depths
+        within_s = min(limit_s, least.latency_s)
+        plain = BlockTile(tile_m, tile_n, split, _STAGES[0])
+        tile, cost = _best_depth(processor, problem, demand, plain, held, within_s)
+        if cost.latency_s < least.latency_s:
+            best, least = tile, cost
         split = _next_split(split, filling)
     return best, least, tried
 
@@ -90,34 +145,41 @@ def _too_wide(side: int, size: int) -> bool:
 
 @kernel
 def _best_tile(
-    processor: Processor, problem: Problem, splits: int
+    processor: Processor, problem: Problem, splits: int, limit_s: float
 ) -> tuple[BlockTile, BlockCost, int]:
-    """Try every tile one way round.
+    """Try every tile one way round, `limit_s` as in `_best_split`; of equals the first listed wins.
 
-    Batches of fp32 matrices, and of any that lanes multiply, run in square tiles of one size
-    whatever the size of a matrix, without parts of sums.
+    The largest come first: they are mostly the fastest, and rule out the others. Batches of fp32
+    matrices, and of any that lanes multiply, run in square tiles of one size whatever the size of
+    a matrix, without parts of sums.
     """
-    if processor.batched_side > 0 and problem.batch > 1:
-        return _best_split(processor, problem, processor.batched_side, processor.batched_side, 1)
-    best = BlockTile(0, 0, 0, 0)
-    least = BlockCost(np.inf, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+    demand = demand_of(processor, problem)
+    side = processor.batched_side
+    if side > 0 and problem.batch > 1:
+        return _best_split(processor, problem, demand, side, side, 1, limit_s)
+    best, least = _NO_TILE, _NO_COST
     tried = 0
     wide = processor.asynchronous == 1
     most = MOST_LANE_SUMS if processor.lanes == 1 else MOST_SUMS
-    for row in range(len(_WIDE_SIDES) if wide else len(_SIDES)):
+    rows = len(_WIDE_SIDES) if wide else len(_SIDES)
+    cols = len(_NARROW_SIDES) if wide else len(_SIDES)
+    for row in range(rows - 1, -1, -1):
         tile_m = _WIDE_SIDES[row] if wide else _SIDES[row]
         if _too_wide(tile_m, problem.m):
-            break
-        for col in range(len(_NARROW_SIDES) if wide else len(_SIDES)):
+            continue
+        for col in range(cols - 1, -1, -1):
             tile_n = _NARROW_SIDES[col] if wide else _SIDES[col]
             if _too_wide(tile_n, problem.n):
-                break
+                continue
             thin = processor.lanes == 1 and min(tile_m, tile_n) < _LEAST_LANE_SIDE
             if thin or tile_m * tile_n > most:
                 continue
-            tile, cost, count = _best_split(processor, problem, tile_m, tile_n, splits)
+            within_s = min(limit_s, least.latency_s)
+            tile, cost, count = _best_split(
+                processor, problem, demand, tile_m, tile_n, splits, within_s
+            )
             tried += count
-            if count > 0 and cost.latency_s < least.latency_s:
+            if count > 0 and cost.latency_s <= least.latency_s:
                 best, least = tile, cost
     return best, least, tried
 
@@ -132,8 +194,8 @@ def search_blocks(processor: Processor, problem: Problem) -> tuple[Tiling, Matmu
     TensorRT-LLM on A100 run 1,024 steps alone).
     """
     splits = 1 if processor.integers == 1 else _MOST_SPLIT
-    tile, cost, tried = _best_tile(processor, problem, splits)
-    other, turned, more = _best_tile(processor, _turned(problem), splits)
+    tile, cost, tried = _best_tile(processor, problem, splits, np.inf)
+    other, turned, more = _best_tile(processor, _turned(problem), splits, cost.latency_s)
     depth = int(step_bytes(processor) / max(problem.a_bytes, problem.b_bytes))
     tiling = Tiling(tile.tile_m, tile.tile_n, depth, 0, tile.split_k)
     if turned.latency_s < cost.latency_s:

@@ -11,7 +11,7 @@ from accelsim.engine.graph import ENGINES
 from accelsim.errors import MappingError, WorkloadError
 from accelsim.mapping.fusion import single
 from accelsim.timing.dispatch import LAUNCH, dispatched_s
-from accelsim.workload.ops import MatMul
+from accelsim.workload.ops import MatMul, Vector
 
 BOARD = load_chip("teach_systolic_16x16", {
     "calibration.matrix_efficiency": 1.0, "calibration.memory_efficiency": 1.0,
@@ -37,6 +37,22 @@ def test_one_fold_by_hand() -> None:
 
 def test_the_bound_is_the_longest_resource() -> None:
     assert bound_of({"compute": 1.0, "memory": 3.0, "l2": 2.0}) == "memory"
+
+
+def test_many_groups_cost_what_each_costs_alone() -> None:
+    """Mapped at once, of several kinds and dtypes, one of which the chip lacks."""
+    target = Target(System.of_chip(load_chip("a100_sxm_80gb")), emulate=True)
+    groups = [
+        *(single(MatMul("mm", m=m, n=512, k=96)) for m in range(1, 80)),
+        single(MatMul("emulated", m=64, n=64, k=64, dtype="fp8", weight_dtype="fp8")),
+        single(Vector("add", fn="add", rows=8, cols=64)),
+        single(MatMul("mm", m=3, n=512, k=96, dtype="fp32"), on_chip=True),
+    ]
+    for name, engine in ENGINES.items():
+        alone = [engine.cost(group, target) for group in groups]
+        together = list(engine.costs(groups, target))
+        assert [cost.mapping for cost in together] == [cost.mapping for cost in alone], name
+        assert [cost[:-1] for cost in together] == [cost[:-1] for cost in alone], name
 
 
 def test_a_dtype_that_the_chip_lacks_needs_consent() -> None:

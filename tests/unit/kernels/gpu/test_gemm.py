@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from accelsim.kernels.gpu.gemm import (
     _STORE_BYTES_PER_CYCLE,
-    STEP_BYTES,
     BlockCost,
     BlockTile,
     block_cost,
     blocks_per_core,
+    demand_of,
 )
 from accelsim.kernels.gpu.gemm_search import _best_split, search_blocks
 from accelsim.kernels.gpu.gemv import vector_cost
@@ -30,6 +32,14 @@ SQUARE = BlockTile(128, 128, 1, 4)
 
 def problem(m: int, n: int, k: int, batch: int = 1, width: float = 2.0) -> Problem:
     return Problem(batch, m, n, k, width, width, 2.0, 1.0, 1.0, 1.0)
+
+
+def best_of_row(k: int) -> tuple[BlockTile, BlockCost]:
+    """The best split of k for five tiles of 64 x 128 in a row."""
+    q = problem(64, 640, k)
+    demand = demand_of(ONE_AT_ONCE, q)
+    tile, cost, _ = _best_split(ONE_AT_ONCE, q, demand, 64, 128, 64, math.inf)
+    return tile, cost
 
 
 def cost_of_blocks(count: int, p: Processor = ONE_AT_ONCE) -> BlockCost:
@@ -72,14 +82,14 @@ def test_two_blocks_hide_each_others_waits() -> None:
 def test_blocks_of_a_core_by_shared_memory(room_kib: int, held: int) -> None:
     """A block of 128 x 128 has 4 stages of 256 rows of 64 bytes: 64 KiB; 2 % is the system's."""
     p = small_processor(scratch_bytes=room_kib * KIB, register_bytes=1e9)
-    assert blocks_per_core(p, SQUARE, 256 * STEP_BYTES) == held
+    assert blocks_per_core(p, SQUARE) == held
 
 
 @pytest.mark.parametrize(("room_kib", "held"), [(128, 0), (134, 1), (256, 1), (268, 2)])
 def test_blocks_of_a_core_by_registers(room_kib: int, held: int) -> None:
     """128 x 128 sums of 4 bytes and 256 threads of 70 registers: 64 KiB + 70 KiB."""
     p = small_processor(scratch_bytes=1e9, register_bytes=room_kib * KIB)
-    assert blocks_per_core(p, SQUARE, 256 * STEP_BYTES) == held
+    assert blocks_per_core(p, SQUARE) == held
 
 
 @pytest.mark.parametrize(
@@ -120,7 +130,7 @@ def test_blocks_of_a_core_by_memory_of_sums() -> None:
     p = small_processor(
         asynchronous=1, scratch_bytes=1e9, register_bytes=1e9, accumulator_bytes=256 * KIB
     )
-    assert blocks_per_core(p, BlockTile(128, 256, 1, 2), 384 * STEP_BYTES) == 2
+    assert blocks_per_core(p, BlockTile(128, 256, 1, 2)) == 2
 
 
 def test_splitting_k_fills_the_cores() -> None:
@@ -134,13 +144,13 @@ def test_splitting_k_fills_the_cores() -> None:
 
 def test_a_split_that_just_fills_is_tried() -> None:
     """Five tiles: 21 parts of each are 105 blocks on 108 cores; 32 parts would be two waves."""
-    tile, cost, _ = _best_split(ONE_AT_ONCE, problem(64, 640, 21 * 256), 64, 128, 64)
+    tile, cost = best_of_row(21 * 256)
     assert (tile.split_k, cost.blocks) == (21, 105)
 
 
 def test_no_part_is_shorter_than_it_pays() -> None:
     """Of 8 x 128 products and a few more, eight parts at most, though 21 would fill."""
-    tile, _, _ = _best_split(ONE_AT_ONCE, problem(64, 640, 8 * 128 + 100), 64, 128, 64)
+    tile, _ = best_of_row(8 * 128 + 100)
     assert tile.split_k == 8
 
 
