@@ -101,7 +101,7 @@ def test_blocks_of_lanes_by_registers(side: int, room_kib: int, held: int) -> No
     Never more than eight blocks.
     """
     p = small_processor(lanes=1, scratch_bytes=1e9, register_bytes=room_kib * KIB)
-    assert blocks_per_core(p, BlockTile(side, side, 1, 2), 1.0) == held
+    assert blocks_per_core(p, BlockTile(side, side, 1, 2)) == held
 
 
 def test_batches_run_in_tiles_of_one_size() -> None:
