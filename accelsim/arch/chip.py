@@ -129,10 +129,14 @@ class Chip:
         return 0.5 * self.spec.core.scratchpad.bandwidth_bytes_per_cycle * self.spec.clock_hz
 
     @property
+    def shared_bytes(self) -> float:
+        """Capacity of the shared buffer (L2, CMEM, ...), 0 where there is none [B]."""
+        return self.spec.shared.capacity_bytes if self.spec.shared else 0.0
+
+    @property
     def on_chip_bytes(self) -> float:
         """Shared buffer plus all scratchpads [B]."""
-        shared = self.spec.shared.capacity_bytes if self.spec.shared else 0.0
-        return shared + self.spec.cores * self.spec.core.scratchpad.capacity_bytes
+        return self.shared_bytes + self.spec.cores * self.spec.core.scratchpad.capacity_bytes
 
     @cached_property
     def matrix_flop_per_cycle(self) -> dict[str, float]:

@@ -36,9 +36,8 @@ def map_groups(groups: Sequence[Group], target: Target) -> list[MatmulMapping | 
             problem = matmul_problem(group, chip.matrix_unit(head.dtype))
             matmuls.setdefault(head.dtype, {})[place] = problem
         elif isinstance(head, Attention) and group.flop:
-            attentions.setdefault(head.dtype, []).append(
-                attention_problem(head, group.input_on_chip)
-            )
+            stated = attention_problem(head, group.input_on_chip, chip.shared_bytes)
+            attentions.setdefault(head.dtype, []).append(stated)
     found: list[MatmulMapping | None] = [None] * len(groups)
     with suppress(MappingError):
         for dtype, placed in matmuls.items():

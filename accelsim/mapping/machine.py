@@ -68,7 +68,7 @@ def machine_for(chip: Chip, dtype: str) -> Machine:
         accumulator_bytes=_accumulator_bytes(chip, unit),
         scratch_bytes_per_s=pad.bandwidth_bytes_per_cycle * clock,
         port_bytes_per_s=chip.port_bytes_per_s,
-        shared_bytes=shared.capacity_bytes if shared else 0.0,
+        shared_bytes=chip.shared_bytes,
         shared_bytes_per_s=(
             shared.bandwidth_bytes_per_s * scalars.shared_efficiency if shared else 0.0
         ),

@@ -38,15 +38,15 @@ if TYPE_CHECKING:
 
 COLUMNS = (
     "op", "dtype", "kv_dtype", "quantize", "batch", "m", "n", "k", "q_len", "kv_len", "heads",
-    "kv_heads", "head_dim", "causal", "served", "rows", "cols", "tokens", "hidden", "inter",
-    "experts", "experts_local", "topk", "imbalance", "bytes", "devices",
+    "kv_heads", "head_dim", "causal", "served", "replayed", "rows", "cols", "tokens", "hidden",
+    "inter", "experts", "experts_local", "topk", "imbalance", "bytes", "devices",
 )  # fmt: skip
 RESULT_COLUMNS = ("latency_s", "energy_j", "bound", "flop", "dram_bytes")
 _ALIASES = {"gemm": "matmul"}
 _LARGEST = 2**40
-_FLAGS = ("causal", "served")
+_FLAGS = ("causal", "served", "replayed")
 _SIZES = frozenset(COLUMNS) - {
-    "op", "dtype", "kv_dtype", "quantize", "causal", "served", "imbalance",
+    "op", "dtype", "kv_dtype", "quantize", *_FLAGS, "imbalance",
 }  # fmt: skip
 _QUANTIZE = ("auto", *CONVERSIONS)
 
@@ -73,7 +73,7 @@ OP_FIELDS: dict[str, OpFields] = {
     "attention": OpFields(
         ("heads", "head_dim", "q_len"),
         {**_BF16, "kv_dtype": "dtype", "batch": "1", "kv_len": "q_len", "kv_heads": "heads",
-         "causal": "true", "served": "true"},
+         "causal": "true", "served": "true", "replayed": "false"},
     ),
     "moe": OpFields(
         ("tokens", "hidden", "inter", "experts", "topk"),
@@ -108,7 +108,7 @@ def _column_schema(name: str) -> dict[str, Any]:
             return {"type": "string", "enum": list(_QUANTIZE)}
         case "imbalance":
             return {"type": "number", "minimum": 1, "maximum": _LARGEST}
-        case "causal" | "served":
+        case "causal" | "served" | "replayed":
             return {"type": "boolean"}
     unit = {"unit": "B"} if name == "bytes" else {}
     return {"type": "integer", "minimum": 1, "maximum": _LARGEST, **unit}

@@ -9,19 +9,28 @@ from accelsim.mapping.attention import AttentionMapping, map_attention
 from accelsim.mapping.fusion import Group
 from accelsim.mapping.processor import runs_thread_blocks
 from accelsim.results.costs import Activity
+from accelsim.timing.circle import share_gone
 from accelsim.timing.gpu_attention import Beside, kernels_beside
 from accelsim.workload.ops import Attention, MatMul, Op, Vector
 
 
-def attention_problem(op: Attention, activations_on_chip: bool) -> AttentionProblem:
-    """State fused attention to the search; query heads of a KV head are packed into rows."""
+def attention_problem(
+    op: Attention, activations_on_chip: bool, shared_bytes: float = 0.0
+) -> AttentionProblem:
+    """State fused attention to the search; query heads of a KV head are packed into rows.
+
+    A cache that is replayed is found in the `shared_bytes` of the chip's L2 as far as it fits [B].
+    """
     share = op.heads // op.kv_heads
     traffic = op.traffic
     cached = traffic.cache_read
     visible = op.visible_kv_len
     fresh_keys = min(op.q_len, visible) if op.cached else visible
     fresh = op.batch * op.cache_elements_per_position * fresh_keys * find_dtype(op.dtype).bytes
-    from_dram = cached + (0.0 if activations_on_chip else fresh)
+    gone = 1.0
+    if op.replayed and shared_bytes > 0.0:
+        gone = share_gone(traffic.total, shared_bytes)
+    from_dram = cached * gone + (0.0 if activations_on_chip else fresh)
     return AttentionProblem(
         tasks=op.batch * op.kv_heads,
         rows=op.q_len * share,
@@ -49,7 +58,9 @@ def attention_times(
     op = group.head
     if not isinstance(op, Attention):
         raise TypeError(f"{op.name} is not attention")
-    mapping = map_attention(chip, dtype, attention_problem(op, group.input_on_chip))
+    mapping = map_attention(
+        chip, dtype, attention_problem(op, group.input_on_chip, chip.shared_bytes)
+    )
     cost = mapping.cost
     # The search lets the result follow its inputs; one that is kept is written all the same.
     kept = op.traffic.outputs if group.input_on_chip and not group.output_on_chip else 0.0

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from accelsim.dtypes import dtype as find_dtype
 from accelsim.kernels.gpu.processor import Processor
+from accelsim.timing.circle import ramp
 from accelsim.workload.ops import Vector
 
 WARP_THREADS = 32
@@ -132,11 +133,6 @@ def row_work(op: Vector, flop: float, special: float, processor: Processor) -> R
         missed_l1=ramp(in_core, *_L1_RAMP),
         missed_l2=ramp(in_chip, *_L2_RAMP),
     )
-
-
-def ramp(value: float, low: float, high: float) -> float:
-    """Rise from 0 at `low` to 1 at `high`, linearly."""
-    return min(1.0, max(0.0, (value - low) / (high - low)))
 
 
 def _threads(op: Vector) -> tuple[int, bool]:

@@ -10,13 +10,13 @@ from accelsim.kernels.gpu.processor import Processor
 from accelsim.mapping.fusion import Group
 from accelsim.mapping.processor import processor_for
 from accelsim.results.costs import Activity
+from accelsim.timing.circle import share_gone
 from accelsim.timing.gpu_rows import (
     CORE_THREADS,
     SPECIAL_INSTRUCTIONS,
     VECTOR_LOAD_BYTES,
     RowWork,
     issued_per_s,
-    ramp,
     row_work,
 )
 from accelsim.workload.ops import Op, Vector
@@ -28,9 +28,6 @@ _MOVED_PER_INSTRUCTION_BYTES = 4.0
 # A power is exp2(y log2 x) with the logarithm in twice the precision; instructions beyond those
 # of its two special results (a fit; about 25 with CUDA's library, 45 with ROCm's).
 _LIBRARY_INSTRUCTIONS = {"pow": 36.0, "pow_scalar": 36.0}
-# An L2 that is read in a circle: the share that its tensors fill, below which all is found at the
-# next turn and above which nothing is (A100: two halves, each with copies of the other's lines).
-_CIRCLE_RAMP = (0.5, 0.8)
 # The kernel that finds a tensor's largest magnitude loads single elements; so many of a thread are
 # in flight (a fit to the conversions of TensorRT-LLM on H100: 2.7 TB/s from its L2, 1.3 TB/s from
 # the main memory, whose latency is twice as long).
@@ -136,7 +133,7 @@ def _dram_bytes(group: Group, processor: Processor) -> tuple[float, float]:
     Activations that the mapping leaves on the chip are there as far as all of them fit.
     """
     traffic = group.traffic
-    gone = ramp((traffic.inputs + traffic.outputs) / processor.shared_bytes, *_CIRCLE_RAMP)
+    gone = share_gone(traffic.inputs + traffic.outputs, processor.shared_bytes)
     reads, writes = group.dram_read_bytes, group.dram_write_bytes
     if group.input_on_chip:
         reads += gone * traffic.inputs

@@ -148,7 +148,8 @@ def _attention(table: pd.DataFrame) -> Iterator[Part]:
             "dtype": kept["attn_dtype"].map(rules.ATTENTION_DTYPES), "kv_dtype": cache,
             **{name: kept[name] for name in
                ("batch", "heads", "kv_heads", "head_dim", "q_len", "kv_len")},
-            "causal": phase == "context", "measured_s": kept["latency_us"] * 1e-6,
+            "causal": phase == "context", "replayed": True,
+            "measured_s": kept["latency_us"] * 1e-6,
         })  # fmt: skip
         yield rows.suite, ops, rows.left_out
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from accelsim.arch.loader import load_chip
-
 SHORTEST_GEMM_US = 3.0
 """Shorter GEMMs show the gap between two kernels of a graph, not the kernel [us]."""
 SHORTEST_ATTENTION_US = 5.0
@@ -45,12 +43,6 @@ _STORED_BYTES = {
     "fp8_block": (1.0, 2.0),
 }  # fmt: skip
 _MOST_COPIES = 5
-
-
-def shared_bytes(chip: str) -> float:
-    """Capacity of a chip's L2 [B]."""
-    shared = load_chip(chip).spec.shared
-    return shared.capacity_bytes if shared else 0.0
 
 
 def l2_resident(

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from accelsim.arch.loader import load_chip
 from accelsim.validation import rules
 from accelsim.validation.collectives import CUSTOM, collective_ops
 from accelsim.validation.devices import chip_of_device
@@ -167,7 +168,7 @@ def _matmuls(screen: Screen, chip: str) -> pd.DataFrame:
     """Drop short rows and those that ran from the L2; what is left has no dtype yet."""
     _drop_short(screen, rules.SHORTEST_GEMM_US)
     legacy = screen.frame["version"].str.startswith(_LEGACY).any()
-    inside = rules.l2_resident(screen.frame, rules.shared_bytes(chip), always_five=bool(legacy))
+    inside = rules.l2_resident(screen.frame, load_chip(chip).shared_bytes, always_five=bool(legacy))
     screen.drop(inside, rules.L2_RESIDENT)
     kept = screen.frame
     return pd.DataFrame({
@@ -194,7 +195,7 @@ def _attention(screen: Screen, _: str) -> tuple[pd.DataFrame, tuple[LeftOut, ...
         "batch": kept["batch_size"], "heads": kept["num_heads"],
         "kv_heads": kept["num_key_value_heads"], "head_dim": kept["head_dim"], "q_len": new,
         "kv_len": kept["isl"] if context else kept["isl"] + kept["step"], "causal": context,
-        "measured_s": kept["latency_us"] * 1e-6,
+        "replayed": True, "measured_s": kept["latency_us"] * 1e-6,
     })  # fmt: skip
     return ops, tuple(screen.left_out)
 

@@ -34,6 +34,9 @@ class Attention(Op):
         With what a serving library runs around the kernel, as measurements of its attention have
         it: rotation of Q and K, append to a paged cache. A model's graph states those on their
         own.
+    replayed : bool
+        The same launch again and again, as benchmarks do: as much of the cache as fits the shared
+        buffer is found there. In a model other layers pass through it in between.
     """
 
     kind: ClassVar[str] = "attention"
@@ -52,6 +55,7 @@ class Attention(Op):
     kv_dtype: str = "bf16"
     cached: bool = True
     served: bool = False
+    replayed: bool = False
 
     def __post_init__(self) -> None:
         names = ("batch", "heads", "kv_heads", "q_len", "kv_len", "head_dim", "v_head_dim")

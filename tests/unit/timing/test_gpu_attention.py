@@ -8,6 +8,7 @@ import pytest
 
 from accelsim.arch.chip import Chip
 from accelsim.arch.loader import load_chip
+from accelsim.timing.attention import attention_problem
 from accelsim.timing.gpu_attention import kernels_beside
 from accelsim.workload.ops import Attention
 
@@ -47,3 +48,19 @@ def test_a_serving_library_rotates_and_appends_in_a_pass_over_q_k_and_v() -> Non
     assert beside.read_bytes == beside.write_bytes == 2 * elements
     assert kernels_beside(PROMPT, H100, True)[2:] == (0.0, 0.0)
     assert kernels_beside(DECODE, H100, False).overhead_s < beside.overhead_s
+
+
+@pytest.mark.parametrize("chip", ["l40s", "h100_sxm"])
+def test_a_replayed_cache_is_found_in_the_l2_as_far_as_it_fits(chip: str) -> None:
+    loaded = load_chip(chip)
+    shape = {"heads": 8, "kv_heads": 8, "q_len": 1, "head_dim": 128, "v_head_dim": 128}
+    shares = []
+    for fill in (0.2, 0.65, 2.0):
+        keys = int(fill * loaded.shared_bytes / (8 * 256 * 2))
+        op = Attention("a", batch=1, kv_len=keys, replayed=True, **shape)  # type: ignore[arg-type]
+        once = replace(op, replayed=False)
+        assert attention_problem(once, True, loaded.shared_bytes).kv_dram_share > 0.99
+        shares.append(attention_problem(op, True, loaded.shared_bytes).kv_dram_share)
+    assert shares[0] == 0.0
+    assert 0.4 < shares[1] < 0.6
+    assert shares[2] > 0.99
