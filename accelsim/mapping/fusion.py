@@ -16,8 +16,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 from accelsim.arch.chip import Chip
 from accelsim.kernels.machine import SHARED_USABLE
@@ -25,8 +25,7 @@ from accelsim.workload.graph import producers
 from accelsim.workload.ops import Conv, MatMul, Op, Pool, Traffic, Vector
 
 
-@dataclass(frozen=True)
-class Group:
+class Group(NamedTuple):
     """Ops executed as one kernel.
 
     Attributes

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
 BOUNDS = ("compute", "load", "vector", "special", "memory", "l2", "network", "power",
           "overhead")  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Activity:
+class Activity(NamedTuple):
     """Counts of one op on one device: what energy is priced from.
 
     Attributes
@@ -27,7 +26,7 @@ class Activity:
         Bytes sent to other devices [B].
     """
 
-    macs: dict[str, float] = field(default_factory=dict)
+    macs: Mapping[str, float] = {}
     vector_flop: float = 0.0
     special: float = 0.0
     dram_read_bytes: float = 0.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, NamedTuple
 
 from accelsim.dtypes import dtype as find_dtype
 from accelsim.errors import WorkloadError
@@ -31,8 +31,7 @@ def require_positive(op: object, *names: str) -> None:
             raise WorkloadError(f"{label}: {name} is {value}, expected a positive number")
 
 
-@dataclass(frozen=True)
-class Traffic:
+class Traffic(NamedTuple):
     """Compulsory bytes of one op by role; each operand is counted once.
 
     Attributes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pytest
 
@@ -31,7 +31,7 @@ class Written(Vector):
 
     @property
     def traffic(self) -> Traffic:
-        return replace(super().traffic, weights_written=10.0)
+        return super().traffic._replace(weights_written=10.0)
 
 
 def names(*ops: Op) -> list[str]:
