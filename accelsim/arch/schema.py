@@ -7,9 +7,9 @@ The YAML keys are the aliases (``clock: 1830 MHz``); the Python attributes carry
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from accelsim.arch.arithmetic import ArithmeticChoice
 from accelsim.arch.fields import (
@@ -226,6 +226,14 @@ class Power(Section):
     idle_w: Watts | None = Field(default=None, alias="idle")
     mean_measured_w: Watts | None = Field(default=None, alias="mean_measured")
     max_measured_w: Watts | None = Field(default=None, alias="max_measured")
+
+    @model_validator(mode="after")
+    def _idles_below_its_limit(self) -> Self:
+        if self.tdp_w is not None and self.idle_w is not None and self.idle_w >= self.tdp_w:
+            raise ValueError(
+                f"idle {self.idle_w:g} W leaves nothing of tdp {self.tdp_w:g} W to work with"
+            )
+        return self
 
 
 class Sparsity(Section):

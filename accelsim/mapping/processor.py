@@ -58,7 +58,7 @@ def processor_for(chip: Chip, dtype: str) -> Processor:
         cores=spec.cores,
         clock_hz=spec.clock_hz,
         flop_per_cycle=flop * efficiency,
-        vector_flop_per_cycle=vector * scalars.vector_efficiency,
+        vector_flop_per_cycle=min(vector, rates.get(dtype, vector)) * scalars.vector_efficiency,
         special_per_cycle=core.vector.special_per_cycle * scalars.vector_efficiency,
         tile_m=tile[0],
         tile_n=tile[1],

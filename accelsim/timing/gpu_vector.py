@@ -21,8 +21,8 @@ from accelsim.timing.gpu_rows import (
 )
 from accelsim.workload.ops import Op, Vector
 
-# Least work worth a core of its own: four 128-byte lines for each of eight warps in flight.
-_BYTES_PER_CORE = 4096.0
+BYTES_PER_CORE = 4096.0
+"""Least work worth a core of its own: four 128-byte lines for each of eight warps in flight."""
 # One instruction moves, converts or indexes four bytes of an elementwise kernel, unrolled.
 _MOVED_PER_INSTRUCTION_BYTES = 4.0
 # A power is exp2(y log2 x) with the logarithm in twice the precision; instructions beyond those
@@ -59,7 +59,7 @@ def gpu_vector_times(
     one core (see `accelsim.timing.gpu_rows`): ``T^3 = issue^3 + wait^3 + l2^3 + memory^3``, where
     sweeps after the first add to the L2's and the memory's traffic what the caches did not keep.
 
-    Not modelled: power-capped clocks, partition camping, and inputs for which a library function
+    Not modelled: partition camping, and inputs for which a library function
     takes a short way.
     """
     processor = processor_for(chip, "")
@@ -116,7 +116,7 @@ def _loads_s(group: Group, reads: float, processor: Processor) -> float:
 def _active_cores(group: Group, processor: Processor) -> float:
     """Cores with work: a row, or enough bytes, for each."""
     op = group.ops[-1]
-    pieces = max(1.0, group.traffic.total / _BYTES_PER_CORE)
+    pieces = max(1.0, group.traffic.total / BYTES_PER_CORE)
     if isinstance(op, Vector) and op.function.reductions:
         pieces = float(op.rows)
     return min(pieces, float(processor.cores))

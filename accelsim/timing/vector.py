@@ -11,12 +11,9 @@ from accelsim.arch.chip import Chip
 from accelsim.mapping.fusion import Group
 from accelsim.mapping.processor import runs_thread_blocks
 from accelsim.results.costs import Activity
-from accelsim.timing.gpu_vector import gpu_vector_times
+from accelsim.timing.gpu_vector import BYTES_PER_CORE, gpu_vector_times
 from accelsim.workload.ops import Gather, Vector
 from accelsim.workload.ops.base import nbytes
-
-# Least work worth a core of its own: four 128-byte lines for each of eight warps in flight.
-_BYTES_PER_CORE = 4096.0
 
 
 def vector_times(group: Group, chip: Chip) -> tuple[dict[str, float], float, Activity]:
@@ -32,7 +29,7 @@ def vector_times(group: Group, chip: Chip) -> tuple[dict[str, float], float, Act
         return gpu_vector_times(group, chip, _scatter(group, chip))
     spec, scalars = chip.spec, chip.calibration
     moved = group.traffic.total
-    pieces = max(1.0, moved / _BYTES_PER_CORE)
+    pieces = max(1.0, moved / BYTES_PER_CORE)
     sweeps = 0
     for op in group.ops:
         if isinstance(op, Vector) and op.function.reductions:

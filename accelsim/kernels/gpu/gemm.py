@@ -193,7 +193,7 @@ def blocks_per_core(processor: Processor, tile: BlockTile) -> float:
 
 
 @kernel
-def power_limited_s(
+def grid_energy_s(
     processor: Processor,
     problem: Problem,
     moved: tuple[float, float, float, float],
@@ -382,7 +382,7 @@ def grid_cost(
         latency_s += processor.gap_s + processor.latency_s
     beside = _beside_products(tile, demand.depth_step) if processor.lanes == 1 else 0.0
     moved = (grid.shared_bytes, grid.scratch_bytes, reads, grid.write_bytes)
-    energy_s = power_limited_s(processor, problem, moved, beside)
+    energy_s = grid_energy_s(processor, problem, moved, beside)
     return BlockCost(
         max(latency_s, energy_s), core_s, grid.shared_s, dram_s, reads, grid.write_bytes,
         grid.shared_bytes, grid.scratch_bytes, grid.blocks,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 
-from accelsim.kernels.gpu.gemm import BlockCost, power_limited_s, ramp_s, start_latencies
+from accelsim.kernels.gpu.gemm import BlockCost, grid_energy_s, ramp_s, start_latencies
 from accelsim.kernels.gpu.processor import Processor, memory_s, overlapped
 from accelsim.kernels.jit import kernel
 from accelsim.kernels.matmul import Problem
@@ -53,7 +53,7 @@ def vector_cost(processor: Processor, problem: Problem) -> BlockCost:
     streamed_s = dram_s + ramp_s(processor, dram_s)
     latency_s = start_s + overlapped(processor, core_s, shared_s, streamed_s)
     moved = (shared_bytes, matrix + others, reads, writes)
-    latency_s = max(latency_s, power_limited_s(processor, problem, moved))
+    latency_s = max(latency_s, grid_energy_s(processor, problem, moved))
     blocks = min(rows, processor.cores * _WARPS_OF_CORE)
     return BlockCost(
         latency_s, core_s, shared_s, dram_s, reads, writes, shared_bytes, matrix + others, blocks

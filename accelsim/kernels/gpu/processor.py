@@ -25,7 +25,8 @@ class Processor(NamedTuple):
     flop_per_cycle : float
         Of one core's matrix units (lanes where there are none) times their sustained efficiency.
     vector_flop_per_cycle, special_per_cycle : float
-        Of one core's lanes (fp32) and special-function units, times vector efficiency.
+        Of one core's lanes (fp32, or what is slower of the dtype) and special-function units,
+        times vector efficiency.
     tile_m, tile_n, tile_k : int
         Native tile of the matrix instructions; smaller work is padded.
     lanes : int

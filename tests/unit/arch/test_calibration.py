@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from accelsim.arch.fields import Section
-from accelsim.arch.schema import Calibration
+from accelsim.arch.loader import load_chip, spec_files
+from accelsim.arch.schema import Calibration, Core
 from accelsim.validation.devices import SCALARS
 
 _MOST = 8
@@ -17,3 +20,12 @@ def test_the_calibrated_scalars() -> None:
     }  # fmt: skip
     assert names == set(SCALARS)
     assert len(names) <= _MOST
+
+
+@pytest.mark.parametrize("name", spec_files("chip"))
+def test_no_more_than_eight_values_of_a_chip_come_from_its_kernels(name: str) -> None:
+    """The scalars, and what only measured kernels told of libraries and hashes."""
+    spec = load_chip(name).spec
+    told = spec.core.batched_side != Core.model_fields["batched_side"].default
+    told += spec.shared is not None and spec.shared.spread_stride_bytes is not None
+    assert told + len(SCALARS) <= _MOST
