@@ -322,7 +322,7 @@ class Chip:
             if fallbacks
             else "nothing it has can stand in:"
         )
-        return f"{self.name} has no {name} matmul; {advice} choose a --dtype it has: {native}"
+        return f"{self.name} has no {name} matmul; {advice} choose a dtype it has: {native}"
 
     def link_bandwidth_bytes_per_s(self) -> float:
         """Bandwidth of all chip-to-chip links together, per direction [B/s]."""

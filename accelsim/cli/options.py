@@ -36,8 +36,8 @@ Launch = Annotated[
     typer.Option(
         "--launch",
         metavar="MODE",
-        help="graph (host dispatch hidden), eager (paid per op) or compiled (as eager, each norm, "
-        "activation, ... a compiled function).",
+        help="graph (host dispatch hidden), eager (paid per op) or compiled (as eager, and slower: "
+        "each norm, activation, ... is a compiled function of its own, with its guards).",
     ),
 ]
 OutputFolder = Annotated[

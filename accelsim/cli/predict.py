@@ -15,7 +15,7 @@ from accelsim.cli.console import (
     progress_bar,
     refuse_targets,
 )
-from accelsim.cli.options import EmulateDType, JsonFile, Launch, On
+from accelsim.cli.options import EmulateDType, JsonFile, Launch, On, Overrides, parse_overrides
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,6 +32,7 @@ def predict(  # noqa: PLR0917  (typer calls it by keyword)
     ] = None,
     launch: Launch = "graph",
     emulate_dtype: EmulateDType = False,
+    overrides: Overrides = None,
     json_file: JsonFile = None,
 ) -> None:
     """Predict every op of a CSV file: input columns plus latency, energy, bound, FLOP and bytes.
@@ -40,12 +41,15 @@ def predict(  # noqa: PLR0917  (typer calls it by keyword)
     examples/ops.csv.
     """
     refuse_targets(files=(output, json_file), inputs=(ops, on))
+    from accelsim.arch.loader import load_system
     from accelsim.scenarios.predict import predict as predict_frame
     from accelsim.scenarios.predict import read_ops, write_ops
 
-    frame = read_ops(ops)
+    frame, system = read_ops(ops), load_system(on, parse_overrides(overrides))
     with progress_bar() as progress:
-        result = predict_frame(frame, on, launch, emulate_dtype=emulate_dtype, progress=progress)
+        result = predict_frame(
+            frame, system, launch, emulate_dtype=emulate_dtype, progress=progress
+        )
     if output is not None:
         write_ops(result, output)
         note(f"{len(result)} ops written to {output}")

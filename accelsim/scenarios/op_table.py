@@ -254,6 +254,8 @@ def read_ops(path: str | Path, more: Sequence[str] = ()) -> pd.DataFrame:
 
 
 def _check_header(header: list[str], path: str, known: Sequence[str]) -> None:
+    if len(header) == 1 and (other := next((mark for mark in ";\t|" if mark in header[0]), "")):
+        raise WorkloadError(f"{path}:1: fields are separated by {other!r}, expected commas")
     for name in header:
         if name in RESULT_COLUMNS:
             raise WorkloadError(f"{path}:1: the column '{name}' is a result of predict")

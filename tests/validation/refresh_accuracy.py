@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from accelsim.arch.loader import load_chip
+from accelsim.arch.loader import load_chip, spec_files
 from accelsim.arch.system import System
 from accelsim.documents import read_yaml
 from accelsim.errors import WorkloadError
@@ -26,6 +26,7 @@ from accelsim.report.words import percent
 from accelsim.results.accuracy import ValidationResult, error_summary
 from accelsim.units import format_si
 from accelsim.validation.compare import compare
+from accelsim.validation.devices import fitted_scalars
 from accelsim.validation.folder import read_folder
 from accelsim.validation.silicon import SUITES, silicon_folder
 from accelsim.validation.validate import validate
@@ -44,14 +45,23 @@ HEAD = """# Accuracy
 
 Written by `make accuracy` on {date} UTC; {versions}. How to read the columns, add data of your own and fit a chip to them: [validate](validate.md). The model: [model](model.md).
 
-Errors are predicted / measured - 1. MAPE, median and p90 are of their magnitude, bias is the mean with its sign; *roofline* is the same of peak rates and compulsory traffic alone. *fitted* says whether scalars of that chip were fitted to measured kernels; the others run on the defaults of their family, so their rows test the physics.
+Errors are predicted / measured - 1. MAPE, median and p90 are of their magnitude, bias is the mean with its sign; *roofline* is the same of peak rates and compulsory traffic alone. *fitted* says whether scalars of that chip were fitted to measured kernels of that chip (the table below says which and to what); rows of a fitted chip are mostly those it was fitted to. The others run on the defaults of their family, so their rows test the physics. Collectives have no scalar: theirs test the network model, which is far too fast below a few MiB.
 """  # noqa: E501  (a paragraph of a page is one line)
+
+
+FITTED = """## What was fitted, and to what
+
+Scalars of the packaged chips whose note in the spec says so (`accelsim show CHIP` prints all in force). Everything else is a datasheet value, a default of the family, or a constant of the model that is the same for all chips; those constants were fitted to kernels of A100, H100, V100, A40 and MI210 ([model](model.md) lists them, their code says to what). Of devices kept aside no time was fitted. Some were looked at: that grouped-query decode was bound by bytes in flight was seen on H200 and B200 (H100 alone cannot tell 14 KiB from 25 KiB; the constants were then fitted to H100's rows again), and which kernels TensorRT-LLM launches beside decode on Blackwell was read in its code after B200's floor was seen. `--launch compiled` has two constants from one study, whose GeLU, norms and decode layer are therefore no test.
+
+The folder of extracts holds kernels that others measured and published: TensorRT-LLM and vLLM on A100 and H100 (NVIDIA aiconfigurator 095f58a), eager fp32 ops of PyTorch (NeuSight, ASPLOS 2025), layers of Vidur (MLSys 2024) and LLMCompass (ISCA 2024), A100_80GB_VIDUR and A100 being A100 SXM 80 GB. The extra `[silicon]` is the data of aiconfigurator's package.
+
+"""  # noqa: E501
 
 
 def page(data: Path | None, images: Path) -> str:
     """Compare everything at hand and return the page; pictures go to `images`."""
     published = _validated(None)
-    parts = [HEAD]
+    parts = [HEAD, FITTED + to_markdown(fitted_table()) + "\n"]
     results = [("Figures that come with the package", published)]
     if data is not None:
         results.append(("Measured kernels, folder of extracts", _validated(data)))
@@ -74,6 +84,21 @@ def page(data: Path | None, images: Path) -> str:
 class _Words(dict[str, str]):
     def __missing__(self, key: str) -> str:
         return "{" + key + "}"
+
+
+def fitted_table() -> Table:
+    """List every scalar that was fitted to kernels of its chip."""
+    rows = []
+    for name in spec_files("chip"):
+        chip = load_chip(name)
+        fitted = {f"calibration.{scalar.removesuffix('_s')}" for scalar in fitted_scalars(chip)}
+        rows += [
+            (name, row.path.removeprefix("calibration."), row.text, row.note)
+            for row in chip.provenance
+            if row.path in fitted
+        ]
+    columns = (Column("chip"), Column("scalar"), Column("value", right=True), Column("note"))
+    return Table("", columns, tuple(rows))
 
 
 def _validated(data: Path | None) -> ValidationResult:

@@ -64,7 +64,7 @@ def test_every_chip_runs_it_emulated_or_in_int8(network: str) -> None:
         try:
             result = run(network, chip, emulate_dtype=True)
         except MappingError as error:
-            assert re.search(r"choose a --dtype it has: .*int8", str(error))
+            assert re.search(r"choose a dtype it has: .*int8", str(error))
             assert chip in {"alveo_u280", "edge_tpu", "tpu_v1"}
             result = run(network, chip, dtype="int8")
         assert result.latency_s > 0
