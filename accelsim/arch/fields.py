@@ -155,13 +155,17 @@ class Number:
 
 @dataclass(frozen=True)
 class Word:
-    """Pydantic marker: a name, plain or annotated."""
+    """Pydantic marker: a name, plain or annotated; one of `choices` where there are any."""
+
+    choices: tuple[str, ...] = ()
 
     def read(self, raw: Any) -> str:
         """Validate one raw YAML value."""
         value = unwrap(raw)
         if not isinstance(value, str):
             raise ValueError(f"{value!r} is not a name")
+        if self.choices and value not in self.choices:
+            raise ValueError(f"unknown name '{value}': {suggest(value, self.choices)}")
         return value
 
     def __get_pydantic_core_schema__(self, _: Any, __: GetCoreSchemaHandler) -> CoreSchema:
@@ -172,7 +176,8 @@ class Word:
         self, _: CoreSchema, __: GetJsonSchemaHandler
     ) -> dict[str, Any]:
         """Describe the plain and the annotated form to editors."""
-        return {"anyOf": [{"type": "string"}, annotation_schema({"type": "string"})]}
+        name = {"enum": list(self.choices)} if self.choices else {"type": "string"}
+        return {"anyOf": [name, annotation_schema(name)]}
 
 
 @dataclass(frozen=True)

@@ -29,10 +29,12 @@ from accelsim.arch.fields import (
     Section,
     SquareMetres,
     Watts,
+    Word,
 )
 
 Kind = Literal["gpu", "tpu", "asic", "fpga", "cpu", "edge", "wafer"]
 Dataflow = Literal["weight_stationary", "output_stationary", "input_stationary"]
+AttentionLibrary = Annotated[str, Word(choices=("flash", "serving"))]
 Topology = Literal[
     "switch", "fully_connected", "ring", "mesh2d", "torus2d", "torus3d", "fat_tree", "dragonfly",
     "point_to_point",
@@ -297,6 +299,12 @@ class ChipSpec(Section):
     power: Power
     sparsity: Sparsity | None = None
     price_usd: Dollars | None = Field(default=None, alias="price")
+    attention_library: AttentionLibrary = Field(
+        default="flash",
+        description="Whose attention kernels serve the chip (GPU). flash: FlashAttention-2 in "
+        "every phase; serving: decode kernels of its own beside it (XQA and masked multi-head "
+        "attention of TensorRT-LLM).",
+    )
     published_peaks: PeakByDType = Field(
         default_factory=dict, description="Dense peaks of the datasheet, to check the derived ones."
     )
