@@ -64,6 +64,8 @@ class AttentionProblem(NamedTuple):
         1.0 when Q and O move to and from main memory, 0.0 when they stay on chip.
     kv_dram_share : float
         Share of K and V that comes from main memory (the cache), the rest being fresh.
+    decode : int
+        1 when one query per sequence reads earlier keys, 0 for a prompt, however short.
     """
 
     tasks: int
@@ -81,6 +83,7 @@ class AttentionProblem(NamedTuple):
     kv_elements: int
     activations_dram: float
     kv_dram_share: float
+    decode: int
 
 
 class AttentionTiling(NamedTuple):
@@ -276,7 +279,7 @@ def attention_problem_at(
         sizes[row, 0], sizes[row, 1], sizes[row, 2], traits[row, 0], sizes[row, 3],
         sizes[row, 4], sizes[row, 5], sizes[row, 6], sizes[row, 7],
         traits[row, 1], traits[row, 2], traits[row, 3],
-        sizes[row, 8], traits[row, 4], traits[row, 5],
+        sizes[row, 8], traits[row, 4], traits[row, 5], sizes[row, 9],
     )  # fmt: skip
 
 
@@ -293,8 +296,8 @@ def search_attention_many(
     Parameters
     ----------
     machine : Machine
-    sizes : int64 [problems, 9]
-        tasks, rows, kv_len, masked, share, span, head_dim, v_head_dim, kv_elements.
+    sizes : int64 [problems, 10]
+        tasks, rows, kv_len, masked, share, span, head_dim, v_head_dim, kv_elements, decode.
     traits : float64 [problems, 6]
         density, q_bytes, kv_bytes, o_bytes, activations_dram, kv_dram_share.
     out_tilings : int64 [problems, 4]

@@ -85,12 +85,8 @@ def map_attentions(
 
 
 def attention_library(chip: Chip) -> int:
-    """Say which library's kernels a GPU runs, `FLASH` or `SERVING`.
-
-    Serving libraries with decode kernels of their own (TensorRT-LLM) support GPUs from those with
-    8-bit floats on; older ones are served by FlashAttention-2 in every phase.
-    """
-    return SERVING if "fp8" in chip.matrix_flop_per_cycle else FLASH
+    """Say which library's kernels a GPU runs, `FLASH` or `SERVING`: its spec states it."""
+    return SERVING if chip.spec.attention_library == "serving" else FLASH
 
 
 def _search_bulk(
@@ -100,7 +96,7 @@ def _search_bulk(
     sizes = np.array(
         [
             (p.tasks, p.rows, p.kv_len, p.masked, p.share, p.span, p.head_dim, p.v_head_dim,
-             p.kv_elements)
+             p.kv_elements, p.decode)
             for p in problems
         ],
         dtype=np.int64,

@@ -10,7 +10,7 @@ from accelsim.mapping.fusion import Group
 from accelsim.mapping.processor import runs_thread_blocks
 from accelsim.results.costs import Activity
 from accelsim.timing.circle import share_gone
-from accelsim.timing.gpu_attention import Beside, kernels_beside
+from accelsim.timing.gpu_attention import NOTHING_BESIDE, kernels_beside
 from accelsim.workload.ops import Attention, MatMul, Op, Vector
 
 
@@ -48,6 +48,7 @@ def attention_problem(
         kv_elements=op.cache_elements_per_position // op.kv_heads,
         activations_dram=0.0 if activations_on_chip else 1.0,
         kv_dram_share=min(1.0, from_dram / (cached + fresh)),
+        decode=int(op.is_decode),
     )
 
 
@@ -64,11 +65,12 @@ def attention_times(
     cost = mapping.cost
     # The search lets the result follow its inputs; one that is kept is written all the same.
     kept = op.traffic.outputs if group.input_on_chip and not group.output_on_chip else 0.0
-    beside = op.traffic.cache_write + kept
-    memory_s = cost.dram_s + chip.transfers.seconds(0.0, beside)
-    around = Beside(0.0, 0.0, 0.0, 0.0)
+    around = NOTHING_BESIDE
     if runs_thread_blocks(chip):
         around = kernels_beside(op, chip, group.input_on_chip)
+    # Where the append to the cache is a kernel of its own, that one is charged for it.
+    written = kept + (op.traffic.cache_write if around == NOTHING_BESIDE else 0.0)
+    memory_s = cost.dram_s + chip.transfers.seconds(0.0, written)
     times = {
         "compute": cost.compute_s,
         "special": cost.special_s,
@@ -81,7 +83,7 @@ def attention_times(
         vector_flop=group.vector_flop,
         special=group.special,
         dram_read_bytes=cost.dram_read_bytes + around.read_bytes,
-        dram_write_bytes=cost.dram_write_bytes + max(beside, around.write_bytes),
+        dram_write_bytes=cost.dram_write_bytes + written + around.write_bytes,
         shared_bytes=cost.shared_bytes,
         scratchpad_bytes=cost.scratch_bytes,
     )

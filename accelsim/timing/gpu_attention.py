@@ -37,6 +37,9 @@ class Beside(NamedTuple):
     write_bytes: float
 
 
+NOTHING_BESIDE = Beside(0.0, 0.0, 0.0, 0.0)
+
+
 def kernels_beside(op: Attention, chip: Chip, on_chip: bool) -> Beside:
     """Cost what serving libraries run around attention over a cache.
 
@@ -51,13 +54,13 @@ def kernels_beside(op: Attention, chip: Chip, on_chip: bool) -> Beside:
     Returns
     -------
     Beside
-        All zero where the op is the kernel alone.
+        `NOTHING_BESIDE` where the op is the kernel alone.
     """
     if not (op.served and op.cached):
-        return Beside(0.0, 0.0, 0.0, 0.0)
+        return NOTHING_BESIDE
     if attention_library(chip) == FLASH:
         return _flash(op, chip, on_chip)
-    prompt = op.q_len > 1 or op.kv_len == 1
+    prompt = not op.is_decode
     decode = (
         _CLUSTER_DECODE_KERNELS if chip.spec.core.scratchpad.accumulator_bytes else _DECODE_KERNELS
     )
@@ -65,8 +68,11 @@ def kernels_beside(op: Attention, chip: Chip, on_chip: bool) -> Beside:
     # Q, K and V are read, rotated, and written: Q in the arithmetic's type, K and V to the cache.
     width = find_dtype(op.dtype).bytes if prompt else _fresh_bytes(op)
     tokens = float(op.batch) * op.q_len
-    elements = tokens * (op.heads * op.head_dim + op.cache_elements_per_position)
-    moved = _transfer(chip, elements * _fresh_bytes(op), elements * width, on_chip)
+    queries = tokens * op.heads * op.head_dim
+    fresh = queries + tokens * op.cache_elements_per_position
+    moved = _transfer(
+        chip, fresh * _fresh_bytes(op), queries * width, op.traffic.cache_write, on_chip
+    )
     return moved._replace(overhead_s=kernels * _small_kernel_s(chip))
 
 
@@ -74,8 +80,7 @@ def _flash(op: Attention, chip: Chip, on_chip: bool) -> Beside:
     """Append of K and V, and copies of packed heads."""
     tokens = float(op.batch) * op.q_len
     fresh = tokens * op.cache_elements_per_position
-    moved = _transfer(chip, fresh * _fresh_bytes(op), fresh * find_dtype(op.kv_dtype).bytes,
-                      on_chip)  # fmt: skip
+    moved = _transfer(chip, fresh * _fresh_bytes(op), 0.0, op.traffic.cache_write, on_chip)
     scalars = chip.calibration
     width = op.kv_heads * op.head_dim
     waves = tokens * min(_APPEND_THREADS, width) / _CORE_THREADS / chip.spec.cores
@@ -88,10 +93,10 @@ def _flash(op: Attention, chip: Chip, on_chip: bool) -> Beside:
         return moved._replace(overhead_s=overhead)
     rows = tokens * op.heads * _fresh_bytes(op)
     copied = _COPY_TRAFFIC * rows * (op.head_dim + op.v_head_dim)
-    copies = _transfer(chip, copied, 0.0, False)
+    copied_s = chip.transfers.seconds(copied, 0.0)
     return Beside(
         overhead + 2 * _small_kernel_s(chip),
-        moved.transfer_s + copies.transfer_s,
+        moved.transfer_s + copied_s,
         moved.read_bytes,
         moved.write_bytes,
     )
@@ -107,10 +112,15 @@ def _small_kernel_s(chip: Chip) -> float:
     return scalars.kernel_overhead_s + _SMALL_KERNEL_WAITS * scalars.memory_latency_s
 
 
-def _transfer(chip: Chip, reads: float, writes: float, on_chip: bool) -> Beside:
-    """Move bytes from and to the main memory, or the L2."""
+def _transfer(
+    chip: Chip, reads: float, writes: float, cache_writes: float, on_chip: bool
+) -> Beside:
+    """Move bytes from and to the main memory, or the L2, from which the cache is written back."""
     shared = chip.spec.shared
     if on_chip and shared is not None:
         rate = shared.bandwidth_bytes_per_s * chip.calibration.shared_efficiency
-        return Beside(0.0, (reads + writes) / rate, 0.0, 0.0)
+        moved_s = (reads + writes + cache_writes) / rate
+        back_s = chip.transfers.seconds(0.0, cache_writes)
+        return Beside(0.0, max(moved_s, back_s), 0.0, cache_writes)
+    writes += cache_writes
     return Beside(0.0, chip.transfers.seconds(reads, writes), reads, writes)

@@ -29,7 +29,9 @@ from accelsim.workload.ops import (
 CHIPS = tuple(sorted(find_data("arch_specs/chips", ".yaml")))
 # Sizes on both sides of every tile, some prime, some far beyond.
 SIZES = st.sampled_from((1, 2, 7, 16, 31, 64, 100, 128, 257, 512, 1000, 2048, 4099, 16384))
-HEADS = st.sampled_from(((1, 1), (8, 8), (32, 8), (16, 1), (12, 4)))
+HEADS = st.sampled_from(
+    ((1, 1), (8, 8), (32, 8), (16, 1), (12, 4), (48, 1), (64, 1), (128, 1), (256, 2))
+)
 STORAGE = st.sampled_from(("bf16", "fp8", "int4", "fp32"))
 
 

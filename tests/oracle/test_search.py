@@ -80,7 +80,7 @@ def test_no_legal_tile_is_reported_as_none_tried() -> None:
 _ATTENTION = AttentionProblem(
     tasks=2, rows=40, kv_len=200, density=0.6, masked=1, share=4, span=200, head_dim=32,
     v_head_dim=32, q_bytes=2.0, kv_bytes=2.0, o_bytes=2.0, kv_elements=64,
-    activations_dram=1.0, kv_dram_share=1.0,
+    activations_dram=1.0, kv_dram_share=1.0, decode=0,
 )  # fmt: skip
 
 

@@ -38,12 +38,8 @@ _KEYS_ON_LANES = 64
 
 @kernel
 def _is_decode(problem: AttentionProblem, library: int) -> bool:
-    """Tell whether a decode kernel runs: one query, and older keys than its own.
-
-    FlashAttention packs heads into rows for any single query.
-    """
-    single = problem.rows == problem.share
-    return single and (library == FLASH or problem.kv_len > 1)
+    """Tell whether a decode kernel runs; FlashAttention packs the heads of any single query."""
+    return problem.decode == 1 or (library == FLASH and problem.rows == problem.share)
 
 
 @kernel
@@ -53,18 +49,28 @@ def _is_latent(problem: AttentionProblem) -> bool:
 
 
 @kernel
-def _launch(
+def _plan(
     processor: Processor, problem: AttentionProblem, library: int, cores: float
-) -> tuple[int, int, KernelCost]:
-    """Program (-1: the tile kernel), parts of the keys and cost of a grid made for `cores`."""
+) -> tuple[int, int]:
+    """Program (-1: the tile kernel) and parts of the keys of a grid made for `cores`."""
     if not _is_decode(problem, library):
-        return -1, 1, flash_cost(processor, problem, cores, 0, 1)
+        return -1, 1
     if library == FLASH or _is_latent(problem):
-        split = flash2_split(problem, cores)
-        return -1, split, flash_cost(processor, problem, cores, 1, split)
+        return -1, flash2_split(problem, cores)
     program = decode_program(processor, problem, cores)
-    split = decode_split(processor, problem, program, cores)
-    return program, split, decode_cost(processor, problem, cores, program, split)
+    return program, decode_split(processor, problem, program, cores)
+
+
+@kernel
+def _cost(
+    processor: Processor, problem: AttentionProblem, library: int, plan: tuple[int, int],
+    cores: float,
+) -> KernelCost:  # fmt: skip
+    """Cost what was planned on `cores` cores."""
+    program, split = plan
+    if program >= 0:
+        return decode_cost(processor, problem, cores, program, split)
+    return flash_cost(processor, problem, cores, int(_is_decode(problem, library)), split)
 
 
 @kernel
@@ -86,7 +92,7 @@ def _tile(
 def search_gpu_attention(
     library: int, processor: Processor, problem: AttentionProblem
 ) -> tuple[AttentionTiling, AttentionCost, int]:
-    """Launch the library's kernel for all cores, or for a half, a quarter, ... of them.
+    """Launch the library's kernel for all cores, or for fewer.
 
     Parameters
     ----------
@@ -103,28 +109,33 @@ def search_gpu_attention(
     Notes
     -----
     Libraries size a grid by the number of cores, and more parts of the keys are more to add up:
-    a grid for fewer cores is taken where it ends earlier, so that a core more never hurts.
+    a grid for fewer cores is taken where it ends earlier. As every number of cores is tried, one
+    more never hurts, and neither does a smaller batch.
     """
     best = AttentionTiling(0, 0, 0)
     none = AttentionCost(np.inf, 0.0, 0.0, 0.0, 0.0, np.inf, 0.0, 0.0, 0.0, 0.0)
     best_cost = none
     tried = 0
-    cores = float(processor.cores)
-    while cores >= 1.0:
-        program, split, cost = _launch(processor, problem, library, cores)
-        rows, keys = _tile(processor, problem, library, program)
-        if rows == 0:
-            return best, none, 0
+    before = (-2, 0)
+    for fewer in range(processor.cores):
+        cores = float(processor.cores - fewer)
+        plan = _plan(processor, problem, library, cores)
+        if plan == before:
+            continue  # the same on fewer cores
+        before = plan
+        cost = _cost(processor, problem, library, plan, cores)
         tried += 1
         # Softmax and matrix work of a core pass through its units in any case.
         latency_s = max(cost.latency_s, cost.compute_s, cost.special_s)
         if latency_s < best_cost.latency_s * (1.0 - 1e-9):
-            best = AttentionTiling(rows, keys, split)
+            rows, keys = _tile(processor, problem, library, plan[0])
+            if rows == 0:
+                return best, none, 0
+            best = AttentionTiling(rows, keys, plan[1])
             best_cost = AttentionCost(
                 latency_s, cost.compute_s, cost.special_s, cost.shared_s, cost.dram_s,
                 cost.reads, cost.writes, cost.pulled, 2.0 * cost.pulled, min(cores, cost.blocks),
             )  # fmt: skip
-        cores *= 0.5
     return best, best_cost, tried
 
 

@@ -111,12 +111,17 @@ def fitting_tile(
 
 
 @kernel
-def _filled(problem: AttentionProblem, tiles: int, parts: int, slots: float) -> float:
-    """Share of the slots that waves of `parts` fill; 0 where one part less has as long parts."""
-    if parts > 1 and ceil_div(tiles, parts) == ceil_div(tiles, parts - 1):
-        return 0.0
+def _filled(problem: AttentionProblem, parts: int, slots: float) -> float:
+    """Share of the slots that waves of `parts` fill."""
     waves = problem.tasks * parts / slots
     return float(waves / np.ceil(waves))
+
+
+@kernel
+def _more_parts(tiles: int, parts: int) -> int:
+    """Least number of parts that are shorter than those of `parts`."""
+    longest = ceil_div(tiles, parts)
+    return ceil_div(tiles, longest - 1) if longest > 1 else tiles + 1
 
 
 @kernel
@@ -130,13 +135,14 @@ def flash2_split(problem: AttentionProblem, cores: float) -> int:
     if problem.share == 1 or problem.tasks >= 0.8 * slots:
         return 1
     most = int(max(1.0, min(_MOST_PARTS, slots, tiles)))
-    best = 0.0
-    for parts in range(1, most + 1):
-        best = max(best, _filled(problem, tiles, parts, slots))
-    for parts in range(1, most + 1):
-        if _filled(problem, tiles, parts, slots) >= _FILL * best:
-            return parts
-    return most
+    best, parts = 0.0, 1
+    while parts <= most:
+        best = max(best, _filled(problem, parts, slots))
+        parts = _more_parts(tiles, parts)
+    parts = 1
+    while _filled(problem, parts, slots) < _FILL * best:
+        parts = _more_parts(tiles, parts)
+    return parts
 
 
 @kernel

@@ -70,6 +70,11 @@ class Attention(Op):
             )
 
     @property
+    def is_decode(self) -> bool:
+        """One query per sequence that reads earlier keys; causal and alone, it is a prompt."""
+        return self.q_len == 1 and not (self.causal and self.kv_len == 1)
+
+    @property
     def pairs(self) -> int:
         """Query-key pairs of one head and sequence, exactly."""
         span = self.kv_len if self.window is None else min(self.window, self.kv_len)

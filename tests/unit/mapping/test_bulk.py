@@ -18,7 +18,7 @@ MATMULS = [
 ]
 ATTENTIONS = [
     AttentionProblem(1 + i % 5, 1 + 7 * i, 64 + 9 * i, 1.0, 0, 1, 64 + 9 * i, 64, 64, 2.0, 2.0, 2.0,
-                     128, 1.0, 1.0)
+                     128, 1.0, 1.0, i % 2)
     for i in range(BULK + 8)
 ]  # fmt: skip
 
