@@ -99,12 +99,12 @@ def scalar_table(result: CalibrationResult) -> Table:
         after = _scalar(fit.name, fit.after) if fit.determined else "not determined"
         rows.append((
             fit.name.removesuffix("_s"), _scalar(fit.name, fit.before), after, interval,
-            f"{fit.felt_rows:,}", fit.reason,
+            f"{fit.felt_ops:,}", fit.reason,
         ))  # fmt: skip
     columns = (
         Column("scalar"), Column("before", right=True), Column("after", right=True),
         Column(f"{100 * CONFIDENCE:.0f} % interval", right=True),
-        Column("rows that feel it", right=True, rank=1), Column("remark"),
+        Column("ops that feel it", right=True, rank=1), Column("remark"),
     )  # fmt: skip
     return Table(f"Calibrated scalars of {result.chip}", columns, tuple(rows))
 

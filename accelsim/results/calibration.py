@@ -23,9 +23,10 @@ class ScalarFit:
     before, after : float
         Equal where the data do not determine it.
     low, high : float or None
-        Interval of `CONFIDENCE` over resampled rows; None where it was not fitted.
-    felt_rows : int
-        Rows of the fit whose prediction moves by 0.05 % or more when the scalar moves by 1 %.
+        Interval of `CONFIDENCE` over resampled ops; None where the data do not determine it.
+    felt_ops : int
+        Different ops of the fit whose prediction moves by 0.05 % or more when the scalar moves by
+        1 %; repetitions of one op count once.
     reason : str
         Why it was not fitted, or a remark; empty where there is nothing to say.
     determined : bool
@@ -37,7 +38,7 @@ class ScalarFit:
     after: float
     low: float | None
     high: float | None
-    felt_rows: int
+    felt_ops: int
     reason: str
     determined: bool
 

@@ -21,11 +21,13 @@ from accelsim.validation.determine import Determination
 from accelsim.validation.devices import lineage
 from accelsim.validation.fit import losses
 from accelsim.validation.folder import read_folder
+from accelsim.validation.groups import group_numbers
 from accelsim.validation.measured import LeftOut, MeasuredOps
 from accelsim.validation.scalars import Model, values_of
 from accelsim.validation.user_table import read_user_csv, user_table
 
 Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 Progress = Callable[[str, int, int], None]
 LEAST_ROWS = 20
@@ -60,7 +62,8 @@ def calibrate(
     seed : int
         Of the split into rows of the fit and of the test, and of the resampling.
     test_share : float
-        Share of the rows kept aside, 0 to 0.9; every class and size gives its share.
+        Share of the ops kept aside, 0 to 0.9; every class and size gives its share, and
+        repetitions of one op stay together.
     rows : int
         Most rows to use, 0: all.
     progress : callable, optional
@@ -77,8 +80,9 @@ def calibrate(
 
     Notes
     -----
-    The loss is Huber's of log(predicted / measured). Intervals are those of resampled rows: they
-    hold the scatter of the measurements, not what the model misses.
+    The loss is Huber's of log(predicted / measured). Intervals are those of resampled ops, each
+    sample with scalars that are held moved at random by their `HELD_SPREAD`: they hold the scatter
+    of the measurements and what held scalars may be, not what the model misses.
     """
     _check(seed, test_share, rows)
     start = with_memory_rates(System.of_chip(_loaded(chip))).chip
@@ -94,7 +98,7 @@ def calibrate(
             f"{_reasons(left_out)}"
         )
     frame = frame.assign(size=size_buckets(frame["measured_s"].to_numpy(float)))
-    aside = _test_rows(frame, test_share, seed)
+    aside = _chosen(frame, group_numbers(frame), test_share, seed)
     before_s = frame["predicted_s"].to_numpy(float)
 
     def tell(words: str) -> None:
@@ -161,24 +165,26 @@ def _capped(frame: pd.DataFrame, rows: int, seed: int) -> tuple[pd.DataFrame, tu
     if rows == 0 or len(frame) <= rows:
         return frame, ()
     sized = frame.assign(size=size_buckets(frame["measured_s"].to_numpy(float)))
-    kept = _test_rows(sized, rows / len(frame), seed)
+    kept = _chosen(sized, np.arange(len(frame)), rows / len(frame), seed)
     cut = LeftOut("all", "", f"beyond a sample of {rows} rows", int((~kept).sum()))
     return frame[kept].reset_index(drop=True), (cut,)
 
 
-def _test_rows(frame: pd.DataFrame, share: float, seed: int) -> Flags:
-    """Choose a share of the rows of every class, dtype, launch and size."""
+def _chosen(frame: pd.DataFrame, groups: Integers, share: float, seed: int) -> Flags:
+    """Choose a share of the groups of rows of every class, dtype, launch and size."""
     chosen = np.zeros(len(frame), np.bool_)
     generator = np.random.default_rng(seed)
-    strata = frame.groupby(list(_STRATA), sort=True, dropna=False).ngroup().to_numpy()
+    numbers, firsts = np.unique(groups, return_index=True)
+    ordered = frame.iloc[firsts].groupby(list(_STRATA), sort=True, dropna=False)
+    strata = ordered.ngroup().to_numpy()
     owed = 0.0
     for stratum in range(int(strata.max()) + 1):
-        places = np.flatnonzero(strata == stratum)
+        places = numbers[strata == stratum]
         # What rounding takes from small strata is given to the next ones.
         owed += share * len(places)
         count = min(int(owed + 0.5), len(places))
         owed -= count
-        chosen[generator.permutation(places)[:count]] = True
+        chosen |= np.isin(groups, generator.permutation(places)[:count])
     return chosen
 
 

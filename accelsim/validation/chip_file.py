@@ -91,8 +91,8 @@ def _note(fit: ScalarFit) -> str:
     low, high = written(fit.name, fit.low), written(fit.name, fit.high)
     remark = f"; {fit.reason}" if fit.reason else ""
     return (
-        f"{FITTED} {fit.felt_rows} rows that feel it, {100 * CONFIDENCE:.0f} % of resamples from "
-        f"{low} to {high}{remark}"
+        f"{FITTED} {fit.felt_ops} different ops that feel it, {100 * CONFIDENCE:.0f} % of "
+        f"resamples from {low} to {high}{remark}"
     )
 
 

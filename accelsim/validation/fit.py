@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
 Residuals = Callable[[Floats], Floats]
 HUBER = 0.15
 """Where the loss turns from quadratic to linear, in log(predicted / measured)."""
@@ -23,7 +24,7 @@ _LONGEST_STEP = 0.7
 _MOST_STEPS = 12
 _MOST_TRIES = 4
 _LEAST_GAIN = 1e-4
-_POLISH = (0.04, 0.02, 0.01)
+_POLISH = (0.04, 0.02, 0.01, 0.005, 0.0025)
 _RIDGE = 1e-9
 _REWEIGHTINGS = 3
 
@@ -85,7 +86,7 @@ class Problem:
         return moved
 
 
-def fit(problem: Problem, start: Floats) -> Floats:
+def fit(problem: Problem, start: Floats, *, polish: bool = True) -> Floats:
     """Minimise the Huber loss from a start.
 
     Parameters
@@ -93,6 +94,8 @@ def fit(problem: Problem, start: Floats) -> Floats:
     problem : Problem
     start : float64[parameters]
         Logarithms.
+    polish : bool
+        Search along the axes after the walk.
 
     Returns
     -------
@@ -125,12 +128,14 @@ def fit(problem: Problem, start: Floats) -> Floats:
             damping *= 6
         if before - huber(residuals) <= _LEAST_GAIN * before:
             break
-    return _polished(problem, point, huber(residuals))
+    return _polished(problem, point, huber(residuals)) if polish else point
 
 
-def _step(slopes: Floats, residuals: Floats, damping: float) -> Floats:
-    """Solve the damped normal equations with Huber's weights."""
-    weights = _weights(residuals)
+def _step(
+    slopes: Floats, residuals: Floats, damping: float, counts: Floats | float = 1.0
+) -> Floats:
+    """Solve the damped normal equations with Huber's weights; rows count `counts` times."""
+    weights = _weights(residuals) * counts
     normal = slopes.T @ (slopes * weights[:, None])
     lift = damping * np.diag(normal) + _RIDGE * max(1.0, float(np.trace(normal)))
     step = np.linalg.solve(normal + np.diag(lift), -slopes.T @ (weights * residuals))
@@ -155,8 +160,10 @@ def _polished(problem: Problem, point: Floats, loss: float) -> Floats:
     return point
 
 
-def resampled(slopes: Floats, residuals: Floats, *, samples: int, seed: int) -> Floats:
-    """Shifts of the parameters over bootstrap samples of the rows, by the linearised model.
+def resampled(
+    slopes: Floats, residuals: Floats, groups: Integers, *, others: Floats, samples: int, seed: int
+) -> Floats:
+    """Shifts of the parameters over bootstrap samples of groups of rows, by the linearised model.
 
     Parameters
     ----------
@@ -164,28 +171,42 @@ def resampled(slopes: Floats, residuals: Floats, *, samples: int, seed: int) -> 
         At the fit.
     residuals : float64[rows]
         At the fit.
+    groups : int64[rows]
+        Number of each row's group, 0 to groups - 1: repetitions of one op come or stay together.
+    others : float64[rows, held]
+        How the residuals move when a parameter that is not fitted moves by one standard deviation
+        of what is known of it: each sample draws its own.
     samples, seed : int
         Number of resamples and the generator's seed.
 
     Returns
     -------
     float64[samples, parameters]
-        Of the logarithms.
+        Of the logarithms, about their median.
+
+    Notes
+    -----
+    Spreads are those of the samples times sqrt(n / (n - p)) for n groups and p parameters:
+    residuals of a fit are smaller than the errors of the data.
 
     References
     ----------
     Efron, Bootstrap Methods: Another Look at the Jackknife, Ann. Stat. 7 (1979).
     """
     generator = np.random.default_rng(seed)
-    shifts = np.empty((samples, slopes.shape[1]))
+    count, parameters = int(groups.max()) + 1, slopes.shape[1]
+    shifts = np.empty((samples, parameters))
     for sample in range(samples):
-        chosen = generator.integers(0, len(residuals), len(residuals))
-        lines, errors = slopes[chosen], residuals[chosen]
-        shift = np.zeros(slopes.shape[1])
+        drawn = generator.integers(0, count, count)
+        copies = np.bincount(drawn, minlength=count)[groups].astype(float)
+        errors = residuals + others @ generator.standard_normal(others.shape[1])
+        shift = np.zeros(parameters)
         for _ in range(_REWEIGHTINGS):
-            shift = shift + _step(lines, errors + lines @ shift, 0.0)
+            shift = shift + _step(slopes, errors + slopes @ shift, 0.0, copies)
         shifts[sample] = shift
-    return shifts
+    # Centred on the fit: the linearised model has its minimum beside that of the real one.
+    spread = shifts - np.median(shifts, axis=0)
+    return np.asarray(spread * (count / max(count - parameters, 1)) ** 0.5)
 
 
 def likeness(slopes: Floats, residuals: Floats) -> Floats:

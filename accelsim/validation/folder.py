@@ -14,9 +14,10 @@ import pandas as pd
 
 from accelsim.errors import WorkloadError
 from accelsim.validation import rules
+from accelsim.validation.cells import possible, readable
 from accelsim.validation.collectives import COLLECTIVE_SUITES, CUSTOM, collective_ops
 from accelsim.validation.devices import chip_of_device
-from accelsim.validation.measured import LeftOut, MeasuredOps, Screen, join
+from accelsim.validation.measured import LeftOut, MeasuredOps, Screen, empty_frame, join
 
 _PEER_ALL_REDUCE = "llmcompass_all_reduce"
 FOLDER_SUITES = (
@@ -49,7 +50,8 @@ def read_folder(folder: str | Path, suites: Iterable[str] | None = None) -> Meas
     Raises
     ------
     WorkloadError
-        If there is no such folder, none of its tables, or one lacks a column.
+        If there is no such folder, none of its tables, or one lacks a column. A malformed cell
+        leaves out its row, counted.
     """
     root = Path(folder)
     if not root.is_dir():
@@ -62,10 +64,13 @@ def read_folder(folder: str | Path, suites: Iterable[str] | None = None) -> Meas
         if table is None:
             continue
         tables += ".." not in name
+        table, malformed = readable(Path(name).name.partition(".")[0], table)
+        parts.append(MeasuredOps(empty_frame(), tuple(malformed)))
         try:
             for suite, ops, left_out in reader(table):
                 if suite in wanted:
-                    parts.append(_labelled(suite, ops, left_out, root.name))
+                    kept, impossible = possible(suite, ops)
+                    parts.append(_labelled(suite, kept, [*left_out, *impossible], root.name))
         except KeyError as missing:
             raise WorkloadError(f"{root / name}: the column {missing} is missing") from None
     if not tables:
@@ -125,7 +130,7 @@ def _drop_spoiled(graphs: Screen) -> None:
 
 
 def _matmuls(kept: pd.DataFrame) -> pd.DataFrame:
-    batch = pd.to_numeric(kept["batch"], errors="coerce").fillna(1).astype(int)
+    batch = kept["batch"].fillna(1)
     names = {**rules.GEMM_DTYPES, "fp32": "fp32"}
     return pd.DataFrame({
         "device": kept["device"], "op": "matmul", "dtype": kept["dtype"].map(names),

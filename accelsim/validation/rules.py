@@ -19,6 +19,11 @@ SHORTEST_EAGER_VECTOR_US = 40.0
 SHORTEST_LAYER_US = 5.0
 """The profiler of these layers counts whole microseconds [us]."""
 
+SHORTEST_S = 1e-9
+"""Shorter than a clock of any chip: a measured time in another unit than its column says [s]."""
+LONGEST_S = 1e5
+"""More than a day for one op [s]."""
+
 SHORT = "shorter than {:g} us: the time is that of a launch"
 L2_RESIDENT = "the working set stays in the L2 between repetitions"
 WEIGHT_ONLY = "weights narrower than the arithmetic: no column of predict says so"
@@ -27,6 +32,10 @@ SUSPECT_FMHA = "labelled bf16 with an fp8 cache, but timed as the fp8 kernel"
 WINDOWED = "sliding window: no column of predict says so"
 UNBALANCED = "experts loaded unevenly: no column of predict says so"
 NO_GATE = "experts without a gate: another op"
+NO_NUMBER = "{} is no finite number"
+NOT_POSITIVE = "{} is not positive"
+NO_SIZE = "{} is no whole number from 1 to 2^40"
+NO_TIME = "the measured time is blank, or not within 1 ns and 100,000 s"
 NO_CHIP = "there is no chip spec of this device"
 NO_SYSTEM = "no packaged system connects devices as these were"
 

@@ -16,6 +16,7 @@ import pandas as pd
 
 from accelsim.arch.loader import load_chip
 from accelsim.validation import rules
+from accelsim.validation.cells import possible
 from accelsim.validation.collectives import CUSTOM, collective_ops
 from accelsim.validation.devices import chip_of_device
 from accelsim.validation.measured import LeftOut, MeasuredOps, Screen, join
@@ -139,12 +140,13 @@ def _read(path: Path, suite: str, device: str, chip: str) -> MeasuredOps:
     frame = table.assign(
         latency_us=table["latency"].astype(float) * 1e3, backend=backend, version=version
     )
-    ops, left_out = _READERS[suite](Screen(suite, frame, device), chip)
+    found, left_out = _READERS[suite](Screen(suite, frame, device), chip)
+    ops, impossible = possible(suite, found, device)
     labels = {
         "suite": suite, "device": device, "chip": chip, "launch": "graph",
         "source": f"{PACKAGE} {backend} {version}", "place": path.name,
     }  # fmt: skip
-    return MeasuredOps(ops.assign(**labels).reset_index(drop=True), left_out)
+    return MeasuredOps(ops.assign(**labels).reset_index(drop=True), (*left_out, *impossible))
 
 
 def _gemm(screen: Screen, chip: str) -> tuple[pd.DataFrame, tuple[LeftOut, ...]]:

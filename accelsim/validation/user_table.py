@@ -8,18 +8,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from accelsim.dtypes import dtype as find_dtype
 from accelsim.errors import WorkloadError, suggest
 from accelsim.scenarios.op_table import COLUMNS, read_ops
 from accelsim.timing.dispatch import LAUNCH
+from accelsim.validation import rules
+from accelsim.validation.cells import blank
 from accelsim.validation.devices import chips_of_devices
 from accelsim.validation.measured import LABELS, LeftOut, MeasuredOps
 
 TIME_COLUMNS = {"measured_s": 1.0, "measured_ms": 1e-3, "measured_us": 1e-6, "latency_us": 1e-6}
 """Columns that may hold the measured time, and what one of their units is [s]."""
 USER_COLUMNS = (*TIME_COLUMNS, "device", "launch")
-SUITE_OF_OP = {"matmul": "gemm", "gemm": "gemm"}
+SUITE_OF_OP = {"matmul": "gemm"}
 """Class of an op in the tables, where it is not the op's own name."""
-_LONGEST_S = 1e5
+_OP_NAMES = {"gemm": "matmul"}
 _USUAL_DTYPE = "bf16"
 _EXAMPLE = "op,dtype,m,n,k,measured_us"
 
@@ -60,18 +63,19 @@ def user_table(
     _check_columns(table, source)
     where = _places(table, source)
     column = next(name for name in TIME_COLUMNS if name in table.columns)
-    measured_s = _times_s(table[column], where) * TIME_COLUMNS[column]
+    measured_s = _times_s(table[column], where)
     timed = measured_s.notna()
     if not timed.any():
         raise WorkloadError(f"{source}: no row has a time in '{column}'")
     frame = table.loc[:, [name for name in COLUMNS if name in table.columns]]
     frame = frame.assign(
-        dtype=_filled(table, "dtype", _USUAL_DTYPE),
-        suite=_suites(table["op"], where),
+        op=_op_names(table["op"], where),
+        dtype=_dtypes(_filled(table, "dtype", _USUAL_DTYPE), where),
         device=_filled(table, "device", chip or ""),
         launch=_launches(table, launch, where),
         source=source, place=where, measured_s=measured_s,
     )[timed]  # fmt: skip
+    frame["suite"] = frame["op"].map(lambda name: SUITE_OF_OP.get(name, name))
     frame["chip"] = _chips(frame["device"], chip, source)
     blank = int((~timed).sum())
     left_out = (LeftOut("table", "", f"no time in '{column}'", blank),) if blank else ()
@@ -107,30 +111,30 @@ def _places(table: pd.DataFrame, source: str) -> pd.Series[str]:
     return pd.Series(places, index=table.index)
 
 
-def _blank(cells: pd.Series[Any]) -> pd.Series[bool]:
-    return cells.isna() | (cells.astype(str).str.strip() == "")
-
-
 def _times_s(cells: pd.Series[Any], where: pd.Series[str]) -> pd.Series[float]:
-    """Numbers of the column, NaN where a cell is blank."""
-    blank = _blank(cells)
-    numbers = pd.to_numeric(cells.where(~blank), errors="coerce").astype(float)
-    wrong = ~blank & ~(np.isfinite(numbers) & (numbers > 0) & (numbers < _LONGEST_S * 1e6))
-    if wrong.any():
-        first = wrong.index[wrong.to_numpy()][0]
-        more = f" ({int(wrong.sum())} such rows)" if wrong.sum() > 1 else ""
-        raise WorkloadError(
-            f"{where[first]}: {cells.name} is '{cells[first]}', expected a positive time{more}; "
-            "leave the cell blank where nothing was measured"
-        )
-    return numbers
+    """Seconds of the column, NaN where a cell is blank."""
+    empty = blank(cells)
+    numbers = pd.to_numeric(cells.where(~empty), errors="coerce").astype(float)
+    seconds = numbers * TIME_COLUMNS[str(cells.name)]
+    positive = (numbers > 0) & (numbers < np.inf)
+    limits = f"a time from 1 ns to {rules.LONGEST_S:,.0f} s"
+    beyond = positive & ~seconds.between(rules.SHORTEST_S, rules.LONGEST_S)
+    for wrong, expected in ((~empty & ~positive, "a positive time"), (beyond, limits)):
+        if wrong.any():
+            first = wrong.index[wrong][0]
+            more = f" ({int(wrong.sum())} such rows)" if wrong.sum() > 1 else ""
+            raise WorkloadError(
+                f"{where[first]}: {cells.name} is '{cells[first]}', expected {expected}{more}; "
+                "leave the cell blank where nothing was measured"
+            )
+    return seconds
 
 
 def _filled(table: pd.DataFrame, column: str, default: str) -> pd.Series[str]:
     if column not in table.columns:
         return pd.Series(default, index=table.index)
     cells = table[column].astype(object)
-    return cells.where(~_blank(cells), default).astype(str).str.strip()
+    return cells.where(~blank(cells), default).astype(str).str.strip()
 
 
 def _launches(table: pd.DataFrame, default: str, where: pd.Series[str]) -> pd.Series[str]:
@@ -141,12 +145,24 @@ def _launches(table: pd.DataFrame, default: str, where: pd.Series[str]) -> pd.Se
     return launches
 
 
-def _suites(ops: pd.Series[Any], where: pd.Series[str]) -> pd.Series[str]:
-    blank = _blank(ops)
-    if blank.any():
-        raise WorkloadError(f"{where[blank.index[blank.to_numpy()][0]]}: op is missing")
+def _op_names(ops: pd.Series[Any], where: pd.Series[str]) -> pd.Series[str]:
+    empty = blank(ops)
+    if empty.any():
+        raise WorkloadError(f"{where[empty.index[empty.to_numpy()][0]]}: op is missing")
     names = ops.astype(str).str.strip().str.lower()
-    return names.map(lambda name: SUITE_OF_OP.get(name, name))
+    return names.map(lambda name: _OP_NAMES.get(name, name))
+
+
+def _dtypes(names: pd.Series[str], where: pd.Series[str]) -> pd.Series[str]:
+    """Formats by their own names: BF16 and bfloat16 are bf16."""
+    known: dict[str, str] = {}
+    for place, name in zip(where, names, strict=True):
+        if name not in known:
+            try:
+                known[name] = find_dtype(name).name
+            except WorkloadError as problem:
+                raise WorkloadError(f"{place}: {problem}") from None
+    return names.map(known)
 
 
 def _chips(devices: pd.Series[str], chip: str | None, source: str) -> pd.Series[str]:

@@ -28,10 +28,15 @@ def adds(rows: int = 60) -> pd.DataFrame:
 
 
 def measured(
-    ops: pd.DataFrame, scatter: float = 0.03, launch: str = "graph", **scalars: float
+    ops: pd.DataFrame,
+    scatter: float = 0.03,
+    launch: str = "graph",
+    *,
+    chip: str = CHIP,
+    **scalars: float,
 ) -> pd.DataFrame:
     """Return the ops with times as a card with these scalars would show them."""
-    system = System.of_chip(with_values(load_chip(CHIP), scalars))
+    system = System.of_chip(with_values(load_chip(chip), scalars))
     times_s = predict(ops, system, launch)["latency_s"].to_numpy(float)
     noise = np.random.default_rng(9).normal(0, scatter, len(ops))
     return ops.assign(measured_us=1e6 * times_s * np.exp(noise))

@@ -57,11 +57,19 @@ def test_intervals_cover_the_scatter_and_repeat() -> None:
     asked = problem(truth, noise)
     point = fit(asked, np.log([0.9, 1e-6]))
     slopes, residuals = asked.slopes(point), asked.residuals(point)
-    shifts = resampled(slopes, residuals, samples=200, seed=1)
-    assert np.array_equal(shifts, resampled(slopes, residuals, samples=200, seed=1))
+    alone, certain = np.arange(200), np.empty((200, 0))
+
+    def shifts_of(groups: np.ndarray = alone, others: np.ndarray = certain) -> np.ndarray:
+        return resampled(slopes, residuals, groups, others=others, samples=200, seed=1)
+
+    shifts = shifts_of()
+    assert np.array_equal(shifts, shifts_of())
     # Least squares with independent errors of 5 %: the spread is about 0.05 / sqrt(rows felt).
     expected = 0.05 / np.linalg.norm(slopes, axis=0)
     assert shifts.std(axis=0) == pytest.approx(expected, rel=0.5)
+    # Rows that come ten at a time say less; a scalar that is held may be another one.
+    assert (shifts_of(groups=alone // 10).std(axis=0) > 0.5 * shifts.std(axis=0)).all()
+    assert (shifts_of(others=0.2 * slopes[:, :1]).std(axis=0)[0]) == pytest.approx(0.2, rel=0.2)
 
 
 def test_two_parameters_with_one_effect_are_seen() -> None:

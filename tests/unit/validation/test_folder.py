@@ -120,6 +120,23 @@ def test_every_row_left_out_is_counted(folder: Path) -> None:
     }  # fmt: skip
 
 
+def test_a_malformed_cell_drops_its_row_and_no_other(folder: Path) -> None:
+    bad = [{"m": "many"}, {"m": None}, {"m": 0.5}, {"m": 1e300}, {"n": "inf"},
+           {"latency_us": -5.0}, {"latency_us": "inf"}, {"latency_us": "nan"},
+           {"latency_us": 1e15}]  # fmt: skip
+    write(folder / "gemm.csv", [GEMM, *({**GEMM, **cells} for cells in bad)])
+    found = read_folder(folder, ["gemm"])
+    assert found.frame["m"].tolist() == [64]
+    assert {(p.reason, p.rows) for p in found.left_out} == {
+        (rules.NO_NUMBER.format("m"), 1), (rules.NO_NUMBER.format("n"), 1),
+        (rules.NO_NUMBER.format("latency_us"), 1), (rules.NOT_POSITIVE.format("latency_us"), 1),
+        (rules.NO_SIZE.format("m"), 3), (rules.NO_TIME, 2),
+    }  # fmt: skip
+    answer, refused = compare(found)
+    assert len(answer) == 1
+    assert not refused
+
+
 def test_bad_folders_are_refused(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(WorkloadError, match="is no folder of measurements"):
         read_folder(tmp_path / "nowhere")

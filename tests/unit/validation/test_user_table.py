@@ -46,6 +46,17 @@ def test_rows_may_say_device_and_launch(tmp_path: Path) -> None:
     assert found["place"].tolist() == [f"{path}:2", f"{path}:3"]
 
 
+def test_ops_and_formats_have_one_name_each() -> None:
+    table = pd.DataFrame({
+        "op": ["GEMM", "matmul", " gemm"], "dtype": ["BF16", "bf16", "bfloat16"],
+        "m": 8, "n": 64, "k": 64, "measured_us": 5.0,
+    })  # fmt: skip
+    found = user_table(table, "a40", "graph").frame
+    assert set(found["op"]) == {"matmul"}
+    assert set(found["dtype"]) == {"bf16"}
+    assert set(found["suite"]) == {"gemm"}
+
+
 def test_rows_without_a_time_are_counted_and_left_out() -> None:
     found = user_table(frame(measured_us=[20, None]), "a40", "graph")
     assert len(found.frame) == 1
@@ -60,6 +71,15 @@ def test_rows_without_a_time_are_counted_and_left_out() -> None:
         ({"measured_us": [-1, -2]}, r"row 0: measured_us is '-1'.*\(2 such rows\)"),
         ({"measured_us": [20, "fast"]}, "row 1: measured_us is 'fast'"),
         ({"measured_us": [20, float("inf")]}, "expected a positive time"),
+        (
+            {"measured_us": [20, 1e-300]},
+            "row 1: measured_us is '1e-300', expected a time from 1 ns",
+        ),
+        (
+            {"measured_s": [1, 9e10]},
+            "row 1: measured_s is '9.*expected a time from 1 ns to 100,000",
+        ),
+        ({"measured_us": [20, 5], "dtype": ["bf16", "bf15"]}, "row 1: unknown dtype 'bf15'"),
         ({"measured_us": [None, float("nan")]}, "no row has a time in 'measured_us'"),
         ({}, "has no measured time: give one column of measured_s"),
         ({"measured_us": [1, 2], "latency_us": [1, 2]}, "has measured_us and latency_us"),
