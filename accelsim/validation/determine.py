@@ -28,7 +28,8 @@ WIDENED = 1.3
 """What intervals are widened by: the model has kinks, which the slopes at the fit do not know.
 
 On 20 synthetic H100s (400 ops, 3 % scatter, scalars within 25 % of the chip's) intervals of slopes
-alone held 84 % of the true values.
+alone held 84 % of the true values (89 of 106); widened, 63 of 68 on 13 of them, and 71 of 73 on 11
+A100s that took no part in the choice.
 """
 _FELT = 0.05
 _SAMPLES = 200
