@@ -133,6 +133,11 @@ class Chip:
         """Capacity of the shared buffer (L2, CMEM, ...), 0 where there is none [B]."""
         return self.spec.shared.capacity_bytes if self.spec.shared else 0.0
 
+    @cached_property
+    def scales_blocks(self) -> bool:
+        """Whether matrix units scale blocks of their operands themselves (mx and nv formats)."""
+        return any(find_dtype(name).block_scaled for name in self.matrix_flop_per_cycle)
+
     @property
     def on_chip_bytes(self) -> float:
         """Shared buffer plus all scratchpads [B]."""

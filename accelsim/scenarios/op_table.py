@@ -20,7 +20,7 @@ from accelsim.documents import read_text
 from accelsim.dtypes import DTYPES
 from accelsim.dtypes import dtype as find_dtype
 from accelsim.errors import WorkloadError, suggest
-from accelsim.workload.conversions import ARRIVING, CONVERSIONS, conversion_ops
+from accelsim.workload.conversions import ARRIVING, CONVERSIONS, SCALE_BLOCK, conversion_ops
 from accelsim.workload.experts import sort_kernels, sort_shape
 from accelsim.workload.ops import (
     COLLECTIVES,
@@ -327,8 +327,14 @@ def _matmul(row: Row, values: Mapping[str, Any]) -> tuple[Op, ...]:
     product = MatMul(
         "matmul", batch=batch, m=m, n=values["n"], k=k, dtype=dtype,
         weight_dtype=dtype if batch == 1 else None, out_dtype=ARRIVING if narrow else None,
+        scale_block=_scale_block(how, dtype),
     )  # fmt: skip
     return (*conversion_ops("matmul", how, batch * m, k, dtype), product)
+
+
+def _scale_block(how: str, dtype: str) -> int | None:
+    """Products that share scales which are not part of the format."""
+    return SCALE_BLOCK if how == "block" and not find_dtype(dtype).block_scaled else None
 
 
 def _attention(row: Row, values: Mapping[str, Any]) -> Attention:
@@ -363,14 +369,15 @@ def _moe(row: Row, values: Mapping[str, Any]) -> tuple[Op, ...]:
     narrow = find_dtype(dtype).bits < 16
     wide = ARRIVING if narrow else dtype
     blocks, choices = sort_shape(tokens, topk)
+    how = "block" if narrow else "none"
     work = {"rows": rows, "groups": local, "active": min(rows, local), "dtype": dtype,
-            "weight_dtype": dtype, "out_dtype": wide}  # fmt: skip
+            "weight_dtype": dtype, "out_dtype": wide,
+            "scale_block": _scale_block(how, dtype)}  # fmt: skip
     copied = {"rows": rows, "cols": hidden}
     sort = (
         Vector(name, fn="sort", rows=blocks, cols=choices, dtype="int32")
         for name in sort_kernels(tokens)
     )
-    how = "block" if narrow else "none"
     return (
         Vector("moe.topk", fn="topk", rows=tokens, cols=experts, dtype=wide),
         *sort,

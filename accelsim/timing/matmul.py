@@ -143,6 +143,8 @@ def matmul_times(
     scalars = chip.calibration
     share = cost.active_cores / chip.spec.cores
     vector_flop, special = group.vector_flop, group.special
+    if chip.scales_blocks:
+        vector_flop -= group.head.scaling_flop
     vector_s = special_s = 0.0
     if vector_flop or special:
         lanes = scalars.vector_efficiency * share

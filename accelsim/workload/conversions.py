@@ -9,6 +9,8 @@ from accelsim.workload.ops import Vector
 CONVERSIONS = ("none", "static", "tensor", "block")
 """How: not at all; by a known scale; by one scale that is found first; by one scale per block."""
 ARRIVING = "bf16"
+SCALE_BLOCK = 128
+"""Elements along k that share a scale where blocks are scaled (DeepSeek-V3 report, 2024)."""
 
 
 def conversion_ops(prefix: str, how: str, rows: int, cols: int, dtype: str) -> tuple[Vector, ...]:

@@ -21,7 +21,8 @@ from tests.oracle.machines import systolic_machine, tensor_core_machine
 answers = []
 sizes = np.array([[1, 5, 7, 9], [2, 20, 9, 40]])
 traits = np.array([[2.0, 2.0, 4.0, 1.0, 1.0, 1.0], [1.0, 0.5, 2.0, 0.0, 1.0, 1.0]])
-shapes = np.array([[2, 12, 20, 1, 4, 20, 16, 16, 32], [3, 4, 90, 0, 4, 90, 16, 16, 32]])
+shapes = np.array([[2, 12, 20, 1, 4, 20, 16, 16, 32, 0],
+                   [3, 4, 90, 0, 4, 90, 16, 16, 32, 1]])
 kinds = np.array([[0.5, 2.0, 2.0, 2.0, 1.0, 1.0], [1.0, 2.0, 1.0, 2.0, 0.0, 1.0]])
 for machine in (tensor_core_machine(), systolic_machine(), systolic_machine(style=2, hides_load=1)):
     tilings, costs = np.empty((2, 6), np.int64), np.empty((2, 9))

@@ -26,19 +26,17 @@ BARS = (
     ("rowwise_fp32", VECTOR_DEVICES, "fp32", 0.14, 0.10),
     ("moe", (H100,), "bf16", 0.20, 0.14),
     ("layer_gemm_vidur", VIDUR_DEVICES, "fp16", 0.10, 0.07),
+    ("llmcompass_matmul", ("A100",), "bf16", 0.05, None),
     ("llmcompass_softmax", ("A100",), "fp16", 0.09, None),
 )
-# Wider than promised (5 % and 8 %): what the model gives, so that it grows no worse. Layer norms
+# Wider than promised (8 %): what the model gives, so that it grows no worse. Layer norms
 # were compiled functions: kernels of a generator, not those of the framework that the model has.
-MISSED = (
-    ("llmcompass_matmul", ("A100",), "bf16", 0.0505, None),
-    ("llmcompass_layernorm", ("A100",), "fp16", 0.115, 0.085),
-)
+MISSED = (("llmcompass_layernorm", ("A100",), "fp16", 0.115, 0.085),)
 # No promise: what the model gives.
 BESIDE = (
     ("moe", (H100,), "fp8", 0.22, 0.14),
     ("gemm_fp8", (H100,), "fp8", 0.08, 0.06),
-    ("gemm_fp8_block", (H100,), "fp8", 0.24, 0.22),
+    ("gemm_fp8_block", (H100,), "fp8", 0.22, 0.16),
 )
 CASES = [
     pytest.param(suite, device, dtype, mean, median, id=f"{suite}-{device}-{dtype}")

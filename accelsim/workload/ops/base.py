@@ -100,6 +100,11 @@ class Op:
         return 0.0
 
     @property
+    def scaling_flop(self) -> float:
+        """The part of `vector_flop` that matrix units do which scale blocks themselves."""
+        return 0.0
+
+    @property
     def special(self) -> float:
         """Special-function results (exp, rsqrt, tanh)."""
         return 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
@@ -27,6 +28,9 @@ class MatMul(Op):
         Adds n parameters.
     owns_parameters : bool
         False when B is tied to another op's parameter (counted there).
+    scale_block : int or None
+        Products along k that share a scale of A and one of B: each partial sum of so many is
+        scaled and added. None where a whole sum, or nothing, is scaled.
     """
 
     kind: ClassVar[str] = "matmul"
@@ -40,6 +44,7 @@ class MatMul(Op):
     out_dtype: str | None = None
     bias: bool = False
     owns_parameters: bool = True
+    scale_block: int | None = None
 
     def __post_init__(self) -> None:
         require_positive(self, "m", "n", "k", "batch")
@@ -51,8 +56,13 @@ class MatMul(Op):
 
     @property
     def vector_flop(self) -> float:
-        """One addition per output element when there is a bias."""
-        return float(self.batch * self.m * self.n) if self.bias else 0.0
+        """One addition per output element when there is a bias, and what scales blocks."""
+        return (float(self.batch * self.m * self.n) if self.bias else 0.0) + self.scaling_flop
+
+    @property
+    def scaling_flop(self) -> float:
+        """A multiply-add per partial sum and output element."""
+        return _scaling_flop(float(self.batch) * self.m * self.n, self.k, self.scale_block)
 
     @property
     def parameters(self) -> float:
@@ -79,7 +89,7 @@ class GroupedMatMul(Op):
 
     Each expert has its own ``[k, n]`` weights. `active` is the expected number of experts that
     get at least one row; only their weights are read. `out_dtype` is that of the result; None
-    means `dtype`.
+    means `dtype`. `scale_block` is as of `MatMul`.
     """
 
     kind: ClassVar[str] = "grouped_matmul"
@@ -93,6 +103,7 @@ class GroupedMatMul(Op):
     weight_dtype: str = "bf16"
     out_dtype: str | None = None
     bias: bool = False
+    scale_block: int | None = None
 
     def __post_init__(self) -> None:
         require_positive(self, "rows", "groups", "active", "n", "k")
@@ -104,8 +115,13 @@ class GroupedMatMul(Op):
 
     @property
     def vector_flop(self) -> float:
-        """One addition per output element when there is a bias."""
-        return float(self.rows * self.n) if self.bias else 0.0
+        """One addition per output element when there is a bias, and what scales blocks."""
+        return (float(self.rows * self.n) if self.bias else 0.0) + self.scaling_flop
+
+    @property
+    def scaling_flop(self) -> float:
+        """A multiply-add per partial sum and output element."""
+        return _scaling_flop(float(self.rows) * self.n, self.k, self.scale_block)
 
     @property
     def parameters(self) -> float:
@@ -121,6 +137,10 @@ class GroupedMatMul(Op):
             inputs=nbytes(float(self.rows) * self.k, self.dtype),
             outputs=nbytes(float(self.rows) * self.n, self.out_dtype or self.dtype),
         )
+
+
+def _scaling_flop(elements: float, k: int, scale_block: int | None) -> float:
+    return 2.0 * elements * math.ceil(k / scale_block) if scale_block else 0.0
 
 
 def expected_active_experts(tokens: int, experts: int, topk: int) -> float:

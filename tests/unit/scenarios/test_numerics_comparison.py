@@ -67,7 +67,7 @@ def test_a_study_moves_to_another_chip_with_its_reference() -> None:
 @pytest.mark.parametrize(
     ("variants", "kind", "told"),
     [
-        (["bf16", "fp8"], MappingError, ["tpu_v5e has no fp8 matmul", "a --dtype it has: bf16"]),
+        (["bf16", "fp8"], MappingError, ["tpu_v5e has no fp8 matmul", "a dtype it has: bf16"]),
         (["int9", "fp8", "bf17"], WorkloadError,
          ["3 problems: (1) 'int9' is no dtype", "(2) 'bf17' is no dtype",
           "(3) tpu_v5e has no fp8 matmul"]),

@@ -9,7 +9,8 @@ from accelsim.arch.loader import load_chip
 from accelsim.mapping.fusion import single
 from accelsim.mapping.processor import processor_for
 from accelsim.timing.gpu_vector import gpu_vector_times
-from accelsim.workload.ops import Vector
+from accelsim.timing.matmul import matmul_times
+from accelsim.workload.ops import MatMul, Vector
 
 H100 = load_chip("h100_sxm")
 
@@ -41,3 +42,14 @@ def test_a_conversion_writes_its_own_format() -> None:
     op = Vector("op", fn="quantize", rows=4, cols=1024, out_dtype="nvfp4")
     assert op.traffic.inputs == 4 * 1024 * 2
     assert op.traffic.outputs == 4 * 1024 * 4.5 / 8
+
+
+def test_partial_sums_are_scaled_on_the_lanes_unless_units_scale_blocks() -> None:
+    """DeepSeek-V3's fp8: a multiply-add per 128 products and result."""
+    plain = MatMul("mm", m=256, n=512, k=1000, dtype="fp8", weight_dtype="fp8")
+    scaled = MatMul("mm", m=256, n=512, k=1000, dtype="fp8", weight_dtype="fp8", scale_block=128)
+    assert scaled.vector_flop == 2 * 256 * 512 * 8
+    for chip, work in (("h100_sxm", scaled.vector_flop), ("b200_sxm", 0.0)):
+        _, _, activity, _ = matmul_times(single(scaled), load_chip(chip), "fp8")
+        assert activity.vector_flop == work
+    assert plain.vector_flop == 0.0
