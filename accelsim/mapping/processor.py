@@ -7,6 +7,7 @@ from functools import lru_cache
 from accelsim.arch.action_energy import energy_per_action
 from accelsim.arch.chip import Chip
 from accelsim.arch.schema import TensorCoreUnit
+from accelsim.dtypes import DType
 from accelsim.dtypes import dtype as find_dtype
 from accelsim.kernels.gpu.processor import Processor
 
@@ -20,6 +21,15 @@ _L2_SHARE_OF_LATENCY = 0.55
 def runs_thread_blocks(chip: Chip) -> bool:
     """Tell whether the chip is a GPU: its work is timed as grids of thread blocks."""
     return chip.spec.kind == "gpu" and chip.spec.shared is not None
+
+
+def _has_whole_sums(dtype: DType) -> bool:
+    """Tell whether libraries leave sums over k in one piece.
+
+    So do SmoothQuant's integers on A100 and fp8 with scales of blocks on H100, both measured;
+    other formats with scales are taken to be like the latter.
+    """
+    return dtype.kind == "int" or dtype.block_scaled
 
 
 @lru_cache(maxsize=256)
@@ -66,6 +76,7 @@ def processor_for(chip: Chip, dtype: str) -> Processor:
         lanes=lanes,
         batched_side=core.batched_side if lanes == 1 or dtype == "fp32" else 0,
         integers=int(bool(dtype) and find_dtype(dtype).kind == "int"),
+        whole_sums=int(bool(dtype) and _has_whole_sums(find_dtype(dtype))),
         asynchronous=asynchronous,
         through_registers=int(lanes == 1 or not core.asynchronous_copy),
         scratch_bytes=core.scratchpad.capacity_bytes,

@@ -14,13 +14,13 @@ from accelsim.kernels.gpu.processor import Processor
 from accelsim.kernels.machine import SHARED_USABLE, WRITES_PER_READ
 from accelsim.kernels.matmul import Problem
 
-_INTEGERS = {"cores", "tile_m", "tile_n", "tile_k", "lanes", "integers", "asynchronous",
-             "through_registers", "cluster", "batched_side"}  # fmt: skip
+_INTEGERS = {"cores", "tile_m", "tile_n", "tile_k", "lanes", "integers", "whole_sums",
+             "asynchronous", "through_registers", "cluster", "batched_side"}  # fmt: skip
 _SMALL = {
     "cores": 6, "clock_hz": 1e9, "flop_per_cycle": 256, "vector_flop_per_cycle": 64,
     "special_per_cycle": 8, "tile_m": 16, "tile_n": 8, "tile_k": 16, "lanes": 0,
-    "batched_side": 0, "integers": 0,
-    "asynchronous": 0, "through_registers": 0, "scratch_bytes": 98304, "register_bytes": 262144,
+    "batched_side": 0, "integers": 0, "whole_sums": 0, "asynchronous": 0,
+    "through_registers": 0, "scratch_bytes": 98304, "register_bytes": 262144,
     "accumulator_bytes": 0, "scratch_bytes_per_cycle": 64, "port_bytes_per_s": 32e9, "cluster": 1,
     "shared_bytes": 1 << 18, "shared_bytes_per_s": 90e9, "spread_bytes": 0,
     "shared_latency_s": 2e-7, "latency_s": 4e-7, "dram_bytes_per_s": 30e9, "write_ratio": 1.1,
@@ -44,7 +44,7 @@ PROCESSORS = {
         lanes=1, tile_m=8, tile_n=8, tile_k=1, through_registers=1, batched_side=64
     ),
     "wide batches": small_processor(batched_side=128, through_registers=1),
-    "integers": small_processor(integers=1, tile_k=32),
+    "integers": small_processor(integers=1, whole_sums=1, tile_k=32),
     "few registers": small_processor(register_bytes=98304, through_registers=1),
     "camped strides": small_processor(spread_bytes=128),
     "power limit": small_processor(deliverable_w=0.4),
@@ -312,7 +312,7 @@ def tiles_for(p: Processor, q: Problem) -> list[BlockTile]:
             few = blocks * split <= p.cores * gemm_search._MOST_BLOCKS_PER_CORE
             if split > gemm_search._MOST_SPLIT or (split != 1 and not (deep and few)):
                 continue
-            if split > 1 and p.integers:
+            if split > 1 and p.whole_sums:
                 continue
             depths = (2,) if p.through_registers else gemm_search._STAGES
             offered += [BlockTile(m, n, split, stages) for stages in depths]

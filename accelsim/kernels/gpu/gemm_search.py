@@ -190,10 +190,10 @@ def search_blocks(processor: Processor, problem: Problem) -> tuple[Tiling, Matmu
 
     Notes
     -----
-    Integer matmuls do not split k: their libraries add no integer parts (SmoothQuant kernels of
-    TensorRT-LLM on A100 run 1,024 steps alone).
+    Matmuls of integers and of formats with scales of blocks do not split k: their libraries add
+    no parts (SmoothQuant kernels of TensorRT-LLM on A100 run 1,024 steps alone).
     """
-    splits = 1 if processor.integers == 1 else _MOST_SPLIT
+    splits = 1 if processor.whole_sums == 1 else _MOST_SPLIT
     tile, cost, tried = _best_tile(processor, problem, splits, np.inf)
     other, turned, more = _best_tile(processor, _turned(problem), splits, cost.latency_s)
     depth = int(step_bytes(processor) / max(problem.a_bytes, problem.b_bytes))

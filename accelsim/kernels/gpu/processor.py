@@ -35,6 +35,8 @@ class Processor(NamedTuple):
         Side of the tiles of batches of matrices; 0 where the library has as many as for one.
     integers : int
         1 when operands are integers.
+    whole_sums : int
+        1 when libraries add no parts of a sum: integers, and formats whose blocks have scales.
     asynchronous : int
         1 when matrix instructions read the scratchpad and run beside the warp that issues them.
     through_registers : int
@@ -78,6 +80,7 @@ class Processor(NamedTuple):
     lanes: int
     batched_side: int
     integers: int
+    whole_sums: int
     asynchronous: int
     through_registers: int
     scratch_bytes: float
