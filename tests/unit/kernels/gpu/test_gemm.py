@@ -157,7 +157,7 @@ def test_no_part_is_shorter_than_it_pays() -> None:
 def test_integers_never_split_k() -> None:
     q = problem(64, 64, 16384, width=1.0)
     assert search_blocks(ONE_AT_ONCE, q)[0].split_k > 1
-    assert search_blocks(ONE_AT_ONCE._replace(integers=1), q)[0].split_k == 1
+    assert search_blocks(ONE_AT_ONCE._replace(integers=1, whole_sums=1), q)[0].split_k == 1
 
 
 @pytest.mark.parametrize("sizes", [(1, 4096), (4096, 1)])
