@@ -24,7 +24,8 @@ _DEVICES = {
     "v100_pcie_32gb": "v100_pcie", "p100_pcie_16gb": "p100_pcie", "p4_8gb": "p4",
     "t4_16gb": "t4", "l4_24gb": "l4", "a40_48gb": "a40", "mi100_32gb": "mi100",
     "mi210_64gb": "mi210", "rtx4090_24gb": "rtx4090", "rtx3090_24gb": "rtx3090",
-    "rtx_a6000_48gb": "a6000", "tpu_v6e_1": "tpu_v6e",
+    "rtx_a6000_48gb": "a6000", "tpu_v6e_1": "tpu_v6e", "h100": "h100_sxm", "h200": "h200_sxm",
+    "b200": "b200_sxm", "b300": "b300_sxm", "v100": "v100_sxm",
 }  # fmt: skip
 
 
@@ -46,7 +47,7 @@ def chips_of_devices(devices: Iterable[str]) -> dict[str, str]:
     known = {device: chip_of_device(device) for device in dict.fromkeys(devices)}
     for device, chip in known.items():
         if chip is None:
-            near = suggest(device, [*spec_files("chip"), *_DEVICES])
+            near = suggest(device, spec_files("chip"))
             raise AccelsimError(
                 f"device '{device}' is no chip: {near} (see 'accelsim list chips'; leave the "
                 "column out and name the chip's file with --on for a chip of your own)"

@@ -27,6 +27,8 @@ DEFAULT_ROWS = 2000
 """Most rows of a class, device and dtype that are compared unless more are asked for."""
 _TABULAR = (".csv",)
 
+_NONE_OF_THESE = "the classes asked for have rows of no chip; leave them out to see which do"
+
 
 def validate(
     *suites: str,
@@ -149,9 +151,8 @@ def _of_chip(measured: MeasuredOps, system: System, on: object) -> MeasuredOps:
     names = [*dict.fromkeys([system.chip.name, *_ancestors(system, on)])]
     found = next((name for name in names if name in chips), None)
     if found is None:
-        raise AccelsimError(
-            f"no measurements of {system.chip.name}: there are some of {', '.join(sorted(chips))}"
-        )
+        some = f"there are some of {', '.join(sorted(chips))}" if chips else _NONE_OF_THESE
+        raise AccelsimError(f"no measurements of {system.chip.name}: {some}")
     kept = measured.of_chips([found])
     if found == system.chip.name:
         return kept
