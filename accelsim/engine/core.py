@@ -11,7 +11,8 @@ from accelsim.errors import WorkloadError, suggest
 from accelsim.mapping.fusion import Group
 from accelsim.network.collectives import collective_cost
 from accelsim.results.costs import Activity, OpCost
-from accelsim.timing.dispatch import LAUNCH, dispatched_s
+from accelsim.timing.dispatch import dispatched_s
+from accelsim.timing.launch import LAUNCH
 from accelsim.workload.ops import Collective, Op
 
 
@@ -24,7 +25,7 @@ class Target:
     system : System
         The chips and their network.
     launch : str
-        How kernels are launched, one of `accelsim.timing.dispatch.LAUNCH`.
+        How kernels are launched, one of `accelsim.timing.launch.LAUNCH`.
     emulate : bool
         A dtype that the chip lacks runs in a wider one.
     """

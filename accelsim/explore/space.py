@@ -33,7 +33,7 @@ from accelsim.explore.grid import (
 from accelsim.explore.values import Scale, expand_range, text_of
 from accelsim.scenarios import options as run_options
 from accelsim.scenarios.options import RunOptions
-from accelsim.timing.dispatch import LAUNCH
+from accelsim.timing.launch import LAUNCH
 
 MAX_POINTS = 10**6
 _DIRECTIONS = ("minimize", "maximize")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 
 from accelsim.dtypes import dtype as find_dtype
 from accelsim.errors import WorkloadError, suggest
-from accelsim.timing.dispatch import LAUNCH
+from accelsim.timing.launch import LAUNCH
 from accelsim.workload.sizes import COUNT_LIMIT
 
 PHASES = ("prefill", "decode", "generate", "train", "forward")

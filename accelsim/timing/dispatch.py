@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from accelsim.workload.ops import Conv, MatMul, Op, Vector
 
-LAUNCH = ("graph", "eager", "compiled")
-"""How kernels are launched: captured and replayed, the host hidden; by the ops of an eager
-framework, one by one; as eager, but each vector op a function that a compiler made of it."""
-
 # Work of the host for one op, over that for a sum of two tensors, which host_dispatch is: floors
 # of small ops on hosts of A100, V100 and MI210 agree to a tenth. A scalar is wrapped into a tensor
 # and an activation called through a layer's function; a softmax checks its axis; a norm has three
@@ -50,7 +46,7 @@ def dispatched_s(op: Op, device_s: float, host_dispatch_s: float, launch: str) -
     host_dispatch_s : float
         That the host works on a sum of two tensors [s].
     launch : str
-        One of `LAUNCH`.
+        One of `accelsim.timing.launch.LAUNCH`.
 
     Notes
     -----

@@ -21,7 +21,7 @@ from accelsim.errors import SpecError, suggest
 from accelsim.files import find_data
 from accelsim.scenarios.op_table import COLUMNS
 from accelsim.scenarios.options import RunOptions
-from accelsim.timing.dispatch import LAUNCH
+from accelsim.timing.launch import LAUNCH
 from accelsim.units import BANDWIDTH, COMPUTE_RATE, TIME, parse_quantity
 from accelsim.validation.measured import LABELS, MeasuredOps, MeasuredRun, MeasuredSum
 from accelsim.workload.ops import VECTOR_FUNCTIONS

@@ -11,7 +11,7 @@ import pandas as pd
 from accelsim.dtypes import dtype as find_dtype
 from accelsim.errors import WorkloadError, suggest
 from accelsim.scenarios.op_table import COLUMNS, read_ops
-from accelsim.timing.dispatch import LAUNCH
+from accelsim.timing.launch import LAUNCH
 from accelsim.validation import rules
 from accelsim.validation.cells import blank
 from accelsim.validation.devices import chips_of_devices

@@ -10,7 +10,8 @@ from accelsim.engine.core import Target, bound_of
 from accelsim.engine.graph import ENGINES
 from accelsim.errors import MappingError, WorkloadError
 from accelsim.mapping.fusion import single
-from accelsim.timing.dispatch import LAUNCH, dispatched_s
+from accelsim.timing.dispatch import dispatched_s
+from accelsim.timing.launch import LAUNCH
 from accelsim.workload.ops import MatMul, Vector
 
 BOARD = load_chip("teach_systolic_16x16", {
