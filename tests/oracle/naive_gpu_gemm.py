@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 from accelsim.kernels.gpu import gemm, gemm_search, gemv, processor
-from accelsim.kernels.gpu.gemm import BlockTile
+from accelsim.kernels.gpu.grid import BlockTile
 from accelsim.kernels.gpu.processor import Processor
 from accelsim.kernels.machine import SHARED_USABLE, WRITES_PER_READ
 from accelsim.kernels.matmul import Problem

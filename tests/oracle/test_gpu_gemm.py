@@ -10,9 +10,10 @@ import sys
 
 import pytest
 
-from accelsim.kernels.gpu.gemm import BlockTile, block_cost
+from accelsim.kernels.gpu.gemm import block_cost
 from accelsim.kernels.gpu.gemm_search import search_blocks
 from accelsim.kernels.gpu.gemv import vector_cost
+from accelsim.kernels.gpu.grid import BlockTile
 from accelsim.kernels.gpu.processor import Processor
 from accelsim.kernels.matmul import Problem
 from tests.oracle.naive_gpu_gemm import PROCESSORS, best_s, small_processor, tile_s, vectors_s

@@ -6,15 +6,9 @@ import math
 
 import pytest
 
-from accelsim.kernels.gpu.gemm import (
-    BlockTile,
-    block_cost,
-    blocks_per_core,
-    demand_of,
-    grid_of,
-    least_s,
-)
+from accelsim.kernels.gpu.gemm import block_cost, blocks_per_core, demand_of, grid_of, least_s
 from accelsim.kernels.gpu.gemm_search import _ROUNDING, search_blocks
+from accelsim.kernels.gpu.grid import BlockTile
 from accelsim.kernels.matmul import Problem
 from tests.oracle.naive_gpu_gemm import PROCESSORS, small_processor, tiles_for, turned
 from tests.oracle.test_gpu_gemm import problems

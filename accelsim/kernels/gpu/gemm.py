@@ -8,10 +8,17 @@ L2 hands each block its operands; the main memory sees what the L2 does not hold
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 from accelsim.kernels.folds import ceil_div
-from accelsim.kernels.gpu.grid import grid_cycles, into_cores, sweeps
+from accelsim.kernels.gpu.grid import (
+    BlockCost,
+    BlockTile,
+    Demand,
+    Grid,
+    grid_cycles,
+    into_cores,
+    sweeps,
+)
 from accelsim.kernels.gpu.processor import Processor, memory_s, overlapped
 from accelsim.kernels.jit import inlined, kernel
 from accelsim.kernels.machine import SHARED_USABLE
@@ -53,82 +60,6 @@ _CAMPED = 7.5
 _WARP_TILE = 64
 _COPY_INSTRUCTIONS = 1.25
 _STEP_INSTRUCTIONS = 6.0
-
-
-class BlockTile(NamedTuple):
-    """Tile of a block, split of k, and stages of operands in shared memory."""
-
-    tile_m: int
-    tile_n: int
-    split_k: int
-    stages: int
-
-
-class BlockCost(NamedTuple):
-    """Time without launch [s], of each resource [s], and traffic [B]."""
-
-    latency_s: float
-    core_s: float
-    shared_s: float
-    dram_s: float
-    dram_read_bytes: float
-    dram_write_bytes: float
-    shared_bytes: float
-    scratch_bytes: float
-    blocks: float
-
-
-class Demand(NamedTuple):
-    """What a problem asks of a GPU, whatever its tile.
-
-    Attributes
-    ----------
-    depth_step : int
-        Products along k of one step.
-    a_bytes, b_bytes, out_bytes : float
-        Operands and result, each counted once [B].
-    slowdown : float
-        Of the L2, by the stride of its rows.
-    once_s : float
-        Of the main memory that sees each operand once, ramp included [s].
-    """
-
-    depth_step: int
-    a_bytes: float
-    b_bytes: float
-    out_bytes: float
-    slowdown: float
-    once_s: float
-
-
-class Grid(NamedTuple):
-    """What a tile and a split of k make of a problem, however many stages are in flight.
-
-    Attributes
-    ----------
-    blocks : float
-        Of the whole grid.
-    step_cycles, depth : float
-        Cycles of a step of a block whose units never wait, and steps of a block.
-    ends_cycles : float
-        First start and last store.
-    shared_s : float
-        Of the L2 [s].
-    shared_bytes, scratch_bytes : float
-        Through the L2 and through shared memory [B].
-    spilled_bytes, write_bytes : float
-        Partial sums that come back from main memory, and all that is written to it [B].
-    """
-
-    blocks: float
-    step_cycles: float
-    depth: float
-    ends_cycles: float
-    shared_s: float
-    shared_bytes: float
-    scratch_bytes: float
-    spilled_bytes: float
-    write_bytes: float
 
 
 @kernel

@@ -16,9 +16,6 @@ from accelsim.kernels.folds import ceil_div
 from accelsim.kernels.gpu.gemm import (
     MOST_LANE_SUMS,
     MOST_SUMS,
-    BlockCost,
-    BlockTile,
-    Demand,
     blocks_per_core,
     demand_of,
     grid_cost,
@@ -27,6 +24,7 @@ from accelsim.kernels.gpu.gemm import (
     step_bytes,
 )
 from accelsim.kernels.gpu.gemv import MOST_VECTORS, vector_cost
+from accelsim.kernels.gpu.grid import BlockCost, BlockTile, Demand
 from accelsim.kernels.gpu.processor import Processor
 from accelsim.kernels.jit import inlined, kernel, parallel_kernel
 from accelsim.kernels.machine import store

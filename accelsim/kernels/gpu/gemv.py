@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 
-from accelsim.kernels.gpu.gemm import BlockCost, grid_energy_s, ramp_s, start_latencies
+from accelsim.kernels.gpu.gemm import grid_energy_s, ramp_s, start_latencies
+from accelsim.kernels.gpu.grid import BlockCost
 from accelsim.kernels.gpu.processor import Processor, memory_s, overlapped
 from accelsim.kernels.jit import kernel
 from accelsim.kernels.matmul import Problem

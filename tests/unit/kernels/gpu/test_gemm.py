@@ -6,16 +6,10 @@ import math
 
 import pytest
 
-from accelsim.kernels.gpu.gemm import (
-    _STORE_BYTES_PER_CYCLE,
-    BlockCost,
-    BlockTile,
-    block_cost,
-    blocks_per_core,
-    demand_of,
-)
+from accelsim.kernels.gpu.gemm import _STORE_BYTES_PER_CYCLE, block_cost, blocks_per_core, demand_of
 from accelsim.kernels.gpu.gemm_search import _best_split, search_blocks
 from accelsim.kernels.gpu.gemv import vector_cost
+from accelsim.kernels.gpu.grid import BlockCost, BlockTile
 from accelsim.kernels.gpu.processor import Processor
 from accelsim.kernels.matmul import Problem
 from tests.oracle.naive_gpu_gemm import small_processor
