@@ -43,11 +43,13 @@ COLUMNS = (
 )  # fmt: skip
 RESULT_COLUMNS = ("latency_s", "energy_j", "bound", "flop", "dram_bytes")
 _ALIASES = {"gemm": "matmul"}
-_LARGEST = 2**40
+LARGEST = 2**40
+"""Most that a cell of a size may hold."""
 _FLAGS = ("causal", "served", "replayed")
-_SIZES = frozenset(COLUMNS) - {
+SIZES = frozenset(COLUMNS) - {
     "op", "dtype", "kv_dtype", "quantize", *_FLAGS, "imbalance",
 }  # fmt: skip
+"""Columns of whole numbers."""
 _QUANTIZE = ("auto", *CONVERSIONS)
 
 
@@ -107,11 +109,11 @@ def _column_schema(name: str) -> dict[str, Any]:
         case "quantize":
             return {"type": "string", "enum": list(_QUANTIZE)}
         case "imbalance":
-            return {"type": "number", "minimum": 1, "maximum": _LARGEST}
+            return {"type": "number", "minimum": 1, "maximum": LARGEST}
         case "causal" | "served" | "replayed":
             return {"type": "boolean"}
     unit = {"unit": "B"} if name == "bytes" else {}
-    return {"type": "integer", "minimum": 1, "maximum": _LARGEST, **unit}
+    return {"type": "integer", "minimum": 1, "maximum": LARGEST, **unit}
 
 
 class Row(NamedTuple):
@@ -142,7 +144,7 @@ class Row(NamedTuple):
         values: dict[str, Any] = {}
         for name, default in fields.defaults.items():
             cell = self.cells.get(name)
-            if type(cell) is int and 1 <= cell <= _LARGEST and name in _SIZES:
+            if type(cell) is int and 1 <= cell <= LARGEST and name in SIZES:
                 values[name] = cell  # most cells of a DataFrame
             elif text := self.text(name):
                 values[name] = self._value(name, text)
@@ -168,7 +170,7 @@ class Row(NamedTuple):
             value = float(text)
         except ValueError:
             raise WorkloadError(f"{self.where}: {name} is '{text}', expected a number") from None
-        if not math.isfinite(value) or not 1 <= value <= _LARGEST:
+        if not math.isfinite(value) or not 1 <= value <= LARGEST:
             raise WorkloadError(f"{self.where}: {name} is {text}, expected a number from 1 to 2^40")
         return value
 
@@ -346,7 +348,7 @@ def _attention(row: Row, values: Mapping[str, Any]) -> Attention:
 
 
 def _check_product(row: Row, name: str, value: int) -> None:
-    if value > _LARGEST:
+    if value > LARGEST:
         raise WorkloadError(f"{row.where}: {name} is {value}, expected at most 2^40")
 
 

@@ -7,19 +7,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from accelsim.scenarios.op_table import COLUMNS
+from accelsim.scenarios.op_table import COLUMNS, LARGEST, SIZES
 from accelsim.validation import rules
 from accelsim.validation.measured import LeftOut, Screen
 
-_TEXTS = {"op", "dtype", "kv_dtype", "quantize", "causal", "served", "replayed", "imbalance"}
-_SIZES = tuple(name for name in COLUMNS if name not in _TEXTS)
 _NUMBERS = {
-    *_SIZES, "num_tokens", "hidden_size", "inter_size", "num_experts", "moe_tp_size",
+    *SIZES, "num_tokens", "hidden_size", "inter_size", "num_experts", "moe_tp_size",
     "moe_ep_size", "tp", "n_head", "n_kv_head", "n_embd", "n_expanded_embd", "num_gpus",
     "n_devices", "elements", "l2_resident",
 }  # fmt: skip
 _TIMES = ("_us", "latency_s")
-_LARGEST = 2**40
 
 
 def readable(suite: str, table: pd.DataFrame) -> tuple[pd.DataFrame, list[LeftOut]]:
@@ -65,9 +62,9 @@ def possible(
         Whose rows they are; without, the column ``device`` says it.
     """
     rows = Screen(suite, ops, device)
-    for name in (n for n in _SIZES if n in ops.columns):
+    for name in (n for n in COLUMNS if n in SIZES and n in ops.columns):
         sizes = rows.frame[name].astype(float)
-        whole = (sizes >= 1) & (sizes <= _LARGEST) & (sizes % 1 == 0)
+        whole = (sizes >= 1) & (sizes <= LARGEST) & (sizes % 1 == 0)
         rows.drop(~whole, rules.NO_SIZE.format(name))
     within = rows.frame["measured_s"].between(rules.SHORTEST_S, rules.LONGEST_S)
     rows.drop(~within, rules.NO_TIME)

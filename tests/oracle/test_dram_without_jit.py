@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from typing import Any
 
 import numpy as np
 
 from accelsim.scenarios.dram import simulate_dram
+from tests.oracle.without_jit import printed
 
 _SCRIPT = """
 import json
@@ -38,10 +35,4 @@ def answers() -> list[Any]:
 
 
 def test_compiled_and_plain_python_agree_to_the_last_tick() -> None:
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", _SCRIPT], capture_output=True, text=True, check=False,
-        env=os.environ | {"NUMBA_DISABLE_JIT": "1",
-                          "PYTHONPATH": os.pathsep.join(p or "." for p in sys.path)},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == answers()
+    assert printed(_SCRIPT, "-W", "error") == answers()

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-
 import numpy as np
 
 from accelsim.formats import BLOCK_FORMATS, FORMATS
 from accelsim.functional.block_formats import quantize_blocks
 from accelsim.functional.formats import count_nonfinite, decode, encode
 from accelsim.functional.packing import pack, unpack
+from tests.oracle.without_jit import printed
 
 _SCRIPT = """
 import json
@@ -46,10 +42,4 @@ def answers() -> list[list[int]]:
 
 
 def test_compiled_and_plain_python_agree_to_the_last_bit() -> None:
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", _SCRIPT], capture_output=True, text=True, check=False,
-        env=os.environ | {"NUMBA_DISABLE_JIT": "1",
-                          "PYTHONPATH": os.pathsep.join(p or "." for p in sys.path)},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == answers()
+    assert printed(_SCRIPT, "-W", "error") == answers()

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import heapq
-import json
 import math
-import os
-import subprocess
-import sys
 
 import pytest
 
@@ -19,6 +15,7 @@ from accelsim.kernels.gpu.flash import flash2_split, flash_cost
 from accelsim.mapping.processor import processor_for
 from accelsim.timing.attention import attention_problem
 from accelsim.workload.ops import Attention
+from tests.oracle.without_jit import printed
 
 A100 = processor_for(load_chip("a100_sxm_80gb"), "bf16")
 H100 = processor_for(load_chip("h100_sxm"), "bf16")
@@ -139,11 +136,5 @@ def answers() -> list[list[float]]:
 
 
 def test_the_same_without_the_compiler() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", _SCRIPT], capture_output=True, text=True, check=False,
-        env=os.environ | {"NUMBA_DISABLE_JIT": "1",
-                          "PYTHONPATH": os.pathsep.join(p or "." for p in sys.path)},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    for plain, compiled in zip(json.loads(done.stdout), answers(), strict=True):
+    for plain, compiled in zip(printed(_SCRIPT), answers(), strict=True):
         assert plain == pytest.approx(compiled, rel=1e-12)

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import os
 import random
-import subprocess
-import sys
 
 import pytest
 
@@ -17,6 +13,7 @@ from accelsim.kernels.gpu.grid import BlockTile
 from accelsim.kernels.gpu.processor import Processor
 from accelsim.kernels.matmul import Problem
 from tests.oracle.naive_gpu_gemm import PROCESSORS, best_s, small_processor, tile_s, vectors_s
+from tests.oracle.without_jit import printed
 
 _CLOSE = 1e-12
 
@@ -96,11 +93,5 @@ def answers() -> list[list[float]]:
 
 
 def test_the_same_without_the_compiler() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", _SCRIPT], capture_output=True, text=True, check=False,
-        env=os.environ | {"NUMBA_DISABLE_JIT": "1",
-                          "PYTHONPATH": os.pathsep.join(p or "." for p in sys.path)},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    for plain, compiled in zip(json.loads(done.stdout), answers(), strict=True):
+    for plain, compiled in zip(printed(_SCRIPT), answers(), strict=True):
         assert plain == pytest.approx(compiled, rel=_CLOSE)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
+from tests.oracle.without_jit import printed
 
 _SCRIPT = """
 import json
@@ -49,15 +46,5 @@ print(json.dumps(answers))
 """
 
 
-def _answers(**environment: str) -> list[list[list[float]]]:
-    done = subprocess.run(
-        [sys.executable, "-c", _SCRIPT], capture_output=True, text=True, check=False,
-        env=os.environ | environment | {"PYTHONPATH": os.pathsep.join(p or "." for p in sys.path)},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    answers: list[list[list[float]]] = json.loads(done.stdout)
-    return answers
-
-
 def test_compiled_and_plain_python_agree_to_the_last_bit() -> None:
-    assert _answers(NUMBA_DISABLE_JIT="1") == _answers(NUMBA_DISABLE_JIT="0")
+    assert printed(_SCRIPT) == printed(_SCRIPT, jit=True)
