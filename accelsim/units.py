@@ -16,6 +16,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pint
 
+PS_PER_S = 10**12
+"""Picoseconds of a second: events are timed in whole ones."""
+
+
+def to_ps(seconds: float) -> int:
+    """Return a duration in whole picoseconds, to the nearest."""
+    return round(seconds * PS_PER_S)
+
+
 _PREFIXES = """
 femto- = 1e-15 = f-
 pico- = 1e-12 = p-

@@ -1,0 +1,1 @@
+"""Discrete-event vocabulary on SimPy: clocks, servers, buffers, shared bandwidth, tracing."""
