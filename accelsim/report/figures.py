@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
+from accelsim.report.event_figures import path_figure, utilisation_figure
 from accelsim.report.footprint import footprint_figure
+from accelsim.report.gantt import gantt_figure
 from accelsim.report.latency import latency_figure
 from accelsim.report.roofline import roofline_figure
+from accelsim.report.words import detail
 from accelsim.results.run_result import RunResult
 
 
@@ -16,7 +20,8 @@ def run_figures(result: RunResult, folder: str | Path) -> tuple[Path, ...]:
     Parameters
     ----------
     result : RunResult
-        What to draw.
+        What to draw; of the event engine also ``gantt.png``, ``utilisation.png`` and
+        ``critical_path.png``, with the stage in the name (``gantt-decode.png``) if it has several.
     folder : str or Path
         Made if absent.
 
@@ -30,4 +35,17 @@ def run_figures(result: RunResult, folder: str | Path) -> tuple[Path, ...]:
         roofline_figure(result, root / "roofline.png"),
         latency_figure(result, root / "latency.png"),
         footprint_figure(result, root / "memory.png"),
+        *_execution_figures(result, root),
     )
+
+
+def _execution_figures(result: RunResult, root: Path) -> Iterator[Path]:
+    shown = result.shown_passes
+    for words, (stage, _, execution, ideal_s) in shown:
+        end = f"-{stage}.png" if len(shown) > 1 else ".png"
+        small = f"{detail(result)}; {words}" if len(shown) > 1 else detail(result)
+        yield gantt_figure(execution, root / f"gantt{end}", detail=small)
+        yield utilisation_figure(execution, root / f"utilisation{end}", detail=small)
+        yield path_figure(
+            execution, root / f"critical_path{end}", gains=ideal_s or None, detail=small
+        )

@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 from accelsim.files import write_text
+from accelsim.report.event_tables import execution_tables
 from accelsim.report.figures import run_figures
 from accelsim.report.tables import bounds_table, memory_table, ops_table, to_html
 from accelsim.report.words import answer, bottleneck_sentence, detail
@@ -63,6 +64,7 @@ def html_report(result: RunResult, path: str | Path) -> Path:
         *pictures,
         "<h2>Tables</h2>",
         *(to_html(table) for table in (bounds_table(result), memory_table(result))),
+        *_executions(result),
         f'<div class="scroll">{to_html(ops_table(result))}</div>',
         _listing("Assumptions", result.assumptions),
         _listing("Sources", result.sources),
@@ -70,6 +72,17 @@ def html_report(result: RunResult, path: str | Path) -> Path:
     ]
     write_text(path, "\n".join(part for part in parts if part) + "\n")
     return Path(path)
+
+
+def _executions(result: RunResult) -> list[str]:
+    """Tables of what the event engine saw, a scroll box each: they are wide."""
+    parts = []
+    for words, (_, _, execution, ideal_s) in result.shown_passes:
+        if len(result.executions) > 1:
+            parts.append(f"<h2>{html.escape(words.capitalize())}</h2>")
+        tables = execution_tables(execution, ideal_s or None)
+        parts += [f'<div class="scroll">{to_html(table)}</div>' for table in tables]
+    return parts
 
 
 def _sentence(text: str) -> str:

@@ -15,6 +15,7 @@ from typing import Literal
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
@@ -48,6 +49,39 @@ ROLE_COLOURS = {
     "gradients": PURPLE,
     "optimizer": SKY,
 }
+KIND_COLOURS = {
+    "matmul": BLUE,
+    "grouped_matmul": SKY,
+    "conv": PURPLE,
+    "attention": ORANGE,
+    "vector": GREEN,
+    "gather": YELLOW,
+    "collective": VERMILLION,
+}
+RESOURCE_COLOURS = {
+    "matrix": VERMILLION,
+    "vector": ORANGE,
+    "memory": BLUE,
+    "shared": SKY,
+    "network": GREEN,
+    "latency": PURPLE,
+}
+
+
+def kind_colour(kind: str) -> str:
+    """Colour of a kind of op; one without its own colour is grey."""
+    return KIND_COLOURS.get(kind, GREY)
+
+
+def resource_colour(resource: str) -> str:
+    """Colour of a resource of the critical path; one without its own colour is grey."""
+    return RESOURCE_COLOURS.get(resource, GREY)
+
+
+def paler(colour: str, kept: float) -> str:
+    """Mix a colour with white; unlike a transparent one it hides the grid behind it."""
+    red, green, blue = (kept * part + 1 - kept for part in to_rgb(colour))
+    return to_hex((red, green, blue))
 
 
 def bound_colour(bound: str) -> str:

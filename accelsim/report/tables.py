@@ -79,13 +79,17 @@ _OP_COLUMNS = (
 
 
 def ops_table(result: RunResult) -> Table:
-    """One row per op, grouped by block; FLOP, bytes and rates are of one execution."""
+    """One row per op, grouped by block; FLOP, bytes and rates are of one execution.
+
+    Of the event engine, times are those that ops add to the run; rates are those of ops alone.
+    """
     total_s = sum(row.latency_s * row.count for row in result.rows)
     keys = [(row.stage, row.block) for row in result.rows]
     several = len({row.stage for row in result.rows}) > 1
     breaks = tuple(i for i in range(1, len(keys)) if keys[i] != keys[i - 1])
     rows = tuple(_op_cells(row, total_s, several) for row in result.rows)
-    return Table("Ops (figures of one execution on one device)", _OP_COLUMNS, rows, breaks)
+    words = "times that they add; rates alone" if result.executions else "figures"
+    return Table(f"Ops ({words} of one execution on one device)", _OP_COLUMNS, rows, breaks)
 
 
 def _op_cells(row: OpRow, total_s: float, several_stages: bool) -> tuple[str, ...]:
@@ -101,8 +105,8 @@ def _op_cells(row: OpRow, total_s: float, several_stages: bool) -> tuple[str, ..
         row.bound,
         format_si(row.flop, "FLOP") if row.flop else "-",
         format_si(row.bytes, "B") if row.bytes else "-",
-        _rate(row.flop, row.latency_s, "FLOP/s"),
-        _rate(row.bytes, row.latency_s, "B/s"),
+        _rate(row.flop, row.alone_s or row.latency_s, "FLOP/s"),
+        _rate(row.bytes, row.alone_s or row.latency_s, "B/s"),
         format_si(row.energy_j, "J"),
         row.mapping,
     )

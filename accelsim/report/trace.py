@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from accelsim.files import write_text
+from accelsim.report.event_trace import execution_events
 from accelsim.report.words import detail
 from accelsim.results.run_result import OpRow, RunResult
 
@@ -22,17 +23,25 @@ _MAX_OPS = 200_000
 
 
 def trace_events(result: RunResult) -> list[dict[str, Any]]:
-    """Return the events of a run on one device.
+    """Return the events of a run.
 
     Parameters
     ----------
     result : RunResult
-        Its timeline becomes two tracks, blocks and ops, and a counter of power.
+        The executions of the event engine become a process per chip with a thread per engine.
+        Without them its timeline becomes two tracks of one device, blocks and ops, and a counter
+        of power.
 
     Notes
     -----
     A timeline of more than 200,000 ops is cut there, and the last event says so.
     """
+    if result.executions:
+        return execution_events(result.executions)
+    return _timeline_events(result)
+
+
+def _timeline_events(result: RunResult) -> list[dict[str, Any]]:
     timeline = result.timeline
     rows = {(f"{row.stage}/{row.block}", row.name): row for row in result.rows}
     blocks: list[dict[str, Any]] = []

@@ -11,6 +11,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from accelsim.results.execution import StagePass
+from accelsim.results.passes import passes_power, passes_timeline
+from accelsim.units import PS_PER_S
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -44,6 +48,9 @@ class OpRow:
         Executions in one pass of the stage; `count` is that times the passes.
     model_flop : float
         `flop` without what is computed a second time.
+    alone_s : float
+        Of one execution on an idle device; with the event engine `latency_s` is what an execution
+        adds to the run, less where others hide it [s].
     """
 
     name: str
@@ -61,6 +68,7 @@ class OpRow:
     times_s: dict[str, float] = field(default_factory=dict)
     repeat: int = 1
     model_flop: float = 0.0
+    alone_s: float = 0.0
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -68,6 +76,7 @@ class OpRow:
             "name": self.name, "kind": self.kind, "block": self.block, "stage": self.stage,
             "count": self.count, "flop": self.flop, "bytes": self.bytes,
             "latency_s": self.latency_s, "total_s": self.latency_s * self.count,
+            "alone_s": self.alone_s,
             "bound": self.bound, "energy_j": self.energy_j, "utilization": self.utilization,
             "mapping": self.mapping, "times_s": self.times_s,
         }  # fmt: skip
@@ -112,6 +121,8 @@ class RunResult:
         Storage of the weights where the user chose one.
     shared_name, shared_bytes_per_s : str, float
         The chip's shared buffer and its peak bandwidth [B/s]; empty and 0 where it has none.
+    executions : tuple of StagePass
+        What the event engine saw of one pass of each stage; empty for other engines.
     """
 
     chip: str
@@ -143,6 +154,7 @@ class RunResult:
     weight_dtype: str = ""
     shared_name: str = ""
     shared_bytes_per_s: float = 0.0
+    executions: tuple[StagePass, ...] = ()
 
     @property
     def average_power_w(self) -> float:
@@ -192,10 +204,12 @@ class RunResult:
     def timeline(self) -> pd.DataFrame:
         """Start and end of every op on one device, in execution order [s]; blocks unrolled.
 
-        The ops of these engines follow one another, so power over time is energy over duration.
-        Of a stage that is passed many times (decode steps) the first passes are unrolled and the
-        rest is one span.
+        Ops of the event engine overlap, on all its chips: see `passes_timeline`. Those of the
+        others follow one another, so power over time is energy over duration. Of a stage that is
+        passed many times (decode steps) the first passes are unrolled and the rest is one span.
         """
+        if self.executions:
+            return passes_timeline(self.executions)
         import pandas as pd
 
         spans: list[tuple[str, str, float, float, float]] = []
@@ -208,7 +222,12 @@ class RunResult:
 
     @property
     def power(self) -> pd.DataFrame:
-        """Power over time of all devices: ``start_s, end_s, power_w`` per op."""
+        """Power over time of all devices: ``start_s, end_s, power_w`` per op, or per bin of time.
+
+        Bins are those of the event engine, whose ops overlap.
+        """
+        if self.executions:
+            return passes_power(self.executions)
         return self.timeline[["start_s", "end_s", "power_w"]]
 
     def report(self, path: str | Path) -> Path:
@@ -248,12 +267,48 @@ class RunResult:
             "ttft_s": self.ttft_s, "tpot_s": self.tpot_s, "mfu": self.mfu, "hfu": self.hfu,
             "mbu": self.mbu,
             "bottleneck": self.bottleneck, "time_by_bound_s": self.time_by_bound_s,
+            **self._what_happened(),
             "flop": self.flop, "model_flop": self.model_flop, "memory_bytes": self.memory_bytes,
             "memory_capacity_bytes": self.memory_capacity_bytes, "memory": self.memory,
             "ops": [row.as_dict() for row in self.rows],
             "warnings": list(self.warnings), "assumptions": list(self.assumptions),
             "sources": list(self.sources),
         }  # fmt: skip
+
+    @property
+    def what_if_s(self) -> dict[str, float]:
+        """Latency if a resource were infinite, by resource; empty where nobody asked [s]."""
+        totals: dict[str, float] = {}
+        for stage in self.executions:
+            for resource, seconds in stage.ideal_s.items():
+                totals[resource] = totals.get(resource, 0.0) + stage.times * seconds
+        return totals
+
+    @property
+    def shown_passes(self) -> tuple[tuple[str, StagePass], ...]:
+        """The first pass of each stage with words for it: what tables and pictures show."""
+        shown = []
+        for name in dict.fromkeys(stage.stage for stage in self.executions):
+            passes = [stage for stage in self.executions if stage.stage == name]
+            several = f", first of {len(passes)} contexts" if len(passes) > 1 else ""
+            shown.append((f"one pass of {name}{several}", passes[0]))
+        return tuple(shown)
+
+    def _what_happened(self) -> dict[str, Any]:
+        """What only the event engine knows: critical paths, and what would help."""
+        if not self.executions:
+            return {}
+        paths = [
+            {
+                "stage": stage.stage,
+                **{f"{part.resource}_s": part.path_ps / PS_PER_S for part in stage.execution.path},
+            }
+            for stage in self.executions
+        ]
+        return {
+            "critical_path": paths,
+            **({"what_if_s": gains} if (gains := self.what_if_s) else {}),
+        }
 
     def to_json(self) -> str:
         """Serialise to JSON text (deterministic; no NaN)."""

@@ -18,6 +18,8 @@ from accelsim.report.labels import Dot, place_labels
 from accelsim.report.latency import latency_figure, time_unit
 from accelsim.report.pareto import axis_title, pareto_figure, tick_text
 from accelsim.report.roofline import roofline_figure
+from accelsim.results.execution import StagePass
+from tests.unit.results.executions import collective, prefetching
 
 PNG = b"\x89PNG\r\n\x1a\n"
 FRAME = pd.DataFrame(
@@ -31,6 +33,24 @@ def test_every_phase_has_its_three_pictures(make, phase, tmp_path):
     assert [path.name for path in written] == ["roofline.png", "latency.png", "memory.png"]
     assert all(path.read_bytes().startswith(PNG) for path in written)
     assert sorted(p.name for p in written[0].parent.iterdir()) == sorted(p.name for p in written)
+
+
+EXECUTION_PICTURES = ["gantt", "utilisation", "critical_path"]
+
+
+def test_the_event_engine_adds_three_pictures(result, tmp_path):
+    seen = replace(result, executions=(StagePass("decode", 1, prefetching()),))
+    names = [path.name for path in run_figures(seen, tmp_path)]
+    assert names[3:] == [f"{name}.png" for name in EXECUTION_PICTURES]
+
+
+def test_several_stages_have_their_own_pictures(make, tmp_path):
+    passes = (StagePass("prefill", 1, prefetching()), StagePass("decode", 9, collective()))
+    written = run_figures(replace(make("generate"), executions=passes), tmp_path)
+    assert [path.name for path in written[3:]] == [
+        f"{name}-{stage}.png" for stage in ("prefill", "decode") for name in EXECUTION_PICTURES
+    ]
+    assert all(path.read_bytes().startswith(PNG) for path in written)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".svg"])
