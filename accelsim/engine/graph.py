@@ -19,12 +19,17 @@ ENGINES: dict[str, Engine] = {e.name: e for e in (RooflineEngine(), AnalyticEngi
 
 @dataclass(frozen=True)
 class CostedGroup:
-    """One group of one block with its cost; the block runs `repeat` times."""
+    """One group of one block with its cost; the block runs `repeat` times.
+
+    `alone_s` is its time alone on an idle device where `cost` has what it adds to a run, and what
+    held it up there [s].
+    """
 
     block: str
     repeat: int
     group: Group
     cost: OpCost
+    alone_s: float | None = None
 
 
 def cost_graph(

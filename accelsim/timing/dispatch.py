@@ -57,9 +57,18 @@ def dispatched_s(op: Op, device_s: float, host_dispatch_s: float, launch: str) -
     ahead of the device is not modelled, nor are the kernels that a compiler writes other than the
     framework's.
     """
+    before_s, after_s = host_parts_s(op, host_dispatch_s, launch)
+    return max(before_s + after_s, before_s + device_s)
+
+
+def host_parts_s(op: Op, host_dispatch_s: float, launch: str) -> tuple[float, float]:
+    """Work of the host before it launches an op, and after that until the next [s].
+
+    Parameters are those of `dispatched_s`.
+    """
     if launch == "graph":
-        return device_s
+        return 0.0, 0.0
     work, after = host_work(op), _AFTER_LAUNCH
     if launch == "compiled" and isinstance(op, Vector):
         work, after = _COMPILED, _COMPILED_AFTER_LAUNCH
-    return max(work * host_dispatch_s, (work - after) * host_dispatch_s + device_s)
+    return (work - after) * host_dispatch_s, after * host_dispatch_s

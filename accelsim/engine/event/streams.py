@@ -1,0 +1,157 @@
+"""The transfers of an op: what loads and stores take of main memory, shared buffer and ports."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from accelsim.arch.action_energy import energy_per_action
+from accelsim.arch.chip import Chip
+from accelsim.engine.event.plan import MEMORY, PORTS, SHARED, Stream
+from accelsim.kernels.machine import weigh
+from accelsim.mapping.fusion import Group
+from accelsim.results.costs import Activity
+
+UNITS = ("matrix", "vector")
+"""What slows down under a power limit."""
+
+
+@dataclass(frozen=True)
+class Demand:
+    """What an op asks for.
+
+    Attributes
+    ----------
+    own_s : mapping of str to float
+        That ``matrix``, ``vector``, `MEMORY` and `SHARED` need alone [s].
+    power_s : float
+        Least time in which the board can deliver the op's energy [s].
+    kernel_s : float
+        The op's time without the gap before it [s].
+    """
+
+    own_s: Mapping[str, float]
+    power_s: float
+    kernel_s: float
+
+    @property
+    def power_bound(self) -> bool:
+        """Whether the units are as slow as the power limit makes them."""
+        return self.power_s > max(self.own_s.values())
+
+    @property
+    def times_s(self) -> dict[str, float]:
+        """Times of the resources, the power limit's on the units that do the work [s]."""
+        times = dict(self.own_s)
+        if self.power_bound:
+            times["matrix" if self._multiplies else "vector"] = self.power_s
+        return times
+
+    @property
+    def rest_s(self) -> float:
+        """What is left of the op's time beyond its longest resource [s]."""
+        return max(0.0, self.kernel_s - max(self.times_s.values()))
+
+    def contended(self, contention_s: float) -> Demand:
+        """Return the same with its longest time lengthened by contention inside the op."""
+        if self.power_bound:
+            return replace(self, power_s=self.power_s + contention_s)
+        longest = max(self.own_s, key=self.own_s.__getitem__)
+        return replace(self, own_s={**self.own_s, longest: self.own_s[longest] + contention_s})
+
+    def without(self, ideal: frozenset[str]) -> Demand:
+        """Return the same with resources that need no time; faster units draw no more power."""
+        own = {name: 0.0 if name in ideal else time for name, time in self.own_s.items()}
+        return replace(self, own_s=own, power_s=0.0 if "power" in ideal else self.power_s)
+
+    @property
+    def _multiplies(self) -> bool:
+        return self.own_s["matrix"] > 0.0 or self.own_s["vector"] == 0.0
+
+
+def bandwidths(chip: Chip) -> dict[str, float]:
+    """Capacity of what the transfers of a chip share [B/s]; main memory in bytes read."""
+    found = {MEMORY: chip.transfers.read_bytes_per_s}
+    if chip.spec.shared is not None:
+        efficiency = chip.calibration.shared_efficiency
+        found[SHARED] = chip.spec.shared.bandwidth_bytes_per_s * efficiency
+    found[PORTS] = chip.port_bytes_per_s * chip.spec.cores
+    return found
+
+
+def streams(
+    group: Group, activity: Activity, demand: Demand, chip: Chip, *, busy: bool = False
+) -> tuple[Stream, Stream]:
+    """Loads and stores of a whole op.
+
+    Parameters
+    ----------
+    group : Group
+    activity : Activity
+    demand : Demand
+    chip : Chip
+    busy : bool
+        The main memory is busy for all of its time, whatever the bytes: banks, not what the op can
+        ask for, make it long.
+
+    Notes
+    -----
+    Bytes written count as the bytes read that take as long, turning the bus included
+    (`accelsim.arch.memory_rates`). Loads and stores share the op's time of main memory and of the
+    shared buffer by their bytes. Where that time is longer than the bandwidths explain, the op
+    itself cannot ask for more, and leaves the rest to others.
+    """
+    law, prices = chip.transfers, energy_per_action(chip)
+    reads, writes = activity.dram_read_bytes, activity.dram_write_bytes
+    written = weigh(reads, writes, law.write_ratio, law.turn_ratio) - reads
+    made = group.traffic.outputs + group.traffic.cache_write + group.traffic.weights_written
+    inner = activity.shared_bytes or group.traffic.total
+    stored = min(made, inner)
+    inner_j = prices.shared_j_per_byte if activity.shared_bytes else 0.0
+    whole = _Bytes(reads + written, inner)
+    load, store = _Bytes(reads, inner - stored), _Bytes(written, stored)
+    load_j = reads * prices.dram_read_j_per_byte + load.inner * inner_j
+    store_j = writes * prices.dram_write_j_per_byte + store.inner * inner_j
+    room = bandwidths(chip)
+    if busy:
+        times_s = _times_s(load, whole, demand), _times_s(store, whole, demand)
+        load = load._replace(busy=times_s[0][MEMORY] * room[MEMORY])
+        store = store._replace(busy=times_s[1][MEMORY] * room[MEMORY])
+    return (
+        _stream(load, _times_s(load, whole, demand), room, (reads, load_j)),
+        _stream(store, _times_s(store, whole, demand), room, (writes, store_j)),
+    )
+
+
+class _Bytes(NamedTuple):
+    """Bytes of main memory (as bytes read), and bytes inside the chip.
+
+    `busy` are the bytes for which the main memory has no time meanwhile, if they are more.
+    """
+
+    outer: float
+    inner: float
+    busy: float = 0.0
+
+
+def _times_s(part: _Bytes, whole: _Bytes, demand: Demand) -> dict[str, float]:
+    """Share of a part in an op's times of main memory and of the way inside [s]."""
+    outer = part.outer / whole.outer if whole.outer else 0.5
+    inner = part.inner / whole.inner if whole.inner else 0.5
+    return {MEMORY: demand.times_s[MEMORY] * outer, SHARED: demand.times_s[SHARED] * inner}
+
+
+def _stream(
+    part: _Bytes, times_s: dict[str, float], room: dict[str, float], told: tuple[float, float]
+) -> Stream:
+    """Say what a byte takes of each bandwidth; never more than its own time explains."""
+    size = part.outer or part.inner or 1.0
+    wanted = {MEMORY: max(part.outer, part.busy), SHARED: part.inner, PORTS: part.inner}
+    takes = {}
+    for name, rate in room.items():
+        most = times_s[SHARED if name == PORTS else name] * rate
+        if min(wanted[name], most) > 0.0:
+            takes[name] = min(wanted[name], most) / size
+    moves = max(times_s.values()) > 0.0
+    return Stream(size if moves else 0.0, takes, times_s, *told)

@@ -1,0 +1,128 @@
+"""One execution of one op: what it waits for, and who works on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from accelsim.des.bandwidth import Flow, Resource, Route
+from accelsim.des.simulation import Steps
+from accelsim.engine.event.journal import CODES, NOTHING, OpRecord
+from accelsim.engine.event.machine import AHEAD, OWN, ChipModel, CoreGroup
+from accelsim.engine.event.plan import MEMORY, OpPlan, Stream
+from accelsim.engine.event.scene import Scene
+
+
+@dataclass(frozen=True, eq=False)
+class Ways:
+    """The ways of an op's transfers on one chip, and the durations of its pieces [ps]."""
+
+    own: Route
+    ahead: Route
+    store: Route
+    send: Route
+    matrix_ps: list[int]
+    vector_ps: list[int]
+
+
+def ways_of(plan: OpPlan, chip: ChipModel, own: Mapping[str, Resource]) -> Ways:
+    """Find the ways of a plan; loads and stores share `own`, what the op can ask for."""
+    return Ways(
+        own=chip.route(f"{plan.name}: load", plan.load, own, OWN),
+        ahead=chip.route(f"{plan.name}: load ahead", plan.load, own, AHEAD),
+        store=chip.route(f"{plan.name}: store", plan.store, own, OWN),
+        send=chip.route(f"{plan.name}: send", plan.send, {}, OWN),
+        matrix_ps=plan.matrix.pieces_ps(plan.pieces),
+        vector_ps=plan.vector.pieces_ps(plan.pieces),
+    )
+
+
+class Task:
+    """An op under way on one group of cores of one chip.
+
+    Parameters
+    ----------
+    scene : Scene
+    place : (ChipModel, CoreGroup)
+        Where it runs.
+    work : (OpPlan, Ways, OpRecord)
+        What it does, and where that is written down.
+
+    Attributes
+    ----------
+    ready, done : Event
+        All that it reads is there and its kernel has started; it has ended.
+    issued_by, ready_by : int
+        The pieces of work that it was issued by and became ready by.
+    early : Flow or None
+        A transfer of its data that is under way before it is ready.
+    """
+
+    def __init__(
+        self,
+        scene: Scene,
+        place: tuple[ChipModel, CoreGroup],
+        work: tuple[OpPlan, Ways, OpRecord],
+    ) -> None:
+        self.sim = scene.sim
+        self.journal = scene.journal
+        self.buffers = scene.buffers
+        self.chip, self.group = place
+        self.plan, self.ways, self.record = work
+        self.index = self.journal.add_op(self.record)
+        self.label = f"{self.plan.name}#{self.record.where.repeat}"
+        self.ready = self.sim.event(lambda: f"{self.label} to be ready")
+        self.done = self.sim.event(lambda: f"the end of {self.label}")
+        self.issued_by = self.ready_by = NOTHING
+        self.early: Flow | None = None
+        self.has_started = False
+
+    def wait(self, needs: Sequence[Task]) -> Steps:
+        """Wait for all that the op reads, then for the start of its kernel."""
+        for task in needs:
+            if not task.done.processed:
+                yield task.done
+        record, plan = self.record, self.plan
+        record.ready_ps = self.sim.now_ps
+        cause = self.journal.latest(self.issued_by, *(task.record.last_piece for task in needs))
+        if plan.launch_ps:
+            yield self.sim.timeout(plan.launch_ps)
+            cause = self.note(self.group.launch_track, record.ready_ps, cause, "launch")
+        self.ready_by = cause
+        if self.early is not None:
+            self.chip.transfers.reroute(self.early, self.ways.own)
+        self.ready.succeed()
+
+    def finish(self, last: int) -> None:
+        """End, with the piece that ended last."""
+        self.record.end_ps = self.sim.now_ps
+        self.record.last_piece = last
+        if not self.has_started:
+            self.start(self.sim.now_ps)
+        self.done.succeed()
+
+    def start(self, start_ps: int) -> None:
+        """Remember when the first work begins."""
+        self.has_started = True
+        self.record.start_ps = start_ps
+
+    def note(self, track: int, start_ps: int, cause: int, spent_on: str) -> int:
+        """Write down time until now in which nothing is moved, a latency; return its piece."""
+        if not self.has_started and spent_on != "launch":
+            self.start(start_ps)
+        end_ps, code = self.sim.now_ps, CODES[spent_on]
+        return self.journal.add((self.index, track, start_ps, end_ps, 0.0, 0.0, cause, code))
+
+    def moved(self, track: int, flow: Flow, stream: Stream, cause: int, share: float = 1.0) -> int:
+        """Write down a transfer of a share of a stream's piece; return the piece of work."""
+        start_ps, slowed = flow.start_ps, flow.slowed_ps
+        if not self.has_started:
+            self.start(start_ps)
+        limit = MEMORY
+        if slowed:
+            limit = next(iter(slowed)) if len(slowed) == 1 else max(slowed, key=slowed.__getitem__)
+            limit = limit[limit.rfind(" ") + 1 :]
+        amount, energy_j = share * stream.moved_bytes, share * stream.energy_j
+        return self.journal.add(
+            (self.index, track, start_ps, flow.end_ps, amount, energy_j, cause, CODES[limit])
+        )
