@@ -39,6 +39,7 @@ bench: $(VENV)/.stamp-test ## measure speed and memory (benchmarks/README.md)
 	$(BIN)/python benchmarks/bench_core.py --markdown docs/benchmarks.md
 	$(BIN)/python benchmarks/bench_systolic.py --markdown docs/benchmarks.md
 	$(BIN)/python benchmarks/bench_dram.py --markdown docs/benchmarks.md
+	$(BIN)/python benchmarks/bench_event.py --markdown docs/benchmarks.md
 	$(BIN)/python benchmarks/bench_numerics.py --markdown docs/benchmarks.md
 
 .PHONY: accuracy

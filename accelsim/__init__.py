@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from accelsim.scenarios.options import RunOptions
     from accelsim.scenarios.predict import predict
     from accelsim.scenarios.run import run
+    from accelsim.scenarios.together import Tenant, run_together
     from accelsim.timing.dram.legality import dram_violations
     from accelsim.timing.pe_level import simulate_array
     from accelsim.timing.systolic import SystolicCycles, systolic_cycles
@@ -55,6 +56,7 @@ __all__ = [
     "SpecError",
     "SystolicArray",
     "SystolicCycles",
+    "Tenant",
     "ValidationResult",
     "WorkloadError",
     "__version__",
@@ -71,6 +73,7 @@ __all__ = [
     "predict",
     "run",
     "run_layers",
+    "run_together",
     "simulate_array",
     "simulate_dram",
     "sweep",
@@ -94,6 +97,7 @@ _HOMES = {
     "SpecError": "accelsim.errors",
     "SystolicArray": "accelsim.arch.array",
     "SystolicCycles": "accelsim.timing.systolic",
+    "Tenant": "accelsim.scenarios.together",
     "ValidationResult": "accelsim.results.accuracy",
     "WorkloadError": "accelsim.errors",
     "buffered_cycles": "accelsim.timing.systolic_buffers",
@@ -109,6 +113,7 @@ _HOMES = {
     "predict": "accelsim.scenarios.predict",
     "run": "accelsim.scenarios.run",
     "run_layers": "accelsim.scenarios.layers",
+    "run_together": "accelsim.scenarios.together",
     "simulate_array": "accelsim.timing.pe_level",
     "simulate_dram": "accelsim.scenarios.dram",
     "sweep": "accelsim.explore.sweep",

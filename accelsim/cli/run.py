@@ -20,7 +20,7 @@ from accelsim.cli.console import (
 from accelsim.cli.options import EmulateDType, JsonFile, Launch, On, Overrides, parse_overrides
 from accelsim.cli.run_layers import LayerFiles, are_scalesim_files, run_topology
 from accelsim.errors import WorkloadError
-from accelsim.scenarios.options import ATTENTION, ENGINES, PHASES, RECOMPUTE, RunOptions
+from accelsim.scenarios.options import ATTENTION, DRAM, ENGINES, PHASES, RECOMPUTE, RunOptions
 
 if TYPE_CHECKING:
     from accelsim.results.run_result import RunResult
@@ -75,7 +75,15 @@ def run(  # noqa: PLR0917  (typer calls it by keyword: one parameter per option)
     pp: Annotated[int, typer.Option(help="Pipeline stages (1 only, so far).")] = 1,
     dp: Annotated[int, typer.Option(help="Data-parallel replicas (1 only, so far).")] = 1,
     ep: Annotated[int, typer.Option(help="Expert-parallel devices (1 only, so far).")] = 1,
-    engine: Annotated[str, typer.Option(help="|".join(ENGINES))] = "analytic",
+    engine: Annotated[str, typer.Option(help="|".join(ENGINES))] = "event",
+    every_chip: Annotated[
+        bool, typer.Option("--every-chip", help="Simulate each of the --tp chips (event).")
+    ] = False,
+    what_if: Annotated[
+        bool, typer.Option("--what-if", help="Also with each resource infinite (event).")
+    ] = False,
+    buffers: Annotated[int, typer.Option(help="Operand buffers; 2: double (event).")] = 2,
+    dram: Annotated[str, typer.Option(help="|".join(DRAM) + ": main memory (event).")] = "fluid",
     attention: Annotated[str, typer.Option(help="|".join(ATTENTION))] = "fused",
     recompute: Annotated[str, typer.Option(help="|".join(RECOMPUTE) + " (train)")] = "none",
     launch: Launch = "graph",
@@ -86,7 +94,7 @@ def run(  # noqa: PLR0917  (typer calls it by keyword: one parameter per option)
     overrides: Overrides = None,
     plots: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Write roofline, latency and memory pictures."),
+        typer.Option(metavar="DIR", help="Write pictures: roofline, latency, memory, timeline."),
     ] = None,
     report: Annotated[
         Path | None, typer.Option(metavar="F.html", help="Write one self-contained HTML page.")
@@ -115,7 +123,8 @@ def run(  # noqa: PLR0917  (typer calls it by keyword: one parameter per option)
         kv_dtype=kv_dtype, weight_dtype=weight_dtype, attention_dtype=attention_dtype, tp=tp,
         engine=engine, attention=attention,
         recompute=recompute, launch=launch, emulate_dtype=emulate_dtype,
-        allow_oversubscribe=allow_oversubscribe,
+        allow_oversubscribe=allow_oversubscribe, every_chip=every_chip, what_if=what_if, dram=dram,
+        buffers=buffers,
     )  # fmt: skip
     refuse_targets(files=(report, trace, csv, json_file), folders=(plots,), inputs=(model, on))
     from accelsim.arch.loader import load_system
@@ -161,6 +170,7 @@ def _write(result: RunResult, files: _Files) -> None:
 
 
 def _show(result: RunResult) -> None:
+    from accelsim.report.event_tables import execution_tables
     from accelsim.report.tables import bounds_table, memory_table, ops_table
     from accelsim.report.words import answer, detail
 
@@ -169,6 +179,10 @@ def _show(result: RunResult) -> None:
     for warning in result.warnings:
         print_text(f"Warning: {warning}.")
     print_text("")
-    print_tables([ops_table(result), bounds_table(result), memory_table(result)])
+    tables = [ops_table(result), bounds_table(result)]
+    print_tables([*tables, memory_table(result)])
+    for words, one in result.shown_passes:
+        print_text(f"\n{words.capitalize()}:" if len(result.executions) > 1 else "")
+        print_tables(execution_tables(one.execution, one.ideal_s or None))
     if result.assumptions:
         print_text("\nAssumptions: " + "; ".join(result.assumptions) + ".")

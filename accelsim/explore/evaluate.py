@@ -38,7 +38,7 @@ class Outcome:
 
 
 def run_point(point: Point) -> RunResult:
-    """Run one point with the engine that its options name.
+    """Run one point with the engine that its options name, the analytic one if they name none.
 
     Raises
     ------
@@ -46,7 +46,7 @@ def run_point(point: Point) -> RunResult:
         As `accelsim.scenarios.run.run`.
     """
     system = target(point.on, point.overrides)
-    return run(model(point.model), system, RunOptions(**point.options))
+    return run(model(point.model), system, RunOptions(**{"engine": "analytic", **point.options}))
 
 
 def outcome(index: int, point: Point, evaluate: Evaluate) -> Outcome:

@@ -22,7 +22,7 @@ from accelsim.explore.grid import METRICS, Space
 from accelsim.explore.pareto import pareto_mask
 from accelsim.explore.pool import outcomes
 from accelsim.explore.table import ResultTable, restore, save
-from accelsim.scenarios.run import Progress
+from accelsim.scenarios.stages import Progress
 
 if TYPE_CHECKING:
     import pandas as pd

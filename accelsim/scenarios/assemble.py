@@ -2,57 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from accelsim.arch.action_energy import energy_per_action
-from accelsim.arch.system import System
 from accelsim.energy.price import dynamic_j
 from accelsim.engine.core import bound_of
 from accelsim.engine.graph import CostedGroup
+from accelsim.results.execution import StagePass
 from accelsim.results.run_result import OpRow, RunResult
-from accelsim.scenarios.options import RunOptions
+from accelsim.scenarios.job import DECODE_SAMPLES, CostedStage, Job
 from accelsim.workload.config import ModelConfig
 from accelsim.workload.graph import Footprint, Graph
-from accelsim.workload.networks import Network
 
-DECODE_SAMPLES = 9
-"""Decode contexts that a generate phase simulates at most."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """What runs on what and how; batch and length are filled in where the options leave them open.
-
-    `phase` is the options' own, or ``forward`` for networks.
-    """
-
-    workload: ModelConfig | Network
-    system: System
-    options: RunOptions
-    phase: str
-    batch: int
-    input_len: int
+_OVERLAPS = {
+    "analytic": "ops run one after another; within an op compute and transfers overlap",
+    "event": "ops overlap where nothing makes them wait; the latency of an op is what it adds",
+}
 
 
-@dataclass(frozen=True)
-class Stage:
-    """One graph of a run and how many times it runs (fractional: a weight of integration)."""
-
-    name: str
-    graph: Graph
-    times: float
-
-
-Costed = list[tuple[Stage, tuple[CostedGroup, ...]]]
-
-
-def assemble(job: Job, costed: Costed) -> RunResult:
+def assemble(job: Job, costed: Sequence[CostedStage]) -> RunResult:
     """Put the costs of all stages together to one result.
 
     Parameters
     ----------
     job : Job
-    costed : list of (Stage, tuple of CostedGroup)
+    costed : sequence of CostedStage
         In execution order; the first stage of a name gives the order of its rows.
     """
     o, chip = job.options, job.system.chip
@@ -65,8 +39,8 @@ def assemble(job: Job, costed: Costed) -> RunResult:
     steps = max(1, o.output_len - 1)
     decode_s = by_stage.get("decode")
     tpot_s = None if decode_s is None else decode_s / (steps if o.phase == "generate" else 1)
-    footprint = _largest([stage.graph for stage, _ in costed])
-    dtype = costed[0][0].graph.dtype
+    footprint = _largest([item.stage.graph for item in costed])
+    dtype = costed[0].stage.graph.dtype
     shared = chip.spec.shared
     return RunResult(
         chip=chip.name, system=job.system.name, model=job.workload.name, phase=job.phase,
@@ -85,12 +59,17 @@ def assemble(job: Job, costed: Costed) -> RunResult:
         peak_bytes_per_s=chip.bandwidth_bytes_per_s,
         rows=rows,
         sources=job.system.sources,
-        assumptions=_assumptions(job, costed[0][0].graph),
+        assumptions=_assumptions(job, costed[0].stage.graph),
         model_flop=sum(row.model_flop * row.count for row in rows),
-        warnings=_warnings(job, costed[0][0].graph, energy_j / latency_s / o.tp),
+        warnings=_warnings(job, costed[0].stage.graph, energy_j / latency_s / o.tp),
         weight_dtype=o.weight_dtype or "",
         shared_name=shared.name if shared else "",
         shared_bytes_per_s=shared.bandwidth_bytes_per_s if shared else 0.0,
+        executions=tuple(
+            StagePass(c.stage.name, c.stage.times, c.execution, c.ideal_s)
+            for c in costed
+            if c.execution
+        ),
     )  # fmt: skip
 
 
@@ -110,12 +89,11 @@ def _largest(graphs: list[Graph]) -> Footprint:
     return max((graph.footprint for graph in graphs), key=lambda footprint: footprint.total)
 
 
-def _rows(job: Job, costed: Costed) -> tuple[OpRow, ...]:
+def _rows(job: Job, costed: Sequence[CostedStage]) -> tuple[OpRow, ...]:
     """One row per group and stage; decode samples are averaged with their weights."""
     rows: list[OpRow] = []
-    stages = list(dict.fromkeys(stage.name for stage, _ in costed))
-    for name in stages:
-        samples = [(stage.times, groups) for stage, groups in costed if stage.name == name]
+    for name in dict.fromkeys(item.stage.name for item in costed):
+        samples = [(c.stage.times, c.groups) for c in costed if c.stage.name == name]
         for position in range(len(samples[0][1])):
             column = [(times, groups[position]) for times, groups in samples]
             rows.append(_row(job, name, column))
@@ -139,6 +117,8 @@ def _row(job: Job, stage: str, column: list[tuple[float, CostedGroup]]) -> OpRow
     times_s = {key: mean([c.times_s.get(key, 0.0) for c in costs]) for key in last.cost.times_s}
     native = next(iter(last.cost.activity.macs), None)
     peak = chip.peak_flop_per_s(native) if native else 0.0
+    alone = [item.alone_s or cost.latency_s for (_, item), cost in zip(column, costs, strict=True)]
+    alone_s = mean(alone)
     return OpRow(
         name=last.cost.name, kind=last.cost.kind, block=last.block, stage=stage,
         count=last.repeat * total,
@@ -146,12 +126,13 @@ def _row(job: Job, stage: str, column: list[tuple[float, CostedGroup]]) -> OpRow
         bytes=mean([cost.activity.dram_bytes for cost in costs]),
         latency_s=latency_s,
         energy_j=job.options.tp * mean(joules),
-        bound=bound_of(times_s),
-        utilization=flop / (latency_s * peak) if peak and latency_s else 0.0,
+        bound=bound_of(times_s) if last.alone_s is None else last.cost.bound,
+        utilization=flop / (alone_s * peak) if peak and alone_s else 0.0,
         mapping=last.cost.mapping,
         times_s=times_s,
         repeat=last.repeat,
         model_flop=mean([item.group.model_flop for _, item in column]),
+        alone_s=alone_s,
     )  # fmt: skip
 
 
@@ -194,7 +175,7 @@ def _warnings(job: Job, graph: Graph, watts: float) -> tuple[str, ...]:
 def _assumptions(job: Job, graph: Graph) -> tuple[str, ...]:
     o, chip = job.options, job.system.chip
     notes = list(graph.notes)
-    if o.engine == "analytic":
+    if o.engine != "roofline":
         scalars = chip.calibration
         notes.append(
             f"calibration family {scalars.family}: matrix {scalars.matrix_efficiency:.2f}, "
@@ -202,7 +183,9 @@ def _assumptions(job: Job, graph: Graph) -> tuple[str, ...]:
             f"{' (bank model)' if chip.memory_rates and not scalars.memory_efficiency else ''}, "
             f"{scalars.kernel_overhead_s * 1e6:.1f} µs per kernel"
         )
-        notes.append("ops run one after another; within an op compute and transfers overlap")
+        notes.append(_OVERLAPS[o.engine])
+        if o.dram == "bank":
+            notes.append("main memory: the bank model runs a sample of each op's tiles")
     else:
         notes.append("roofline: a lower bound at peak rates, not a prediction")
     if o.phase == "generate":

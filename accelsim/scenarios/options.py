@@ -10,7 +10,9 @@ from accelsim.timing.launch import LAUNCH
 from accelsim.workload.sizes import COUNT_LIMIT
 
 PHASES = ("prefill", "decode", "generate", "train", "forward")
-ENGINES = ("roofline", "analytic")
+ENGINES = ("roofline", "analytic", "event")
+DRAM = ("fluid", "bank")
+MOST_BUFFERS = 16
 ATTENTION = ("fused", "unfused")
 RECOMPUTE = ("none", "selective", "full")
 
@@ -39,7 +41,8 @@ class RunOptions:
     tp : int
         Devices that share every layer (tensor parallelism).
     engine : str
-        ``analytic`` (mapped, default) or ``roofline`` (bound only).
+        ``event`` (default: mapped ops compete for engines and bandwidth over time), ``analytic``
+        (mapped, one op after another) or ``roofline`` (bound only).
     attention : str
         ``fused`` (online softmax, scores never leave the core) or ``unfused``.
     recompute : str
@@ -49,6 +52,15 @@ class RunOptions:
         its own).
     emulate_dtype, allow_oversubscribe : bool
         Accept a wider arithmetic, or a model that does not fit, and say so.
+    every_chip : bool
+        The event engine simulates each of the `tp` chips, not one for all of them.
+    what_if : bool
+        The event engine also finds the latency if each resource were infinite: seven runs more.
+    dram : str
+        Main memory of the event engine: ``fluid`` (bandwidth that long transfers reach) or
+        ``bank`` (the bank model runs a sample of each op's tiles).
+    buffers : int
+        Operand buffers of the event engine: 2 is double buffering, 1 overlaps nothing.
     """
 
     phase: str = "prefill"
@@ -60,12 +72,16 @@ class RunOptions:
     weight_dtype: str | None = None
     attention_dtype: str | None = None
     tp: int = 1
-    engine: str = "analytic"
+    engine: str = "event"
     attention: str = "fused"
     recompute: str = "none"
     launch: str = "graph"
     emulate_dtype: bool = False
     allow_oversubscribe: bool = False
+    every_chip: bool = False
+    what_if: bool = False
+    dram: str = "fluid"
+    buffers: int = 2
 
     def __post_init__(self) -> None:
         _one_of("phase", self.phase, PHASES)
@@ -73,6 +89,21 @@ class RunOptions:
         _one_of("attention", self.attention, ATTENTION)
         _one_of("recompute", self.recompute, RECOMPUTE)
         _one_of("launch", self.launch, LAUNCH)
+        _one_of("dram", self.dram, DRAM)
+        if self.dram == "bank" and self.engine != "event":
+            raise WorkloadError(
+                f"dram 'bank' needs the event engine, got engine '{self.engine}', whose memory is "
+                "a bandwidth: take engine event, or dram fluid"
+            )
+        self._check_event_options()
+        for name in ("emulate_dtype", "allow_oversubscribe", "every_chip", "what_if"):
+            if not isinstance(getattr(self, name), bool):
+                raise WorkloadError(f"{name} is {getattr(self, name)!r}, expected True or False")
+        if type(self.buffers) is not int or not 1 <= self.buffers <= MOST_BUFFERS:
+            raise WorkloadError(
+                f"buffers is {self.buffers!r}, expected a whole number from 1 to {MOST_BUFFERS}; "
+                "2 is double buffering"
+            )
         for name in ("batch", "input_len", "output_len", "tp"):
             value = getattr(self, name)
             if value is None and name in {"batch", "input_len"}:
@@ -84,6 +115,19 @@ class RunOptions:
             value = getattr(self, name)
             if value is not None:
                 object.__setattr__(self, name, find_dtype(value).name)
+
+    def _check_event_options(self) -> None:
+        """Refuse what other engines than the event engine would ignore."""
+        ignored = [
+            name
+            for name in ("every_chip", "what_if", "buffers")
+            if self.engine != "event" and getattr(self, name) != type(self).__dict__[name]
+        ]
+        if ignored:
+            raise WorkloadError(
+                f"{' and '.join(ignored)} need the event engine, got engine '{self.engine}', which "
+                "simulates nothing over time: leave them out"
+            )
 
     @classmethod
     def names(cls) -> tuple[str, ...]:

@@ -89,7 +89,7 @@ def test_show_tells_the_source_of_every_value(cli):
 
 
 @pytest.mark.parametrize("phase", ["prefill", "decode", "generate", "train"])
-@pytest.mark.parametrize("engine", ["analytic", "roofline"])
+@pytest.mark.parametrize("engine", ["event", "analytic", "roofline"])
 def test_run_keeps_the_json_contract(cli, phase, engine):
     data = cli(*SMALL, "--phase", phase, "--engine", engine, "--json", "-").data
     assert set(data) >= RUN_KEYS
@@ -112,12 +112,19 @@ def test_run_writes_the_files_it_is_asked_for(cli, tmp_path):
         "--json", "out.json",
     )  # fmt: skip
     assert outcome.status == 0
-    assert len(list((tmp_path / "plots").glob("*.png"))) == 3
+    pictures = {path.stem for path in (tmp_path / "plots").glob("*.png")}
+    assert pictures == {"roofline", "latency", "memory", "gantt", "utilisation", "critical_path"}
     assert "</html>" in (tmp_path / "r.html").read_text("utf-8")
     assert json.loads((tmp_path / "t.json").read_text("utf-8"))["traceEvents"]
     assert (tmp_path / "ops.csv").read_text("utf-8").startswith("name,kind,block,stage,count")
     assert json.loads((tmp_path / "out.json").read_text("utf-8"))["model"] == "smollm2-135m"
     assert "latency" in outcome.out  # the table is still shown beside a JSON file
+
+
+def test_engines_that_know_no_time_draw_no_timeline(cli, tmp_path):
+    assert cli(*SMALL, "--engine", "analytic", "--plots", "plots").status == 0
+    pictures = {path.stem for path in (tmp_path / "plots").glob("*.png")}
+    assert pictures == {"roofline", "latency", "memory"}
 
 
 def test_json_on_stdout_stands_alone(cli):
@@ -135,6 +142,15 @@ def test_set_changes_the_spec(cli):
     before = cli(*command).data
     after = cli(*command, "--set", "memory.bandwidth=6.7 TB/s", "--set", "cores=140").data
     assert 0.4 < after["latency_s"] / before["latency_s"] < 0.9
+
+
+def test_memory_bank_by_bank(cli):
+    """Short rows of many weights: on GDDR6 the banks need longer than long transfers do."""
+    run = ("run", "qwen3-8b", "--on", "l4", "--phase", "decode", "--batch", "32", "--json", "-")
+    fluid, bank = (cli(*run, "--input-len", "64", "--dram", dram) for dram in ("fluid", "bank"))
+    assert fluid.data["latency_s"] < bank.data["latency_s"] < 1.5 * fluid.data["latency_s"]
+    told = cli(*run[:-2], "--input-len", "64", "--dram", "bank").out
+    assert "bank model runs a sample" in " ".join(told.split())
 
 
 def test_tensor_parallelism_runs_what_one_chip_cannot_hold(cli):

@@ -43,6 +43,15 @@ MISTAKES = {
         ("run", "gpt2", "--on", "a100_sxm_80gb", "--dtype", "fp8"),
         ("--emulate-dtype",),
     ),
+    "banks without events": (
+        (*RUN, "--dram", "bank", "--engine", "analytic"),
+        ("event", "fluid"),
+    ),
+    "unknown dram": ((*RUN, "--dram", "banks"), ("bank",)),
+    "no banks": (
+        ("run", "gpt2", "--on", "wse3", "--dram", "bank", "--dtype", "fp16"),
+        ("wse3", "--dram fluid"),
+    ),
     "does not fit": (("run", "llama3.1-405b", "--on", "t4"), ("GB",)),
     "too many devices": ((*RUN, "--tp", "2"), ("--tp 2",)),
     "pipeline not built": ((*RUN, "--pp", "2"), ("--pp 2", "not built yet")),

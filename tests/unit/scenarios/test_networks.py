@@ -31,7 +31,8 @@ def test_the_roofline_bounds_every_op(network: str, chip: str) -> None:
     mapped = run(network, chip, batch=4, dtype=dtype)
     bound = run(network, chip, batch=4, dtype=dtype, engine="roofline")
     pairs = zip(mapped.rows, bound.rows, strict=True)
-    assert all(m.latency_s >= b.latency_s * (1 - 1e-9) for m, b in pairs)
+    # Alone: what an op adds to a run is less where others hide it.
+    assert all(m.alone_s >= b.latency_s * (1 - 1e-9) for m, b in pairs)
     assert 0 < mapped.mfu < 1
     assert mapped.energy_j > 0
 

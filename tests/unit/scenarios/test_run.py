@@ -7,7 +7,8 @@ import pytest
 from accelsim.arch.loader import load_chip
 from accelsim.errors import CapacityError, MappingError, WorkloadError
 from accelsim.scenarios.options import RunOptions
-from accelsim.scenarios.run import decode_samples, run
+from accelsim.scenarios.planning import decode_samples
+from accelsim.scenarios.run import run
 
 
 @pytest.mark.parametrize("steps", [0, 1, 5, 9, 10, 11, 127, 1000])
@@ -24,7 +25,9 @@ def test_a_small_model_stays_within_physics(phase: str, chip: str) -> None:
     options = RunOptions(phase=phase, batch=2, input_len=256, output_len=20)
     mapped = run("smollm2-135m", chip, options)
     bound = run("smollm2-135m", chip, options, engine="roofline")
-    assert mapped.latency_s >= bound.latency_s
+    # Ops overlap: the roofline bounds each alone; of the whole it bounds the use of each resource.
+    for one, least in zip(mapped.rows, bound.rows, strict=True):
+        assert one.alone_s >= least.latency_s * (1 - 1e-9)
     assert mapped.flop == pytest.approx(bound.flop)
     for result in (mapped, bound):
         assert 0 < result.mfu <= 1
