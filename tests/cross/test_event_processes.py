@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 MEMORY = """
-import resource, sys
+import sys
 from accelsim import run
 result = run("llama3.1-405b", "dgx_h200", phase=sys.argv[1], tp=8, input_len=2048, engine="event",
              allow_oversubscribe=True)
 execution = result.executions[0].execution
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+lines = open('/proc/self/status').read().splitlines()
+peak = 1024 * int(next(line for line in lines if line.startswith('VmHWM')).split()[1])
 print(peak, execution.events / len(execution.ops))
 """
 
@@ -43,6 +44,8 @@ def test_two_processes_write_the_same_bytes(tmp_path: Path) -> None:
     assert all(len(data) > 1000 for data in written[0])
 
 
+# Of the process itself: what getrusage tells includes its parent, before it became another program.
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
 @pytest.mark.parametrize("phase", ["prefill", "decode"])
 def test_a_large_model_takes_less_than_a_gigabyte(phase: str) -> None:
     # Measured: 231 MB, most of them the interpreter and its libraries; 118 and 428 events per op.
