@@ -10,7 +10,7 @@ from typing import Any
 from accelsim.arch.loader import load_system
 from accelsim.arch.system import System
 from accelsim.engine.event.engine import EventRun
-from accelsim.engine.event.outcome import execution_of
+from accelsim.engine.event.outcome import Reading, execution_of
 from accelsim.engine.event.plan import Program
 from accelsim.engine.event.simulate import Outcome, Placement, simulate
 from accelsim.errors import CapacityError, MappingError, WorkloadError
@@ -150,7 +150,7 @@ def run_together(
         _result(one, before, together)
         for one, before, together in zip(placed, alone, _spans_s(outcome), strict=True)
     ]
-    execution = execution_of(outcome, whole, "", (whole.chip.name,))
+    execution = execution_of(Reading(outcome), whole, "", (whole.chip.name,))
     return TogetherResult(whole.chip.name, tuple(results), execution)
 
 

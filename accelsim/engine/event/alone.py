@@ -36,11 +36,11 @@ def shape_of(group: Group, cost: OpCost, how: Lowering) -> Shape:
     it takes too long without any, it is cut into more pieces. Differences that rounds do not remove
     are left: a few per cent of ops that do next to nothing.
     """
+    if isinstance(group.head, Collective):
+        return Shape(1, 0.0)
     target = replace(how.target, launch="graph")
     whole = replace(how, target=target, ideal=frozenset(), buffers=DOUBLE)
     shape = first_shape(group, cost, whole)
-    if isinstance(group.head, Collective):
-        return shape
     best, least_s = shape, float("inf")
     for _ in range(_ROUNDS):
         took_s = alone_s(lower(group, cost, (ENTRY,), whole, shape), how.chip)

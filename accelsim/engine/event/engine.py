@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from accelsim.engine.core import Target
 from accelsim.engine.event.alone import shape_of
 from accelsim.engine.event.lower import Lowering, Shape
-from accelsim.engine.event.outcome import added_ps, execution_of, limits_of
+from accelsim.engine.event.outcome import Reading, added_ps, execution_of
 from accelsim.engine.event.plan import Program
 from accelsim.engine.event.program import program_of
 from accelsim.engine.event.scene import DOUBLE, Progress
@@ -119,9 +119,10 @@ class EventRun:
         )
         dtype = next((name for item in costed for name in item.cost.activity.macs), "")
         names, alike = (chip.name,) * simulated, self._devices // simulated
-        execution = execution_of(outcome, target.system, dtype, names, alike)
+        reading = Reading(outcome)
+        execution = execution_of(reading, target.system, dtype, names, alike)
         added = added_ps(execution, [item.block for item in costed])
-        limits = limits_of(outcome)
+        limits = reading.limits()
         keys = [
             (b, place) for b, block in enumerate(program.blocks) for place in range(len(block.ops))
         ]

@@ -116,8 +116,6 @@ def first_shape(group: Group, cost: OpCost, how: Lowering) -> Shape:
     all others: the first piece passes the stages before that resource alone, the last those behind
     it. There are as few pieces as leave no more exposed than the op's own time has room for.
     """
-    if isinstance(group.head, Collective):
-        return Shape(1, 0.0)
     demand = _demand(cost, how.chip.calibration.kernel_overhead_s)
     moved = streams(group, cost.activity, demand, how.chip, busy=how.banked)
     times = demand.times_s

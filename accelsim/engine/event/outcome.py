@@ -27,14 +27,39 @@ class _Ordered:
     weights: dict[int, int]
 
 
+class Reading:
+    """The journal of an outcome put in order, and its critical path, both found once.
+
+    Parameters
+    ----------
+    outcome : Outcome
+
+    Attributes
+    ----------
+    spent : mapping
+        From `accelsim.engine.event.critical.path_by_op`.
+    """
+
+    def __init__(self, outcome: Outcome) -> None:
+        self.outcome = outcome
+        self.order = _ordered(outcome)
+        journal, shifts_ps = outcome.journal, self.order.shifts_ps
+        last = max(self.order.places, key=lambda i: journal.ops[i].end_ps + shifts_ps[i])
+        self.spent = path_by_op(journal, journal.ops[last].last_piece, self.order.weights)
+
+    def limits(self) -> dict[tuple[int, int], str]:
+        """Name what holds up each op on the critical path, by block and place in the block."""
+        return limits_by_op(self.outcome.journal, self.spent)
+
+
 def execution_of(
-    outcome: Outcome, system: System, dtype: str, names: Sequence[str], alike: int = 1
+    reading: Reading, system: System, dtype: str, names: Sequence[str], alike: int = 1
 ) -> Execution:
     """Collect what happened.
 
     Parameters
     ----------
-    outcome : Outcome
+    reading : Reading
     system : System
         For peaks and idle power.
     dtype : str
@@ -44,8 +69,8 @@ def execution_of(
     alike : int
         Chips that each of them stands for.
     """
+    outcome, order = reading.outcome, reading.order
     journal = outcome.journal
-    order = _ordered(outcome)
     blocks = [sequencer.program.blocks for sequencer in outcome.sequencers]
     ops = tuple(
         _span(
@@ -58,7 +83,6 @@ def execution_of(
         if (record := journal.ops[place])
     )
     end_ps = max((op.end_ps for op in ops), default=0)
-    last = _last_op(journal, order)
     return Execution(
         chips=tuple(names),
         tracks=tuple(journal.tracks),
@@ -68,22 +92,10 @@ def execution_of(
         end_ps=end_ps,
         idle_w=energy_per_action(system.chip).idle_w,
         peaks=_peaks(system, dtype),
-        path=critical_path(path_by_op(journal, last.last_piece, order.weights), end_ps),
+        path=critical_path(reading.spent, end_ps),
         events=outcome.events,
         chip_counts=(alike,) * len(names),
     )
-
-
-def limits_of(outcome: Outcome) -> dict[tuple[int, int], str]:
-    """Name what holds up each op on the critical path, by block and place in the block."""
-    journal, order = outcome.journal, _ordered(outcome)
-    last = _last_op(journal, order).last_piece
-    return limits_by_op(journal, path_by_op(journal, last, order.weights))
-
-
-def _last_op(journal: Journal, order: _Ordered) -> OpRecord:
-    """Return the op that ends last."""
-    return journal.ops[max(order.places, key=lambda i: journal.ops[i].end_ps + order.shifts_ps[i])]
 
 
 def added_ps(execution: Execution, blocks: Sequence[str]) -> list[float]:

@@ -6,7 +6,7 @@ import math
 from collections import deque
 from dataclasses import dataclass
 
-from accelsim.des.buffers import Tokens
+from accelsim.des.buffers import ByteStore, Tokens
 from accelsim.des.components import Port
 from accelsim.des.simulation import Steps
 from accelsim.engine.event.folding import FoldBook
@@ -143,12 +143,11 @@ class Sequencer:
                 yield self.scene.sim.timeout(plan.host_ps[1])
 
     def _hold(self, plan: OpPlan) -> Steps:
-        """Reserve what the op keeps on the chip; two ops always fit together."""
+        """Reserve what the op keeps on the chip."""
         memory = self.group.memory
         if memory is None:
             return
-        size = min(plan.on_chip_bytes, memory.capacity_bytes // 2)
-        while not memory.try_allocate(plan.name, size):
+        while not memory.try_allocate(plan.name, _held_bytes(plan, memory)):
             yield memory.next_free()
 
     def _begin(self, plan: OpPlan, where: tuple[int, int, int], needs: list[Task]) -> Task:
@@ -206,4 +205,9 @@ class Sequencer:
         while len(holding) > 1 and holding[0].done.triggered and holding[1].done.triggered:
             plan = holding.popleft().plan
             if memory is not None:
-                memory.free(plan.name, min(plan.on_chip_bytes, memory.capacity_bytes // 2))
+                memory.free(plan.name, _held_bytes(plan, memory))
+
+
+def _held_bytes(plan: OpPlan, memory: ByteStore) -> int:
+    """What an op keeps on the chip: at most half of its memory, so that two ops always fit [B]."""
+    return min(plan.on_chip_bytes, memory.capacity_bytes // 2)

@@ -53,13 +53,11 @@ class Options:
         Bandwidths that never limit.
     buffers : int
         See `Scene.buffers`.
-    seed : int
     """
 
     fold: bool = True
     ideal: frozenset[str] = frozenset()
     buffers: int = DOUBLE
-    seed: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +91,7 @@ def simulate(
     SimulationError
         If the programs wait for each other in a circle.
     """
-    scene = Scene(Simulation(options.seed), progress=progress, buffers=options.buffers)
+    scene = Scene(Simulation(), progress=progress, buffers=options.buffers)
     models = [
         build_chip(scene, index, chip, groups=_groups(placements, index), ideal=options.ideal)
         for index, chip in enumerate(chips)

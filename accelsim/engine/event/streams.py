@@ -13,9 +13,6 @@ from accelsim.kernels.machine import weigh
 from accelsim.mapping.fusion import Group
 from accelsim.results.costs import Activity
 
-UNITS = ("matrix", "vector")
-"""What slows down under a power limit."""
-
 
 @dataclass(frozen=True)
 class Demand:
@@ -114,13 +111,13 @@ def streams(
     load_j = reads * prices.dram_read_j_per_byte + load.inner * inner_j
     store_j = writes * prices.dram_write_j_per_byte + store.inner * inner_j
     room = bandwidths(chip)
+    load_s, store_s = _times_s(load, whole, demand), _times_s(store, whole, demand)
     if busy:
-        times_s = _times_s(load, whole, demand), _times_s(store, whole, demand)
-        load = load._replace(busy=times_s[0][MEMORY] * room[MEMORY])
-        store = store._replace(busy=times_s[1][MEMORY] * room[MEMORY])
+        load = load._replace(busy=load_s[MEMORY] * room[MEMORY])
+        store = store._replace(busy=store_s[MEMORY] * room[MEMORY])
     return (
-        _stream(load, _times_s(load, whole, demand), room, (reads, load_j)),
-        _stream(store, _times_s(store, whole, demand), room, (writes, store_j)),
+        _stream(load, load_s, room, (reads, load_j)),
+        _stream(store, store_s, room, (writes, store_j)),
     )
 
 
@@ -139,7 +136,8 @@ def _times_s(part: _Bytes, whole: _Bytes, demand: Demand) -> dict[str, float]:
     """Share of a part in an op's times of main memory and of the way inside [s]."""
     outer = part.outer / whole.outer if whole.outer else 0.5
     inner = part.inner / whole.inner if whole.inner else 0.5
-    return {MEMORY: demand.times_s[MEMORY] * outer, SHARED: demand.times_s[SHARED] * inner}
+    times_s = demand.times_s
+    return {MEMORY: times_s[MEMORY] * outer, SHARED: times_s[SHARED] * inner}
 
 
 def _stream(

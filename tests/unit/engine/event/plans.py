@@ -12,7 +12,7 @@ from accelsim.arch.loader import load_chip
 from accelsim.arch.system import System
 from accelsim.engine.event.critical import critical_path, path_by_op
 from accelsim.engine.event.journal import Journal
-from accelsim.engine.event.outcome import execution_of
+from accelsim.engine.event.outcome import Reading, execution_of
 from accelsim.engine.event.plan import ENTRY, LINK, MEMORY, OpPlan, PlanBlock, Program, Stream
 from accelsim.engine.event.plan import Service as Work
 from accelsim.engine.event.simulate import Options, Outcome, Placement, simulate
@@ -161,4 +161,4 @@ def path(outcome: Outcome, weights: Mapping[int, int] | None = None) -> dict[str
 def execution(outcome: Outcome, chips: int = 1) -> Execution:
     """What the outcome is in results."""
     system = System.of_chip(teaching())
-    return execution_of(outcome, system, "", [f"chip{i}" for i in range(chips)])
+    return execution_of(Reading(outcome), system, "", [f"chip{i}" for i in range(chips)])
