@@ -17,6 +17,7 @@ from accelsim.errors import MappingError
 from accelsim.formats import find_format
 
 _16_BIT_FLOATS = ("bf16", "fp16")
+_USUAL_MODEL = {"gpu": "thread_blocks", "cpu": "threads"}
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,11 @@ class Chip:
     def source_texts(self) -> tuple[str, ...]:
         """The spec's sources, as printed in results."""
         return tuple(f"{key}: {text}" for key, text in self.spec.sources.items())
+
+    @property
+    def programming_model(self) -> str:
+        """Who decides what runs and moves when: the spec's word, or that of its kind of chip."""
+        return self.spec.programming_model or _USUAL_MODEL.get(self.spec.kind, "compiled")
 
     @property
     def capacity_bytes(self) -> float:

@@ -35,6 +35,7 @@ from accelsim.arch.fields import (
 Kind = Literal["gpu", "tpu", "asic", "fpga", "cpu", "edge", "wafer"]
 Dataflow = Literal["weight_stationary", "output_stationary", "input_stationary"]
 AttentionLibrary = Annotated[str, Word(choices=("flash", "serving"))]
+ProgrammingModel = Annotated[str, Word(choices=("thread_blocks", "threads", "compiled"))]
 Topology = Literal[
     "switch", "fully_connected", "ring", "mesh2d", "torus2d", "torus3d", "fat_tree", "dragonfly",
     "point_to_point",
@@ -299,6 +300,12 @@ class ChipSpec(Section):
     power: Power
     sparsity: Sparsity | None = None
     price_usd: Dollars | None = Field(default=None, alias="price")
+    programming_model: ProgrammingModel | None = Field(
+        default=None,
+        description="Who decides what runs and moves when. thread_blocks: the hardware, from grids "
+        "of thread blocks; caches (GPU). threads: the threads of a program; caches (CPU). compiled: "
+        "a compiler, which plans transfers into memories that software manages (all others).",
+    )
     attention_library: AttentionLibrary = Field(
         default="flash",
         description="Whose attention kernels serve the chip (GPU). flash: FlashAttention-2 in "

@@ -19,8 +19,8 @@ _L2_SHARE_OF_LATENCY = 0.55
 
 
 def runs_thread_blocks(chip: Chip) -> bool:
-    """Tell whether the chip is a GPU: its work is timed as grids of thread blocks."""
-    return chip.spec.kind == "gpu" and chip.spec.shared is not None
+    """Tell whether the chip's work is timed as grids of thread blocks that share an L2."""
+    return chip.programming_model == "thread_blocks" and chip.spec.shared is not None
 
 
 def _has_whole_sums(dtype: DType) -> bool:

@@ -17,7 +17,6 @@ from accelsim.engine.event.journal import NOTHING
 from accelsim.engine.event.plan import LINK, MEMORY, SHARED, Stream
 from accelsim.engine.event.scene import Scene
 from accelsim.engine.event.streams import bandwidths
-from accelsim.mapping.processor import runs_thread_blocks
 from accelsim.results.execution import Track
 
 OWN, AHEAD = 0, 1
@@ -180,4 +179,4 @@ def manages_memory(chip: Chip) -> bool:
     So it is where a compiler plans transfers (TPU, NPU, ASIC, FPGA); GPUs and CPUs have caches,
     and their kernels fetch for themselves.
     """
-    return not runs_thread_blocks(chip) and chip.spec.kind not in {"gpu", "cpu"}
+    return chip.programming_model == "compiled"
