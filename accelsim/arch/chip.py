@@ -96,6 +96,15 @@ class Chip:
         return self.spec.programming_model or _USUAL_MODEL.get(self.spec.kind, "compiled")
 
     @property
+    def software_managed(self) -> bool:
+        """Whether software moves data into the chip's memories ahead of their use.
+
+        So it is where a compiler plans transfers (TPU, NPU, ASIC, FPGA); GPUs and CPUs have caches,
+        and their kernels fetch for themselves.
+        """
+        return self.programming_model == "compiled"
+
+    @property
     def capacity_bytes(self) -> float:
         """Main memory [B]."""
         return self.spec.memory.capacity_bytes

@@ -303,8 +303,8 @@ class ChipSpec(Section):
     programming_model: ProgrammingModel | None = Field(
         default=None,
         description="Who decides what runs and moves when. thread_blocks: the hardware, from grids "
-        "of thread blocks; caches (GPU). threads: the threads of a program; caches (CPU). compiled: "
-        "a compiler, which plans transfers into memories that software manages (all others).",
+        "of thread blocks; caches (GPU). threads: the threads of a program; caches (CPU). "
+        "compiled: a compiler, which plans transfers into memories that software manages (others).",
     )
     attention_library: AttentionLibrary = Field(
         default="flash",

@@ -12,8 +12,8 @@ import pytest
 import accelsim
 from accelsim.cli.main import run_cli
 from accelsim.engine.event.lower import IDEAL, MOST_PIECES
-from accelsim.engine.event.machine import IN_FLIGHT, IN_QUEUE, manages_memory
-from accelsim.engine.event.scene import DOUBLE
+from accelsim.engine.event.machine import IN_FLIGHT, IN_QUEUE
+from accelsim.engine.event.plan import DOUBLE
 from accelsim.report.event_trace import MAX_PIECES
 from accelsim.scenarios.options import RunOptions
 
@@ -46,9 +46,9 @@ def test_constants_are_those_of_the_engine() -> None:
     assert f"beyond {MAX_PIECES:,} pieces" in PAGE
     assert len(IDEAL) == 7
     assert "seven more runs" in PAGE
-    kinds = {name: manages_memory(accelsim.load_chip(name)) for name in ("tpu_v5e", "vck190")}
+    kinds = {name: accelsim.load_chip(name).software_managed for name in ("tpu_v5e", "vck190")}
     assert all(kinds.values())
-    assert not any(manages_memory(accelsim.load_chip(n)) for n in ("h100_sxm", "epyc_9654"))
+    assert not any(accelsim.load_chip(n).software_managed for n in ("h100_sxm", "epyc_9654"))
 
 
 def test_tracks_and_counters_are_those_of_a_trace(tmp_path: Path) -> None:

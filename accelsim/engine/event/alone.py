@@ -6,8 +6,7 @@ from dataclasses import replace
 
 from accelsim.arch.chip import Chip
 from accelsim.engine.event.lower import MOST_PIECES, Lowering, Shape, first_shape, lower
-from accelsim.engine.event.plan import ENTRY, OpPlan, PlanBlock, Program
-from accelsim.engine.event.scene import DOUBLE
+from accelsim.engine.event.plan import DOUBLE, ENTRY, OpPlan, PlanBlock, Program
 from accelsim.engine.event.simulate import Placement, simulate
 from accelsim.mapping.fusion import Group
 from accelsim.results.costs import OpCost

@@ -9,10 +9,10 @@ from accelsim.engine.core import Target
 from accelsim.engine.event.alone import shape_of
 from accelsim.engine.event.lower import Lowering, Shape
 from accelsim.engine.event.outcome import Reading, added_ps, execution_of
-from accelsim.engine.event.plan import Program
+from accelsim.engine.event.plan import DOUBLE, Program
 from accelsim.engine.event.program import program_of
-from accelsim.engine.event.scene import DOUBLE, Progress
-from accelsim.engine.event.simulate import Options, Placement, simulate
+from accelsim.engine.event.scene import Progress
+from accelsim.engine.event.simulate import Placement, simulate
 from accelsim.engine.graph import CostedGroup
 from accelsim.results.execution import Execution
 from accelsim.units import PS_PER_S
@@ -114,8 +114,9 @@ class EventRun:
         outcome = simulate(
             [chip] * simulated,
             [Placement(program, tuple(range(simulated)))],
-            Options(detail.fold, detail.ideal, detail.buffers),
-            progress,
+            fold=detail.fold,
+            ideal=detail.ideal,
+            progress=progress,
         )
         dtype = next((name for item in costed for name in item.cost.activity.macs), "")
         names, alike = (chip.name,) * simulated, self._devices // simulated

@@ -29,7 +29,7 @@ class Loader:
     def __init__(self, task: Task, *, waits: bool) -> None:
         plan, sim = task.plan, task.sim
         self._task = task
-        self._slots = Tokens(sim, f"a free buffer of {task.label}", task.buffers)
+        self._slots = Tokens(sim, f"a free buffer of {task.label}", plan.buffers)
         self.loaded = Tokens(sim, f"operands of {task.label}")
         self.pieces: list[int] = []
         self._freed_by = NOTHING

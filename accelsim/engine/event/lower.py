@@ -16,8 +16,7 @@ from accelsim.arch.action_energy import energy_per_action
 from accelsim.arch.chip import Chip
 from accelsim.energy.price import dynamic_by_action_j
 from accelsim.engine.core import Target
-from accelsim.engine.event.plan import LINK, MEMORY, SHARED, OpPlan, Service, Stream
-from accelsim.engine.event.scene import DOUBLE
+from accelsim.engine.event.plan import DOUBLE, LINK, MEMORY, SHARED, OpPlan, Service, Stream
 from accelsim.engine.event.streams import Demand, streams
 from accelsim.mapping.attention import AttentionMapping
 from accelsim.mapping.fusion import Group
@@ -54,7 +53,7 @@ class Lowering:
     banked : bool
         Times of main memory are those of its banks: it is busy as long.
     buffers : int
-        See `accelsim.engine.event.scene.Scene.buffers`.
+        See `OpPlan.buffers`; where software manages the memory there are as many as fit.
     """
 
     target: Target
@@ -192,6 +191,8 @@ def _pipeline(plan: OpPlan, group: Group, cost: OpCost, how: Lowering, shape: Sh
     without_time = (0.0 if matrix_ps else on_array) + (0.0 if vector_ps else on_lanes)
     load = replace(load, energy_j=load.energy_j + without_time)
     power = "power" if demand.power_bound else ""
+    kept = math.ceil(group.traffic.outputs) if group.output_on_chip else 0
+    tile = math.ceil(_tile_bytes(cost, chip))
     return replace(
         plan,
         pieces=pieces,
@@ -206,7 +207,9 @@ def _pipeline(plan: OpPlan, group: Group, cost: OpCost, how: Lowering, shape: Sh
             vector_ps, power or "vector",
             (activity.vector_flop + activity.special) / pieces, on_lanes / pieces,
         ),
-        on_chip_bytes=_held_bytes(group, cost, chip, how.buffers),
+        kept_bytes=kept,
+        buffer_bytes=tile,
+        buffers=_buffers(kept, tile, how),
     )  # fmt: skip
 
 
@@ -217,10 +220,12 @@ def _ahead(group: Group) -> float:
     return ready / (ready + inputs) if ready else 0.0
 
 
-def _held_bytes(group: Group, cost: OpCost, chip: Chip, buffers: int) -> int:
-    """Bytes on the chip while an op runs: results that stay there, and its tile buffers [B]."""
-    results = group.traffic.outputs if group.output_on_chip else 0.0
-    return math.ceil(results + buffers * _tile_bytes(cost, chip))
+def _buffers(kept_bytes: int, tile_bytes: int, how: Lowering) -> int:
+    """Buffers for operands: as many as asked for, if the memory has room for more than two."""
+    if how.buffers <= DOUBLE or not how.chip.software_managed or not tile_bytes:
+        return how.buffers
+    fit = int(how.chip.on_chip_bytes - kept_bytes) // tile_bytes
+    return max(DOUBLE, min(how.buffers, fit))
 
 
 def _tile_bytes(cost: OpCost, chip: Chip) -> float:

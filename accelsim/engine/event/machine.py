@@ -162,7 +162,7 @@ def build_chip(
         name: shared.resource(name, math.inf if name in ideal else rate)
         for name, rate in {**bandwidths(chip), LINK: 1.0}.items()
     }
-    room_bytes = chip.on_chip_bytes if manages_memory(chip) else 0.0
+    room_bytes = chip.on_chip_bytes if chip.software_managed else 0.0
     made = tuple(
         CoreGroup(
             scene, index, Component(scene.sim, name, component), math.floor(share * room_bytes)
@@ -171,12 +171,3 @@ def build_chip(
     )
     network = scene.journal.add_track(Track(index, "links", "network", exclusive=False))
     return ChipModel(index, chip, component, shared, resources, tuple(made), network)
-
-
-def manages_memory(chip: Chip) -> bool:
-    """Tell whether software moves data into the chip's memories ahead of their use.
-
-    So it is where a compiler plans transfers (TPU, NPU, ASIC, FPGA); GPUs and CPUs have caches,
-    and their kernels fetch for themselves.
-    """
-    return chip.programming_model == "compiled"

@@ -36,8 +36,8 @@ class Maker:
         stores = plan.store.size_bytes > 0.0
         if not task.ready.processed:
             yield task.ready
-        ends: deque[int] = deque([0] * task.buffers, task.buffers)
-        finished: deque[int] = deque([NOTHING] * task.buffers, task.buffers)
+        ends: deque[int] = deque([0] * plan.buffers, plan.buffers)
+        finished: deque[int] = deque([NOTHING] * plan.buffers, plan.buffers)
         last = NOTHING
         for piece in range(plan.pieces):
             if not loader.loaded.take():

@@ -11,6 +11,8 @@ capacity of links is one second per second: what a byte takes of them depends on
 
 
 ENTRY, ALL = -1, -2
+DOUBLE = 2
+"""Buffers of double buffering: one is filled while the other is used."""
 
 
 @dataclass(frozen=True)
@@ -97,8 +99,12 @@ class OpPlan:
     ahead : float
         Share of the load that needs no result of other ops (weights, cache), and may come early.
     matrix, vector : Service
-    on_chip_bytes : int
-        Results and tile buffers that it holds on the chip [B].
+    kept_bytes : int
+        Results that stay on the chip until the op after it has ended [B].
+    buffer_bytes : int
+        One buffer of the operands, of all cores [B].
+    buffers : int
+        Pieces that may be loaded before the first of them is used up: 2 is double buffering.
     members : int
         Chips of a collective, 0 for work of a chip alone.
     wait_ps : int
@@ -118,9 +124,16 @@ class OpPlan:
     ahead: float = 0.0
     matrix: Service = Service()
     vector: Service = Service()
-    on_chip_bytes: int = 0
+    kept_bytes: int = 0
+    buffer_bytes: int = 0
+    buffers: int = DOUBLE
     members: int = 0
     wait_ps: int = 0
+
+    @property
+    def held_bytes(self) -> int:
+        """What it fills of a memory that software manages, while it runs [B]."""
+        return self.kept_bytes + self.buffers * self.buffer_bytes
 
 
 @dataclass(frozen=True)

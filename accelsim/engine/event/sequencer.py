@@ -6,7 +6,7 @@ import math
 from collections import deque
 from dataclasses import dataclass
 
-from accelsim.des.buffers import ByteStore, Tokens
+from accelsim.des.buffers import Tokens
 from accelsim.des.components import Port
 from accelsim.des.simulation import Steps
 from accelsim.engine.event.folding import FoldBook
@@ -132,30 +132,38 @@ class Sequencer:
             issuer.host_done()
             if not self._room.take():
                 yield self._room.wait()
-            yield from self._hold(plan)
+            held_bytes = yield from self._hold(plan)
             needs = [tasks[i] for i in plan.after if i >= 0]
             if ENTRY in plan.after and entry is not None:
                 needs.append(entry)
             if ALL in plan.after:
                 needs += [task for task in self._holding if not task.done.processed]
-            tasks.append(self._begin(plan, (block, repeat, place), needs))
+            tasks.append(self._begin(plan, (block, repeat, place), needs, held_bytes))
             if plan.host_ps[1]:
                 yield self.scene.sim.timeout(plan.host_ps[1])
 
     def _hold(self, plan: OpPlan) -> Steps:
-        """Reserve what the op keeps on the chip."""
+        """Reserve what the op needs on the chip; one that finds it idle takes what there is."""
         memory = self.group.memory
         if memory is None:
-            return
-        while not memory.try_allocate(plan.name, _held_bytes(plan, memory)):
+            return 0
+        size = min(plan.held_bytes, memory.capacity_bytes)
+        while True:
+            if all(task.done.processed for task in self._holding):
+                size = min(size, memory.capacity_bytes - memory.used_bytes)
+            if memory.try_allocate(plan.name, size):
+                return size
             yield memory.next_free()
 
-    def _begin(self, plan: OpPlan, where: tuple[int, int, int], needs: list[Task]) -> Task:
+    def _begin(
+        self, plan: OpPlan, where: tuple[int, int, int], needs: list[Task], held_bytes: int
+    ) -> Task:
         block, repeat, place = where
         here = Where(self.chip.index, self.index, block, repeat, place)
         record = OpRecord(plan.name, plan.kind, here)
         ways = self._ways_of(plan, block, place, repeat)
         task = Task(self.scene, (self.chip, self.group), (plan, ways, record))
+        task.held_bytes = held_bytes
         if self.group.in_order:
             # Collectives have a queue of their own.
             queue = plan.members > 0
@@ -201,13 +209,14 @@ class Sequencer:
         self._room.give()
         if self.scene.progress is not None:
             self.scene.progress(record.end_ps + self._jumped_ps)
-        memory, holding = self.group.memory, self._holding
+        holding = self._holding
+        self._give_back(task, min(task.held_bytes, task.plan.kept_bytes))
         while len(holding) > 1 and holding[0].done.triggered and holding[1].done.triggered:
-            plan = holding.popleft().plan
-            if memory is not None:
-                memory.free(plan.name, _held_bytes(plan, memory))
+            self._give_back(holding.popleft(), 0)
 
-
-def _held_bytes(plan: OpPlan, memory: ByteStore) -> int:
-    """What an op keeps on the chip: at most half of its memory, so that two ops always fit [B]."""
-    return min(plan.on_chip_bytes, memory.capacity_bytes // 2)
+    def _give_back(self, task: Task, kept_bytes: int) -> None:
+        """Free what a task holds of the memory but for some bytes."""
+        memory = self.group.memory
+        if memory is not None:
+            memory.free(task.plan.name, task.held_bytes - kept_bytes)
+            task.held_bytes = kept_bytes

@@ -12,7 +12,7 @@ from accelsim.engine.event.journal import Journal
 from accelsim.engine.event.machine import ChipModel, build_chip
 from accelsim.engine.event.network import Network
 from accelsim.engine.event.plan import Program
-from accelsim.engine.event.scene import DOUBLE, Progress, Scene
+from accelsim.engine.event.scene import Progress, Scene
 from accelsim.engine.event.sequencer import Partners, Sequencer
 
 
@@ -41,25 +41,6 @@ class Placement:
     share: float | None = None
 
 
-@dataclass(frozen=True)
-class Options:
-    """How to simulate.
-
-    Attributes
-    ----------
-    fold : bool
-        Jump over repeats once they are periodic.
-    ideal : frozenset of str
-        Bandwidths that never limit.
-    buffers : int
-        See `Scene.buffers`.
-    """
-
-    fold: bool = True
-    ideal: frozenset[str] = frozenset()
-    buffers: int = DOUBLE
-
-
 @dataclass(frozen=True, eq=False)
 class Outcome:
     """A finished simulation: what happened, who issued it, and the events that it took."""
@@ -72,7 +53,9 @@ class Outcome:
 def simulate(
     chips: Sequence[Chip],
     placements: Sequence[Placement],
-    options: Options = Options(),
+    *,
+    fold: bool = True,
+    ideal: frozenset[str] = frozenset(),
     progress: Progress | None = None,
 ) -> Outcome:
     """Run programs on chips until all have ended.
@@ -82,7 +65,10 @@ def simulate(
     chips : sequence of Chip
         A group of cores is described by a chip of its own when it has a part of the cores.
     placements : sequence of Placement
-    options : Options
+    fold : bool
+        Jump over repeats once they are periodic.
+    ideal : frozenset of str
+        Bandwidths that never limit.
     progress : callable, optional
         Called with the simulated time now and then [ps].
 
@@ -91,14 +77,17 @@ def simulate(
     SimulationError
         If the programs wait for each other in a circle.
     """
-    scene = Scene(Simulation(), progress=progress, buffers=options.buffers)
+    scene = Scene(Simulation(), progress=progress)
     models = [
-        build_chip(scene, index, chip, groups=_groups(placements, index), ideal=options.ideal)
+        build_chip(scene, index, chip, groups=_groups(placements, index), ideal=ideal)
         for index, chip in enumerate(chips)
     ]
     sequencers: list[Sequencer] = []
     for number, placed in enumerate(placements):
-        for made in _sequencers(scene, models, placed, (number, len(sequencers)), options):
+        folds = FoldBook(placed.program.blocks, len(placed.chips), enabled=fold)
+        network = Network(scene.sim, f"network{number}", len(placed.chips))
+        partners = Partners(folds, network)
+        for made in _sequencers(scene, models, placed, partners, len(sequencers)):
             sequencers.append(made)
             name = f"{made.chip.component.path}/{placed.group}: {placed.program.name}"
             scene.sim.start(name, made.run(placed.start_ps, sequencers))
@@ -116,14 +105,10 @@ def _sequencers(
     scene: Scene,
     models: Sequence[ChipModel],
     placed: Placement,
-    numbers: tuple[int, int],
-    options: Options,
+    partners: Partners,
+    first: int,
 ) -> list[Sequencer]:
-    """Make the sequencers of one program, one for each of its chips."""
-    number, first = numbers
-    members = len(placed.chips)
-    folds = FoldBook(placed.program.blocks, members, enabled=options.fold)
-    partners = Partners(folds, Network(scene.sim, f"network{number}", members))
+    """Make the sequencers of one program, one for each of its chips; `first` is their number."""
     made = []
     for member, index in enumerate(placed.chips):
         model = models[index]

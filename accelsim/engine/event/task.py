@@ -56,6 +56,8 @@ class Task:
         The pieces of work that it was issued by and became ready by.
     early : Flow or None
         A transfer of its data that is under way before it is ready.
+    held_bytes : int
+        What it fills of the memory that software manages [B].
     """
 
     def __init__(
@@ -66,7 +68,6 @@ class Task:
     ) -> None:
         self.sim = scene.sim
         self.journal = scene.journal
-        self.buffers = scene.buffers
         self.chip, self.group = place
         self.plan, self.ways, self.record = work
         self.index = self.journal.add_op(self.record)
@@ -75,6 +76,7 @@ class Task:
         self.done = self.sim.event(lambda: f"the end of {self.label}")
         self.issued_by = self.ready_by = NOTHING
         self.early: Flow | None = None
+        self.held_bytes = 0
         self.has_started = False
 
     def wait(self, needs: Sequence[Task]) -> Steps:

@@ -15,7 +15,7 @@ from accelsim.engine.event.journal import Journal
 from accelsim.engine.event.outcome import Reading, execution_of
 from accelsim.engine.event.plan import ENTRY, LINK, MEMORY, OpPlan, PlanBlock, Program, Stream
 from accelsim.engine.event.plan import Service as Work
-from accelsim.engine.event.simulate import Options, Outcome, Placement, simulate
+from accelsim.engine.event.simulate import Outcome, Placement, simulate
 from accelsim.results.execution import Execution
 
 PS = 1000
@@ -27,7 +27,9 @@ class Rest(TypedDict, total=False):
     """Fields of `OpPlan` that are given as they are."""
 
     ahead: float
-    on_chip_bytes: int
+    kept_bytes: int
+    buffer_bytes: int
+    buffers: int
 
 
 @cache
@@ -95,7 +97,7 @@ def program(*ops: OpPlan, repeat: int = 1) -> Program:
 
 def run(plans: Program, chip: Chip | None = None, fold: bool = True) -> Outcome:
     """One program on one chip."""
-    return simulate([chip or teaching()], [Placement(plans)], Options(fold))
+    return simulate([chip or teaching()], [Placement(plans)], fold=fold)
 
 
 class Seen(NamedTuple):

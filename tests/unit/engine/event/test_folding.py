@@ -9,7 +9,7 @@ import pytest
 from accelsim.engine.event.folding import FoldBook, Repeats
 from accelsim.engine.event.outcome import added_ps
 from accelsim.engine.event.plan import PlanBlock, Program
-from accelsim.engine.event.simulate import Options, Outcome, Placement, simulate
+from accelsim.engine.event.simulate import Outcome, Placement, simulate
 from tests.unit.engine.event.plans import (
     PS,
     Times,
@@ -73,7 +73,7 @@ def test_a_rival_ends_the_jump_even_if_it_only_comes_later(start_ns: int) -> Non
     ((simulated, copies, period_ps),) = jumps(found)
     # Alone 10 each; while the rival moves 1000 bytes' time, 20 each, and it moves as much: all 100
     # repeats (1000 of work) end at 2000 with a rival from 0, and the jump starts when it has ended.
-    full = simulate([teaching()], [mine, other(start_ns)], Options(fold=False))
+    full = simulate([teaching()], [mine, other(start_ns)], fold=False)
     mine_ends = [max(r.end_ps for r in o.journal.ops if r.name == "step") for o in (full, found)]
     assert copies == 0 and simulated == 100 and period_ps == 0
     assert mine_ends[0] == mine_ends[1] == (2000 - start_ns) * PS

@@ -85,8 +85,20 @@ def test_what_finds_no_room_waits_for_it() -> None:
     found = run(program(A, big))
     assert log(found, "load")[1:] == [("load b", 0, 40), ("load a", 10, 20), ("load b", 70, 90)]
     assert spans(found) == [("a", 0, 70), ("b", 0, 105)]
-    full = [replace(plan, on_chip_bytes=int(room)) for plan in (A, big)]
+    full = [replace(plan, kept_bytes=int(room)) for plan in (A, big)]
     assert spans(run(program(*full))) == [("a", 0, 70), ("b", 70, 125)]
+
+
+def test_buffers_are_free_when_their_op_has_ended_and_results_an_op_later() -> None:
+    room = int(teaching().on_chip_bytes)
+    # a fills 0.8 until it has ended and 0.2 from then on: with 0.7 of its own, b is issued at 70.
+    filling = replace(A, kept_bytes=room // 5, buffer_bytes=3 * room // 10)
+    found = run(program(filling, replace(B, buffer_bytes=35 * room // 100)))
+    assert spans(found) == [("a", 0, 70), ("b", 70, 125)]
+    # With 0.1 of its own it comes ahead.
+    assert spans(run(program(filling, replace(B, buffer_bytes=room // 20))))[1] == ("b", 0, 100)
+    # What asks for more than results leave on an idle chip gets what is left.
+    assert spans(run(program(filling, replace(B, buffer_bytes=room)))) == spans(found)
 
 
 def test_room_that_is_given_back_is_used_at_once() -> None:
