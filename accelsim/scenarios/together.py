@@ -9,7 +9,7 @@ from typing import Any
 
 from accelsim.arch.loader import load_system
 from accelsim.arch.system import System
-from accelsim.engine.event.engine import EventRun
+from accelsim.engine.event.engine import Detail, EventRun
 from accelsim.engine.event.outcome import Reading, execution_of
 from accelsim.engine.event.plan import Program
 from accelsim.engine.event.simulate import Outcome, Placement, simulate
@@ -120,10 +120,10 @@ def run_together(
 
     Notes
     -----
-    Main memory and shared buffer are shared max-min fairly (`accelsim.des.fair_share`); the memory
-    that software manages on the chip is split like the cores. Each tenant's power limit is that of
-    the whole board, so what all draw together is not limited. Caches are not fought for: what an op
-    finds in them is what it finds alone.
+    Main memory, shared buffer and, where the board has a limit, its power are shared max-min fairly
+    (`accelsim.des.fair_share`); memory that software manages on the chip is split like the cores.
+    Caches are not fought for: what an op finds in them is what it finds alone. A real board lowers
+    one clock for all; here who needs less power than an equal part is not slowed down.
     """
     if isinstance(tenants, Tenant) or not all(isinstance(one, Tenant) for one in tenants):
         raise WorkloadError("tenants: expected a list of Tenant(model, cores, ...)")
@@ -140,7 +140,7 @@ def run_together(
         raise MappingError(
             f"{asked} cores asked for, but {whole.chip.name} has {cores}: give the tenants fewer"
         )
-    placed = [_place(tenant, on, overrides, number) for number, tenant in enumerate(tenants)]
+    placed = [_place(tenant, on, overrides or {}, i) for i, tenant in enumerate(tenants)]
     _check_fit(placed, whole)
     alone = [_spans_s(simulate([whole.chip], [one.placement(one.name, 0)]))[0] for one in placed]
     outcome = simulate(
@@ -154,16 +154,28 @@ def run_together(
     return TogetherResult(whole.chip.name, tuple(results), execution)
 
 
-def _place(
-    tenant: Tenant, on: str | Path, overrides: Mapping[str, Any] | None, number: int
-) -> _Placed:
+def _place(tenant: Tenant, on: str | Path, overrides: Mapping[str, Any], number: int) -> _Placed:
     """Map a tenant onto its cores as onto a chip that has no others."""
-    part = load_system(str(on), {**(overrides or {}), "cores": tenant.cores})
+    part = load_system(str(on), {**overrides, **_part_of(load_system(str(on), overrides), tenant)})
     job = make_job(tenant.model, part, tenant.options)
     (stage,) = Planner(job).stages()
     run = EventRun(job.workload.name, stage_costs(job, stage), job_target(job))
+    program = run.program(Detail(shares_power=True))
     footprint = stage.graph.footprint.total
-    return _Placed(tenant, f"cores{number}", run.program(), job.system, footprint)
+    return _Placed(tenant, f"cores{number}", program, job.system, footprint)
+
+
+def _part_of(whole: System, tenant: Tenant) -> dict[str, Any]:
+    """Spec values of the part of a chip that a tenant has to itself.
+
+    Where software manages the shared buffer it is split like the cores; a cache is everybody's.
+    """
+    part: dict[str, Any] = {"cores": tenant.cores}
+    shared = whole.chip.spec.shared
+    if shared is not None and whole.chip.software_managed:
+        share = tenant.cores / whole.chip.spec.cores
+        part["shared.capacity"] = f"{shared.capacity_bytes * share:.0f} B"
+    return part
 
 
 def _check_fit(placed: Sequence[_Placed], whole: System) -> None:

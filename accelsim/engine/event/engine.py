@@ -36,6 +36,8 @@ class Detail:
         Costs hold times of the bank model (`accelsim.engine.event.bank_memory.with_banks`).
     buffers : int
         Of the operands of an op: 2 is double buffering, 3 triple; 1 overlaps nothing.
+    shares_power : bool
+        Other groups of cores draw power meanwhile.
     """
 
     every_chip: bool = False
@@ -44,6 +46,7 @@ class Detail:
     ideal: frozenset[str] = frozenset()
     banked: bool = False
     buffers: int = DOUBLE
+    shares_power: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,11 +78,14 @@ class EventRun:
         self._costed = tuple(costed)
         self._target = target
         self._devices = devices
-        self._shapes: dict[tuple[int | None, bool], tuple[Shape, ...]] = {}
+        self._shapes: dict[tuple[int | None, bool, bool], tuple[Shape, ...]] = {}
 
     def program(self, detail: Detail = Detail()) -> Program:
         """Return what its chips execute."""
-        how = Lowering(self._target, detail.ideal, detail.pieces, detail.banked, detail.buffers)
+        how = Lowering(
+            self._target, detail.ideal, detail.pieces, detail.banked, detail.buffers,
+            detail.shares_power,
+        )  # fmt: skip
         return program_of(self._name, self._costed, how, self._shapes_for(how))
 
     def execute(
@@ -135,7 +141,7 @@ class EventRun:
 
     def _shapes_for(self, how: Lowering) -> tuple[Shape, ...]:
         """Shapes of the pipelines: the same whatever is taken for infinite."""
-        key = (how.pieces, how.banked)
+        key = (how.pieces, how.banked, how.shares_power)
         found = self._shapes.get(key)
         if found is None:
             found = tuple(shape_of(item.group, item.cost, how) for item in self._costed)

@@ -54,6 +54,8 @@ class Lowering:
         Times of main memory are those of its banks: it is busy as long.
     buffers : int
         See `OpPlan.buffers`; where software manages the memory there are as many as fit.
+    shares_power : bool
+        See `accelsim.engine.event.streams.Demand.shares_power`.
     """
 
     target: Target
@@ -61,6 +63,7 @@ class Lowering:
     pieces: int | None = None
     banked: bool = False
     buffers: int = DOUBLE
+    shares_power: bool = False
 
     @property
     def chip(self) -> Chip:
@@ -115,7 +118,7 @@ def first_shape(group: Group, cost: OpCost, how: Lowering) -> Shape:
     all others: the first piece passes the stages before that resource alone, the last those behind
     it. There are as few pieces as leave no more exposed than the op's own time has room for.
     """
-    demand = _demand(cost, how.chip.calibration.kernel_overhead_s)
+    demand = _demand(cost, how)
     moved = streams(group, cost.activity, demand, how.chip, busy=how.banked)
     times = demand.times_s
     passing_s = times["matrix"] + times["vector"] + sum(stream.alone_s for stream in moved)
@@ -164,8 +167,8 @@ def _collective(plan: OpPlan, op: Collective, how: Lowering) -> OpPlan:
     return replace(plan, send=send, wait_ps=to_ps(waits_s), members=op.devices)
 
 
-def _demand(cost: OpCost, gap_s: float) -> Demand:
-    """Times of the stages: a power limit slows down the units that do the work."""
+def _demand(cost: OpCost, how: Lowering) -> Demand:
+    """Times of the stages."""
     given = cost.times_s
     times = {
         "matrix": max(given.get("compute", 0.0), given.get("load", 0.0)),
@@ -173,12 +176,13 @@ def _demand(cost: OpCost, gap_s: float) -> Demand:
         MEMORY: given.get("memory", 0.0),
         SHARED: given.get("l2", 0.0),
     }
-    return Demand(times, given.get("power", 0.0), cost.latency_s - gap_s)
+    kernel_s = cost.latency_s - how.chip.calibration.kernel_overhead_s
+    return Demand(times, given.get("power", 0.0), kernel_s, how.shares_power)
 
 
 def _pipeline(plan: OpPlan, group: Group, cost: OpCost, how: Lowering, shape: Shape) -> OpPlan:
     chip, activity, pieces = how.chip, cost.activity, shape.pieces
-    demand = _demand(cost, chip.calibration.kernel_overhead_s)
+    demand = _demand(cost, how)
     first_s = _first_data_s(demand, chip)
     demand = demand.contended(shape.contention_s).without(how.ideal)
     times = demand.times_s
@@ -190,7 +194,7 @@ def _pipeline(plan: OpPlan, group: Group, cost: OpCost, how: Lowering, shape: Sh
     # Copies and permutations are only moved, and a few sums take less than a picosecond.
     without_time = (0.0 if matrix_ps else on_array) + (0.0 if vector_ps else on_lanes)
     load = replace(load, energy_j=load.energy_j + without_time)
-    power = "power" if demand.power_bound else ""
+    power = "power" if demand.slows_units else ""
     kept = math.ceil(group.traffic.outputs) if group.output_on_chip else 0
     tile = math.ceil(_tile_bytes(cost, chip))
     return replace(

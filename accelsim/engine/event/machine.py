@@ -14,9 +14,9 @@ from accelsim.des.components import Component
 from accelsim.des.servers import FifoServer
 from accelsim.des.simulation import Event, Simulation
 from accelsim.engine.event.journal import NOTHING
-from accelsim.engine.event.plan import LINK, MEMORY, SHARED, Stream
+from accelsim.engine.event.plan import LINK, MEMORY, POWER, SHARED, Stream
 from accelsim.engine.event.scene import Scene
-from accelsim.engine.event.streams import bandwidths
+from accelsim.engine.event.streams import capacities
 from accelsim.results.execution import Track
 
 OWN, AHEAD = 0, 1
@@ -124,7 +124,8 @@ class ChipModel:
 
     def own_resources(self, name: str) -> dict[str, Resource]:
         """Make what limits the transfers of one op alone: a second of its time per second."""
-        return {kind: self.transfers.resource(f"{name}: {kind}", 1.0) for kind in (MEMORY, SHARED)}
+        kinds = (MEMORY, SHARED, POWER)
+        return {kind: self.transfers.resource(f"{name}: {kind}", 1.0) for kind in kinds}
 
     def route(self, name: str, stream: Stream, own: Mapping[str, Resource], level: int) -> Route:
         """Make the way of an op's transfers; `own` is what its loads and stores share."""
@@ -160,7 +161,7 @@ def build_chip(
     shared = SharedBandwidth(scene.sim, component.path)
     resources = {
         name: shared.resource(name, math.inf if name in ideal else rate)
-        for name, rate in {**bandwidths(chip), LINK: 1.0}.items()
+        for name, rate in {**capacities(chip), LINK: 1.0}.items()
     }
     room_bytes = chip.on_chip_bytes if chip.software_managed else 0.0
     made = tuple(

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-MEMORY, SHARED, PORTS, LINK = "memory", "shared", "ports", "link"
-"""Bandwidth that ops share: main memory, the buffer of all cores, the ways into cores, links. The
-capacity of links is one second per second: what a byte takes of them depends on the collective."""
-
+MEMORY, SHARED, PORTS, LINK, POWER = "memory", "shared", "ports", "link", "power"
+"""What ops share: bandwidth of the main memory, of the buffer of all cores, of the ways into cores,
+of links, and the board's power. The capacity of links is one second per second: what a byte takes
+of them depends on the collective. That of power is the limit, of which a byte takes its op's energy."""
 
 ENTRY, ALL = -1, -2
+
 DOUBLE = 2
 """Buffers of double buffering: one is filled while the other is used."""
 
@@ -24,9 +25,10 @@ class Stream:
     size_bytes : float
         Of one piece; 0: nothing is moved [B].
     takes : mapping of str to float
-        Bytes that one byte takes of `MEMORY`, `SHARED`, `PORTS` or `LINK`.
+        What one byte takes of `MEMORY`, `SHARED` and `PORTS` [B], `LINK` [s] and `POWER` [J].
     own_s : mapping of str to float
-        Time of `MEMORY` and `SHARED` that a piece needs when nobody else wants anything [s].
+        Time of `MEMORY`, `SHARED` and `POWER` that a piece needs when nobody else wants anything
+        [s].
     moved_bytes : float
         Of one piece, for counting: main-memory bytes, or bytes sent [B].
     energy_j : float

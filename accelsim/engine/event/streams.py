@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from accelsim.arch.action_energy import energy_per_action
 from accelsim.arch.chip import Chip
-from accelsim.engine.event.plan import MEMORY, PORTS, SHARED, Stream
+from accelsim.engine.event.plan import MEMORY, PORTS, POWER, SHARED, Stream
 from accelsim.kernels.machine import weigh
 from accelsim.mapping.fusion import Group
 from accelsim.results.costs import Activity
@@ -26,22 +27,28 @@ class Demand:
         Least time in which the board can deliver the op's energy [s].
     kernel_s : float
         The op's time without the gap before it [s].
+    shares_power : bool
+        Others draw power meanwhile: its energy is delivered as its loads move. Else a limit is
+        that of the op alone, and the clock of its units follows it.
     """
 
     own_s: Mapping[str, float]
     power_s: float
     kernel_s: float
+    shares_power: bool = False
 
     @property
-    def power_bound(self) -> bool:
+    def slows_units(self) -> bool:
         """Whether the units are as slow as the power limit makes them."""
-        return self.power_s > max(self.own_s.values())
+        return self._power_bound and not self.shares_power
 
     @property
     def times_s(self) -> dict[str, float]:
         """Times of the resources, the power limit's on the units that do the work [s]."""
         times = dict(self.own_s)
-        if self.power_bound:
+        if self.shares_power:
+            times[POWER] = self.power_s
+        elif self._power_bound:
             times["matrix" if self._multiplies else "vector"] = self.power_s
         return times
 
@@ -52,7 +59,7 @@ class Demand:
 
     def contended(self, contention_s: float) -> Demand:
         """Return the same with its longest time lengthened by contention inside the op."""
-        if self.power_bound:
+        if self._power_bound:
             return replace(self, power_s=self.power_s + contention_s)
         longest = max(self.own_s, key=self.own_s.__getitem__)
         return replace(self, own_s={**self.own_s, longest: self.own_s[longest] + contention_s})
@@ -63,17 +70,24 @@ class Demand:
         return replace(self, own_s=own, power_s=0.0 if "power" in ideal else self.power_s)
 
     @property
+    def _power_bound(self) -> bool:
+        return self.power_s > max(self.own_s.values())
+
+    @property
     def _multiplies(self) -> bool:
         return self.own_s["matrix"] > 0.0 or self.own_s["vector"] == 0.0
 
 
-def bandwidths(chip: Chip) -> dict[str, float]:
-    """Capacity of what the transfers of a chip share [B/s]; main memory in bytes read."""
+def capacities(chip: Chip) -> dict[str, float]:
+    """Capacity of what the transfers of a chip share [B/s], [W]; main memory in bytes read."""
     found = {MEMORY: chip.transfers.read_bytes_per_s}
     if chip.spec.shared is not None:
         efficiency = chip.calibration.shared_efficiency
         found[SHARED] = chip.spec.shared.bandwidth_bytes_per_s * efficiency
     found[PORTS] = chip.port_bytes_per_s * chip.spec.cores
+    deliverable_w = energy_per_action(chip).deliverable_w
+    if math.isfinite(deliverable_w):
+        found[POWER] = deliverable_w
     return found
 
 
@@ -110,8 +124,10 @@ def streams(
     load, store = _Bytes(reads, inner - stored), _Bytes(written, stored)
     load_j = reads * prices.dram_read_j_per_byte + load.inner * inner_j
     store_j = writes * prices.dram_write_j_per_byte + store.inner * inner_j
-    room = bandwidths(chip)
+    room = capacities(chip)
     load_s, store_s = _times_s(load, whole, demand), _times_s(store, whole, demand)
+    if demand.shares_power:
+        load_s[POWER] = demand.power_s
     if busy:
         load = load._replace(busy=load_s[MEMORY] * room[MEMORY])
         store = store._replace(busy=store_s[MEMORY] * room[MEMORY])
@@ -148,8 +164,8 @@ def _stream(
     wanted = {MEMORY: max(part.outer, part.busy), SHARED: part.inner, PORTS: part.inner}
     takes = {}
     for name, rate in room.items():
-        most = times_s[SHARED if name == PORTS else name] * rate
-        if min(wanted[name], most) > 0.0:
-            takes[name] = min(wanted[name], most) / size
+        most = times_s.get(SHARED if name == PORTS else name, 0.0) * rate
+        if min(wanted.get(name, most), most) > 0.0:
+            takes[name] = min(wanted.get(name, most), most) / size
     moves = max(times_s.values()) > 0.0
     return Stream(size if moves else 0.0, takes, times_s, *told)
