@@ -160,7 +160,7 @@ def _place(tenant: Tenant, on: str | Path, overrides: Mapping[str, Any], number:
     job = make_job(tenant.model, part, tenant.options)
     (stage,) = Planner(job).stages()
     run = EventRun(job.workload.name, stage_costs(job, stage), job_target(job))
-    program = run.program(Detail(shares_power=True))
+    program = run.program(Detail(has_rivals=True))
     footprint = stage.graph.footprint.total
     return _Placed(tenant, f"cores{number}", program, job.system, footprint)
 

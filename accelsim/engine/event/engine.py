@@ -36,7 +36,7 @@ class Detail:
         Costs hold times of the bank model (`accelsim.engine.event.bank_memory.with_banks`).
     buffers : int
         Of the operands of an op: 2 is double buffering, 3 triple; 1 overlaps nothing.
-    shares_power : bool
+    has_rivals : bool
         Other groups of cores draw power meanwhile.
     """
 
@@ -46,7 +46,7 @@ class Detail:
     ideal: frozenset[str] = frozenset()
     banked: bool = False
     buffers: int = DOUBLE
-    shares_power: bool = False
+    has_rivals: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +84,7 @@ class EventRun:
         """Return what its chips execute."""
         how = Lowering(
             self._target, detail.ideal, detail.pieces, detail.banked, detail.buffers,
-            detail.shares_power,
+            detail.has_rivals,
         )  # fmt: skip
         return program_of(self._name, self._costed, how, self._shapes_for(how))
 
@@ -141,7 +141,7 @@ class EventRun:
 
     def _shapes_for(self, how: Lowering) -> tuple[Shape, ...]:
         """Shapes of the pipelines: the same whatever is taken for infinite."""
-        key = (how.pieces, how.banked, how.shares_power)
+        key = (how.pieces, how.banked, how.has_rivals)
         found = self._shapes.get(key)
         if found is None:
             found = tuple(shape_of(item.group, item.cost, how) for item in self._costed)

@@ -54,8 +54,8 @@ class Lowering:
         Times of main memory are those of its banks: it is busy as long.
     buffers : int
         See `OpPlan.buffers`; where software manages the memory there are as many as fit.
-    shares_power : bool
-        See `accelsim.engine.event.streams.Demand.shares_power`.
+    has_rivals : bool
+        See `accelsim.engine.event.streams.Demand.has_rivals`.
     """
 
     target: Target
@@ -63,7 +63,7 @@ class Lowering:
     pieces: int | None = None
     banked: bool = False
     buffers: int = DOUBLE
-    shares_power: bool = False
+    has_rivals: bool = False
 
     @property
     def chip(self) -> Chip:
@@ -177,7 +177,7 @@ def _demand(cost: OpCost, how: Lowering) -> Demand:
         SHARED: given.get("l2", 0.0),
     }
     kernel_s = cost.latency_s - how.chip.calibration.kernel_overhead_s
-    return Demand(times, given.get("power", 0.0), kernel_s, how.shares_power)
+    return Demand(times, given.get("power", 0.0), kernel_s, how.has_rivals)
 
 
 def _pipeline(plan: OpPlan, group: Group, cost: OpCost, how: Lowering, shape: Shape) -> OpPlan:

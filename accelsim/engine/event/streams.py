@@ -27,7 +27,7 @@ class Demand:
         Least time in which the board can deliver the op's energy [s].
     kernel_s : float
         The op's time without the gap before it [s].
-    shares_power : bool
+    has_rivals : bool
         Others draw power meanwhile: its energy is delivered as its loads move. Else a limit is
         that of the op alone, and the clock of its units follows it.
     """
@@ -35,18 +35,18 @@ class Demand:
     own_s: Mapping[str, float]
     power_s: float
     kernel_s: float
-    shares_power: bool = False
+    has_rivals: bool = False
 
     @property
     def slows_units(self) -> bool:
         """Whether the units are as slow as the power limit makes them."""
-        return self._power_bound and not self.shares_power
+        return self._power_bound and not self.has_rivals
 
     @property
     def times_s(self) -> dict[str, float]:
         """Times of the resources, the power limit's on the units that do the work [s]."""
         times = dict(self.own_s)
-        if self.shares_power:
+        if self.has_rivals:
             times[POWER] = self.power_s
         elif self._power_bound:
             times["matrix" if self._multiplies else "vector"] = self.power_s
@@ -126,7 +126,7 @@ def streams(
     store_j = writes * prices.dram_write_j_per_byte + store.inner * inner_j
     room = capacities(chip)
     load_s, store_s = _times_s(load, whole, demand), _times_s(store, whole, demand)
-    if demand.shares_power:
+    if demand.has_rivals:
         load_s[POWER] = demand.power_s
     if busy:
         load = load._replace(busy=load_s[MEMORY] * room[MEMORY])
