@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 MEMORY, SHARED, PORTS, LINK, POWER = "memory", "shared", "ports", "link", "power"
 """What ops share: bandwidth of the main memory, of the buffer of all cores, of the ways into cores,
 of links, and the board's power. The capacity of links is one second per second: what a byte takes
-of them depends on the collective. That of power is the limit; a byte takes its op's energy of it."""
+of them depends on the collective. That of power is its limit; a byte takes what its op needs."""
 
 ENTRY, ALL = -1, -2
 
