@@ -55,7 +55,7 @@ class SharedBandwidth:
         self._env = sim.env
         self.name = name
         self._resources: dict[str, Resource] = {}
-        self._lanes: dict[tuple[frozenset[tuple[str, float]], float, int], Lane] = {}
+        self._lanes: dict[tuple[frozenset[tuple[str, float]], float, int, float], Lane] = {}
         self._busy: dict[Lane, None] = {}
         # Number of flows in every lane, as digits of one integer: what the rates depend on.
         self._counts = 0
@@ -99,6 +99,7 @@ class SharedBandwidth:
         limit_bytes_per_s: float = math.inf,
         *,
         level: int = 0,
+        weight: float = 1.0,
     ) -> Route:
         """Make a way through resources.
 
@@ -111,26 +112,29 @@ class SharedBandwidth:
             That no flow of this route can pass [B/s].
         level : int
             Its flows get what those of lower levels leave.
+        weight : float
+            How many parts of a resource each of its flows gets where others get one, positive.
 
         Raises
         ------
         SimulationError
-            If a share or the limit is not positive, or a resource is not of this object.
+            If a share, weight or limit is not positive, or a resource is not of this object.
         """
-        wrong = [f"{r.name} {share}" for r, share in takes.items() if not 0.0 < share < math.inf]
+        given = {**{f"{r.name} ": share for r, share in takes.items()}, "weight ": weight}
+        wrong = [f"{what}{value}" for what, value in given.items() if not 0.0 < value < math.inf]
         if wrong or not limit_bytes_per_s > 0.0:
             raise SimulationError(
-                f"route {name}: expected positive shares and a positive limit, got "
+                f"route {name}: expected positive shares, weight and limit, got "
                 f"{', '.join(wrong) or f'{limit_bytes_per_s} B/s'}"
             )
         foreign = [r.name for r in takes if self._resources.get(r.name) is not r]
         if foreign:
             raise SimulationError(f"route {name}: {self.name} did not make {', '.join(foreign)}")
         shares = {resource.name: share for resource, share in takes.items()}
-        key = (frozenset(shares.items()), limit_bytes_per_s, level)
+        key = (frozenset(shares.items()), limit_bytes_per_s, level, weight)
         if key not in self._lanes:
             unit = 1 << (_COUNT_BITS * len(self._lanes))
-            lane = Lane(Demand(limit_bytes_per_s, shares, level=level), unit)
+            lane = Lane(Demand(limit_bytes_per_s, shares, level=level, weight=weight), unit)
             self._lanes[key] = lane
             for resource, share in takes.items():
                 resource.takers.append((lane, share))

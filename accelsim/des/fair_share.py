@@ -28,16 +28,19 @@ class Demand(NamedTuple):
         Rate that the flow itself cannot pass [B/s]; may be infinite.
     takes : mapping of str to float
         Resource to bytes of it per byte of the flow, positive.
-    flows : int
+    flows : float
         How many equal flows this stands for; each of them gets the rate.
     level : int
         Flows share what those of lower levels leave, which may be nothing.
+    weight : float
+        How many parts of a resource each flow gets where others get one.
     """
 
     limit: float
     takes: Mapping[str, float]
-    flows: int = 1
+    flows: float = 1
     level: int = 0
+    weight: float = 1.0
 
 
 def max_min_rates(
@@ -60,7 +63,8 @@ def max_min_rates(
 
     Notes
     -----
-    Fair is an equal part of the bytes of a resource. Whoever cannot use his part, because of
+    Fair is an equal part of the bytes of a resource, times the weight: one flow of weight 2 gets
+    what two of weight 1 get together. Whoever cannot use his part, because of
     another resource or his own limit, leaves it to the others. So a resource that holds up all who
     take of it is shared out first, equally; then what is left of the others. Where flows hold each
     other up in a circle, the parts of all resources are found together: round by round each one is
@@ -69,6 +73,22 @@ def max_min_rates(
     resource is full. Everybody gets at least an equal part of one resource that he takes of, or his
     own limit.
     """
+    units = [
+        demand._replace(limit=demand.limit / demand.weight, flows=demand.flows * demand.weight)
+        for demand in demands
+    ]
+    rates, limits = _rates_of_units(units, capacity)
+    whole = [
+        demand.limit if limit == OWN_LIMIT else rate * demand.weight
+        for demand, rate, limit in zip(demands, rates, limits, strict=True)
+    ]
+    return whole, limits
+
+
+def _rates_of_units(
+    demands: Sequence[Demand], capacity: Mapping[str, float]
+) -> tuple[list[float], list[str]]:
+    """Share out among flows of equal weight, of which there may be fractions."""
     left: dict[str, float] = {}
     rates = [0.0] * len(demands)
     limits = [OWN_LIMIT] * len(demands)
@@ -99,7 +119,7 @@ def _parts(
     rising: Sequence[Demand], left: Mapping[str, float], capacity: Mapping[str, float]
 ) -> dict[str, float]:
     """Equal part of what is left of each resource for every rising flow that takes of it [B/s]."""
-    users: dict[str, int] = {}
+    users: dict[str, float] = {}
     for demand in rising:
         for name in demand.takes:
             users[name] = users.get(name, 0) + demand.flows
@@ -169,7 +189,7 @@ def _without(name: str, demand: Demand, parts: Mapping[str, float]) -> float:
     return min(others, default=math.inf)
 
 
-def _part(wants: Sequence[tuple[float, int]], room: float) -> float:
+def _part(wants: Sequence[tuple[float, float]], room: float) -> float:
     """Equal part of those who want more than it; infinite where all have what they want."""
     if math.isinf(room):
         return math.inf

@@ -13,10 +13,11 @@ from fractions import Fraction
 
 @dataclass(frozen=True)
 class Way:
-    """What a flow takes of each resource per byte, and its own limit [B/s], if it has one."""
+    """What a flow takes of each resource per byte, its own limit [B/s], if any, and its weight."""
 
     takes: Mapping[str, Fraction]
     limit: Fraction | None = None
+    weight: Fraction = Fraction(1)
 
 
 @dataclass(frozen=True)
@@ -29,25 +30,25 @@ class Transfer:
 
 
 def fair_rates(ways: Sequence[Way], capacity: Mapping[str, Fraction]) -> list[Fraction]:
-    """Fair rates [B/s]: a resource that holds up all who take of it is shared out equally."""
+    """Fair rates [B/s]: a resource that holds up all who take of it is shared out by weight."""
     rates: dict[int, Fraction] = {}
     while len(rates) < len(ways):
         known = [rates.get(i, Fraction(0)) for i in range(len(ways))]
         rising = [i for i in range(len(ways)) if i not in rates]
         part = {}
         for name, bytes_per_s in capacity.items():
-            users = sum(1 for i in rising if name in ways[i].takes)
+            users = sum(ways[i].weight for i in rising if name in ways[i].takes)
             if users:
                 part[name] = (bytes_per_s - used(name, ways, known)) / users
         bound = {}
         for i in rising:
-            allowed = [part[name] / share for name, share in ways[i].takes.items()]
+            allowed = [part[n] * ways[i].weight / share for n, share in ways[i].takes.items()]
             own = ways[i].limit
             bound[i] = min(allowed if own is None else [*allowed, own])
         fixed = {i: bound[i] for i in rising if bound[i] == ways[i].limit}
         for name, amount in part.items():
             users_of = [i for i in rising if name in ways[i].takes]
-            if all(bound[i] * ways[i].takes[name] == amount for i in users_of):
+            if all(bound[i] * ways[i].takes[name] == amount * ways[i].weight for i in users_of):
                 fixed |= {i: bound[i] for i in users_of}
         room = {name: capacity[name] - used(name, ways, known) for name in part}
         rates |= fixed or _settled(ways, rising, part, room)
@@ -74,7 +75,7 @@ def _settled(
                 None if (rate := _rate(way, parts, name)) is None else rate * way.takes[name]
                 for way in users
             ]
-            parts[name] = _part(wants, room[name])
+            parts[name] = _part(wants, [way.weight for way in users], room[name])
     rates = {i: _rate(ways[i], parts) for i in rising}
     return {i: rate for i, rate in rates.items() if rate is not None}
 
@@ -85,20 +86,22 @@ def _rate(way: Way, parts: Mapping[str, Fraction | None], but: str = "") -> Frac
     for name, share in way.takes.items():
         part = parts[name]
         if name != but and part is not None:
-            limits.append(part / share)
+            limits.append(part * way.weight / share)
     return min(limits, default=None)
 
 
-def _part(wants: Sequence[Fraction | None], room: Fraction) -> Fraction | None:
+def _part(
+    wants: Sequence[Fraction | None], weights: Sequence[Fraction], room: Fraction
+) -> Fraction | None:
     """The part of those who want more than it, to 25 digits; None where all have what they want."""
-    greedy = list(wants)
+    greedy = list(zip(wants, weights, strict=True))
     while greedy:
-        part = room / len(greedy)
-        modest = [want for want in greedy if want is not None and want <= part]
+        part = room / sum(weight for _, weight in greedy)
+        modest = [want for want, weight in greedy if want is not None and want <= part * weight]
         if not modest:
             return Fraction(round(part * 10**25), 10**25)
         room -= sum(modest)
-        greedy = [want for want in greedy if want is None or want > part]
+        greedy = [(want, w) for want, w in greedy if want is None or want > part * w]
     return None
 
 

@@ -20,6 +20,7 @@ ways = st.builds(
     Way,
     st.dictionaries(st.sampled_from(NAMES), ratios, min_size=1, max_size=4),
     st.none() | ratios,
+    st.just(Fraction(1)) | ratios,
 )
 
 
@@ -37,6 +38,7 @@ def test_rates(mix: list[Way], capacity: dict[str, Fraction]) -> None:
         Demand(
             math.inf if way.limit is None else float(way.limit),
             {name: float(share) for name, share in way.takes.items()},
+            weight=float(way.weight),
         )
         for way in mix
     ]
@@ -53,7 +55,12 @@ def test_equal_flows_in_one_demand(
 ) -> None:
     rooms = {name: float(c) for name, c in capacity.items()}
     together = [
-        Demand(float(way.limit or math.inf), {n: float(s) for n, s in way.takes.items()}, count)
+        Demand(
+            float(way.limit or math.inf),
+            {n: float(s) for n, s in way.takes.items()},
+            count,
+            weight=float(way.weight),
+        )
         for way, count in groups
     ]
     apart = [demand._replace(flows=1) for demand in together for _ in range(demand.flows)]
@@ -73,8 +80,9 @@ def simulated(transfers: list[Transfer], capacity: dict[str, Fraction]) -> list[
         way = transfer.way
         limit = math.inf if way.limit is None else float(way.limit) * 1e12
         takes = {made[name]: float(share) for name, share in way.takes.items()}
+        route = chip.route(f"{i}", takes, limit, weight=float(way.weight))
         yield sim.timeout(int(transfer.start))
-        flow: Flow = yield chip.transfer(chip.route(f"{i}", takes, limit), float(transfer.size))
+        flow: Flow = yield chip.transfer(route, float(transfer.size))
         found[i] = flow.end_ps
 
     for i, transfer in enumerate(transfers):

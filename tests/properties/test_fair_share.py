@@ -20,6 +20,7 @@ crowds = st.lists(
         st.dictionaries(st.sampled_from(NAMES), amounts, min_size=1, max_size=4),
         st.integers(1, 4),
         st.just(0),
+        st.just(1.0) | st.floats(0.01, 10.0),
     ),
     min_size=1,
     max_size=10,
@@ -63,19 +64,22 @@ def test_everybody_gets_an_equal_part_of_something(
     rates, _ = max_min_rates(demands, capacity)
     for demand, rate in zip(demands, rates, strict=True):
         parts = {
-            name: capacity[name] / sum(d.flows for d in demands if name in d.takes)
+            name: demand.weight
+            * capacity[name]
+            / sum(d.flows * d.weight for d in demands if name in d.takes)
             for name in demand.takes
         }
         got = [rate * share >= parts[name] * (1 - CLOSE) for name, share in demand.takes.items()]
-        assert any(got) or rate == demand.limit
+        assert any(got) or math.isclose(rate, demand.limit, rel_tol=CLOSE)
 
 
 @given(crowds, rooms)
 def test_equal_takers_are_max_min_fair(demands: list[Demand], capacity: dict[str, float]) -> None:
     alike = [demand._replace(takes=dict.fromkeys(demand.takes, 1.0)) for demand in demands]
     rates, limits = max_min_rates(alike, capacity)
-    for rate, limit in zip(rates, limits, strict=True):
-        rivals = [r for d, r in zip(alike, rates, strict=True) if limit in d.takes]
+    per_weight = [rate / demand.weight for demand, rate in zip(alike, rates, strict=True)]
+    for rate, limit in zip(per_weight, limits, strict=True):
+        rivals = [r for d, r in zip(alike, per_weight, strict=True) if limit in d.takes]
         assert limit == OWN_LIMIT or rate >= max(rivals) * (1 - CLOSE)
 
 

@@ -14,7 +14,7 @@ from accelsim.units import PS_PER_S
 from accelsim.workload.ops import Collective
 
 _ROUNDS = 5
-_CLOSE = 0.005
+_CLOSE = 0.002
 """Relative difference at which the pipeline alone takes as long as the op."""
 
 

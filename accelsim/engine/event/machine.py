@@ -127,13 +127,21 @@ class ChipModel:
         kinds = (MEMORY, SHARED, POWER)
         return {kind: self.transfers.resource(f"{name}: {kind}", 1.0) for kind in kinds}
 
-    def route(self, name: str, stream: Stream, own: Mapping[str, Resource], level: int) -> Route:
+    def route(
+        self,
+        name: str,
+        stream: Stream,
+        own: Mapping[str, Resource],
+        *,
+        level: int = OWN,
+        weight: float = 1.0,
+    ) -> Route:
         """Make the way of an op's transfers; `own` is what its loads and stores share."""
         takes = {self.resources[key]: share for key, share in stream.takes.items()}
         for key, seconds in stream.own_s.items():
             if seconds > 0.0:
                 takes[own[key]] = seconds / stream.size_bytes
-        return self.transfers.route(name, takes, level=level)
+        return self.transfers.route(name, takes, level=level, weight=weight)
 
 
 def build_chip(

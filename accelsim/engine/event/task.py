@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from accelsim.des.bandwidth import Flow, Resource, Route
 from accelsim.des.simulation import Steps
 from accelsim.engine.event.journal import CODES, NOTHING, OpRecord
-from accelsim.engine.event.machine import AHEAD, OWN, ChipModel, CoreGroup
-from accelsim.engine.event.plan import MEMORY, OpPlan, Stream
+from accelsim.engine.event.machine import AHEAD, ChipModel, CoreGroup
+from accelsim.engine.event.plan import MEMORY, SHARED, OpPlan, Stream
 from accelsim.engine.event.scene import Scene
+
+_LEAST_WEIGHT = 0.01
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,14 +29,30 @@ class Ways:
 
 def ways_of(plan: OpPlan, chip: ChipModel, own: Mapping[str, Resource]) -> Ways:
     """Find the ways of a plan; loads and stores share `own`, what the op can ask for."""
+    name, (loads, stores) = plan.name, _weights(plan)
     return Ways(
-        own=chip.route(f"{plan.name}: load", plan.load, own, OWN),
-        ahead=chip.route(f"{plan.name}: load ahead", plan.load, own, AHEAD),
-        store=chip.route(f"{plan.name}: store", plan.store, own, OWN),
-        send=chip.route(f"{plan.name}: send", plan.send, {}, OWN),
+        own=chip.route(f"{name}: load", plan.load, own, weight=loads),
+        ahead=chip.route(f"{name}: load ahead", plan.load, own, level=AHEAD, weight=loads),
+        store=chip.route(f"{name}: store", plan.store, own, weight=stores),
+        send=chip.route(f"{name}: send", plan.send, {}),
         matrix_ps=plan.matrix.pieces_ps(plan.pieces),
         vector_ps=plan.vector.pieces_ps(plan.pieces),
     )
+
+
+def _weights(plan: OpPlan) -> tuple[float, float]:
+    """Weights of an op's loads and stores: their shares of what it needs most.
+
+    So an op is one rival to others however it splits its transfers, and neither side takes what
+    the other needs to keep up with it.
+    """
+    load_s, store_s = plan.load.own_s, plan.store.own_s
+    both = {name: load_s.get(name, 0.0) + store_s.get(name, 0.0) for name in (MEMORY, SHARED)}
+    most = max(both, key=both.__getitem__)
+    if not both[most]:
+        return 1.0, 1.0
+    stores = min(max(store_s.get(most, 0.0) / both[most], _LEAST_WEIGHT), 1.0 - _LEAST_WEIGHT)
+    return 1.0 - stores, stores
 
 
 class Task:

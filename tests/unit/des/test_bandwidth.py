@@ -289,7 +289,10 @@ def test_mistakes() -> None:
         (lambda: chip.resource("hbm", 1.0), "chip has a resource 'hbm' already"),
         (lambda: chip.resource("l2", 0.0), "capacity of 'l2' is 0.0 B/s"),
         (lambda: chip.resource("l2", math.nan), "capacity of 'l2' is nan B/s"),
-        (lambda: chip.route("r", {store: 0.0}), "route r: expected positive shares .* got hbm 0.0"),
+        (
+            lambda: chip.route("r", {store: 0.0}),
+            "route r: expected positive shares, weight and limit, got hbm 0.0",
+        ),
         (lambda: chip.route("r", {store: 1.0}, 0.0), "route r: .* got 0.0 B/s"),
         (lambda: chip.route("r", {foreign: 1.0}), "route r: chip did not make hbm"),
         (lambda: chip.transfer(hbm, -1), "hbm stream: a transfer of -1 B"),

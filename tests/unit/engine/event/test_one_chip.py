@@ -21,30 +21,31 @@ from tests.unit.engine.event.plans import (
 
 
 def test_three_pieces_load_multiply_and_store() -> None:
-    # Loads and stores of an op share its memory time: from 16 to 24 both move at half speed, and
-    # the load of the second piece has then moved 6 + 4 of its 10, and the store its 4.
-    found = run(program(op("x", Times(load=10, matrix=6, store=4), 3)))
+    # Loads and stores of an op share its memory time as they need it, 3 to 1. From 18 to 26 the
+    # second load moves the 6 that are left of its 12, and the first store 2 of its 4; from 26 on
+    # the third load. The second store comes after the first, at 34, and has all from 42 on.
+    found = run(program(op("x", Times(load=12, matrix=6, store=4), 3)))
     assert log(found) == [
-        ("load x", 0, 10),
-        ("load x", 10, 24), ("matrix x", 10, 16), ("store x", 16, 24),
-        ("load x", 24, 38), ("matrix x", 24, 30), ("store x", 30, 38),
-        ("matrix x", 38, 44), ("store x", 44, 48),
+        ("load x", 0, 12),
+        ("load x", 12, 26), ("matrix x", 12, 18), ("store x", 18, 34),
+        ("load x", 26, 42), ("matrix x", 26, 32), ("store x", 34, 44),
+        ("matrix x", 42, 48), ("store x", 48, 52),
     ]  # fmt: skip
     assert chain(found) == ["load x", "load x", "load x", "matrix x", "store x"]
-    assert path(found) == {"memory": 42, "matrix": 6}
+    assert path(found) == {"memory": 46, "matrix": 6}
 
 
 def test_two_buffers_let_loads_run_ahead_by_two_pieces() -> None:
-    # The third load waits for the buffer of the first piece, free when that is multiplied at 30,
-    # and passes the first store, 35 to 43, with half of the memory.
-    found = run(program(op("x", Times(load=10, matrix=20, vector=5, store=4), 3)))
+    # The third load waits for the buffer of the first piece, free when that is multiplied at 28,
+    # and shares the memory equally with the first store from 33 to 39.
+    found = run(program(op("x", Times(load=8, matrix=20, vector=5, store=8), 3)))
     assert log(found) == [
-        ("load x", 0, 10), ("load x", 10, 20), ("matrix x", 10, 30),
-        ("load x", 30, 44), ("matrix x", 30, 50), ("vector x", 30, 35), ("store x", 35, 43),
-        ("matrix x", 50, 70), ("vector x", 50, 55), ("store x", 55, 59),
-        ("vector x", 70, 75), ("store x", 75, 79),
+        ("load x", 0, 8), ("load x", 8, 16), ("matrix x", 8, 28),
+        ("load x", 28, 39), ("matrix x", 28, 48), ("vector x", 28, 33), ("store x", 33, 44),
+        ("matrix x", 48, 68), ("vector x", 48, 53), ("store x", 53, 61),
+        ("vector x", 68, 73), ("store x", 73, 81),
     ]  # fmt: skip
-    assert path(found) == {"matrix": 60, "memory": 14, "vector": 5}
+    assert path(found) == {"matrix": 60, "memory": 16, "vector": 5}
 
 
 def test_vector_work_holds_up_the_matrix_unit_when_both_buffers_are_full() -> None:
