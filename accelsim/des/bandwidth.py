@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from heapq import heapify, heappop, heappush
 from typing import NamedTuple
 
 from simpy.events import Event
 
-from accelsim.des.event_calendar import LAST
 from accelsim.des.fair_share import Demand, max_min_rates
 from accelsim.des.flows import Flow, Lane, Resource, Route
 from accelsim.des.simulation import Simulation
@@ -66,10 +65,8 @@ class SharedBandwidth:
         self._moving_ps = 0.0
         self._started = 0
         self._settling = False
-        self._settle_event = Event(self._env)
-        self._settle_event._ok, self._settle_event._value = True, None
-        self._on_settle: list[Callable[[Event], None]] = [self._settle]
         self._wake_event: Event | None = None
+        self._spare_event: Event | None = None
         self._wake_ps = 0
         self._shown: dict[str, float] = {}
 
@@ -140,12 +137,8 @@ class SharedBandwidth:
                 resource.takers.append((lane, share))
         return Route(name, dict(takes), self._lanes[key])
 
-    def transfer(self, route: Route, size_bytes: float) -> Event:
-        """Start a flow; the event is its end, and its value the `Flow`."""
-        return self.flow(route, size_bytes).done
-
-    def flow(self, route: Route, size_bytes: float) -> Flow:
-        """Start a flow and return it.
+    def transfer(self, route: Route, size_bytes: float) -> Flow:
+        """Start a flow.
 
         Raises
         ------
@@ -153,16 +146,14 @@ class SharedBandwidth:
             If the size is negative or not finite.
         """
         now = self._env.now
-        done = Event(self._env)
-        done.reason = route.name  # type: ignore[attr-defined]
-        flow = Flow(route, size_bytes, now, done)
+        flow = Flow(self._env, route, size_bytes, now)
         if not 0.0 < size_bytes < math.inf:
             if size_bytes != 0.0:
                 raise SimulationError(
                     f"{route.name}: a transfer of {size_bytes} B, expected a finite size from 0 B"
                 )
             flow.finish(now, {})
-            done.succeed(flow)
+            flow.succeed(flow)
             return flow
         if now > self._since_ps:
             self._advance_and_tell()
@@ -211,7 +202,7 @@ class SharedBandwidth:
     def _advance_and_tell(self) -> None:
         """Bring all flows up to date in the middle of something else: ends are told after it."""
         for flow in self._advance():
-            flow.done.succeed(flow)
+            flow.succeed(flow)
 
     def _advance(self) -> list[Flow]:
         """Let all flows move from the last change until now; return those that have arrived.
@@ -270,9 +261,9 @@ class SharedBandwidth:
 
     def _settle_soon(self) -> None:
         self._settling = True
-        self._env.again(self._settle_event, self._on_settle, LAST)
+        self._env.at_end(self._settle)
 
-    def _settle(self, _: Event) -> None:
+    def _settle(self) -> None:
         """Find the rates of the flows there are now, and wake up when the next of them ends."""
         self._settling = False
         self._since_ps = now = self._env.now
@@ -287,16 +278,20 @@ class SharedBandwidth:
             self._env.cancel(self._wake_event)
             self._wake_event = None
         if wake_ps >= 0:
-            self._wake_event = self._env.call(self._wake, wake_ps - now)
-            self._wake_ps = wake_ps
+            event, self._spare_event = self._spare_event, None
+            if event is None:
+                event = self._env.call(self._wake, wake_ps - now)
+            else:
+                self._env.again(event, [self._wake], wake_ps - now)
+            self._wake_event, self._wake_ps = event, wake_ps
 
-    def _wake(self, _: Event) -> None:
-        self._wake_event = None
+    def _wake(self, event: Event) -> None:
+        self._wake_event, self._spare_event = None, event
         arrived = self._advance()
         if not self._settling:
             self._settle_soon()
         for flow in arrived:
-            self._env.happen(flow.done, flow)
+            self._env.happen(flow, flow)
 
     def _share(self) -> None:
         """Give every flow its rate, and find out how long the first needs from now on."""

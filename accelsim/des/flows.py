@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from simpy.core import Environment
 from simpy.events import Event
 
 from accelsim.des.fair_share import Demand
@@ -33,8 +34,8 @@ class Resource:
         return sum(share * lane.ended_bytes for lane, share in self.takers)
 
 
-class Flow:
-    """A transfer.
+class Flow(Event):
+    """A transfer; as an event its end, whose value is the transfer itself.
 
     Attributes
     ----------
@@ -44,19 +45,23 @@ class Flow:
         The end is 0 until it is reached [ps].
     slowed_ps : dict of str to float
         Time during which each resource, and not its own limit, set the rate; whole at the end [ps].
-    done : Event
-        Its end.
     """
 
-    __slots__ = ("done", "end_ps", "route", "size_bytes", "slowed_ps", "start_ps")
+    __slots__ = ("end_ps", "route", "size_bytes", "slowed_ps", "start_ps")
 
-    def __init__(self, route: Route, size_bytes: float, start_ps: int, done: Event) -> None:
+    def __init__(self, env: Environment, route: Route, size_bytes: float, start_ps: int) -> None:
+        self.env = env
+        self.callbacks = []
         self.route = route
         self.size_bytes = size_bytes
         self.start_ps = start_ps
         self.end_ps = 0
         self.slowed_ps: dict[str, float] = {}
-        self.done = done
+
+    @property
+    def reason(self) -> str:
+        """What its waiters wait for."""
+        return self.route.name
 
     def finish(self, now_ps: int, slowed_ps: Mapping[str, float]) -> None:
         """Write down its end; `slowed_ps` is that of its lane, `self.slowed_ps` what was before."""

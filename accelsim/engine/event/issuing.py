@@ -43,6 +43,6 @@ class Issuer:
                 (task.index, track, *times, 0.0, 0.0, self._cause, CODES["launch"])
             )
         if now > self._worked_ps:
-            self._cause = journal.latest(self._cause, freed, self.made_room)
+            self._cause = journal.later(journal.later(self._cause, freed), self.made_room)
         self._since_ps = now
         task.issued_by = self._cause

@@ -80,11 +80,11 @@ class Journal:
         self.pieces.append(piece)
         return len(self.pieces) - 1
 
-    def latest(self, *places: int) -> int:
-        """Return the piece that ended last; the last named of equals."""
+    def later(self, one: int, other: int) -> int:
+        """Return the piece that ended later; the other of equals."""
+        if other == NOTHING:
+            return one
+        if one == NOTHING:
+            return other
         pieces = self.pieces
-        found, end_ps = NOTHING, -1
-        for place in places:
-            if place != NOTHING and pieces[place][END_PS] >= end_ps:
-                found, end_ps = place, pieces[place][END_PS]
-        return found
+        return one if pieces[one][END_PS] > pieces[other][END_PS] else other

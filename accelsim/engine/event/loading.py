@@ -65,11 +65,11 @@ class Loader:
                 cause = self._freed_by
             share = 1.0 - plan.ahead if ahead else 1.0
             if share and plan.load.size_bytes:
-                flow = task.chip.transfers.flow(task.ways.own, share * plan.load.size_bytes)
-                yield flow.done
+                flow = task.chip.transfers.transfer(task.ways.own, share * plan.load.size_bytes)
+                yield flow
                 cause = self._moved(cause, flow, share)
             if ahead:
-                self.pieces[piece] = task.journal.latest(self.pieces[piece], cause)
+                self.pieces[piece] = task.journal.later(self.pieces[piece], cause)
             else:
                 self.pieces.append(cause)
             self.loaded.give()
@@ -105,9 +105,9 @@ class Loader:
                 if task.ready.triggered:  # the rest is loaded as if nothing had come ahead
                     memory.free(task.label, self._piece_bytes)
                     break
-            flow = task.chip.transfers.flow(task.ways.ahead, plan.ahead * plan.load.size_bytes)
+            flow = task.chip.transfers.transfer(task.ways.ahead, plan.ahead * plan.load.size_bytes)
             task.early = flow
-            yield flow.done
+            yield flow
             task.early = None
             cause = self._moved(cause, flow, plan.ahead)
             self.pieces.append(cause)

@@ -46,7 +46,7 @@ class Maker:
             if multiplies:
                 if ends[0] > env.now:  # results of earlier pieces still fill their buffers
                     yield env.timeout(ends[0] - env.now)
-                last = task.journal.latest(finished[0], last)
+                last = task.journal.later(finished[0], last)
                 last = self._serve(group.matrix, ways.matrix_ps[piece], plan.matrix, last)
                 yield env.timeout(group.matrix.server.free_at_ps - env.now)
                 loader.used_up(piece, last)
@@ -76,16 +76,16 @@ class Maker:
             made_ps, maker = self._made_at.popleft()
             if made_ps > env.now:
                 yield env.timeout(made_ps - env.now)
-            cause = task.journal.latest(last, maker)
-            flow = task.chip.transfers.flow(task.ways.store, plan.store.size_bytes)
-            yield flow.done
+            cause = task.journal.later(last, maker)
+            flow = task.chip.transfers.transfer(task.ways.store, plan.store.size_bytes)
+            yield flow
             last = task.moved(task.group.store_track, flow, plan.store, cause)
         task.finish(last)
 
     def _serve(self, engine: Engine, service_ps: int, work: Service, cause: int) -> int:
         """Take the engine's next turn; return the piece of work."""
         task, code = self._task, CODES[work.resource]
-        cause = task.journal.latest(task.ready_by, cause, engine.last_piece)
+        cause = task.journal.later(cause, engine.last_piece)
         end_ps = engine.server.reserve(service_ps, task.label)
         start_ps = end_ps - service_ps
         if not task.has_started:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import itemgetter
+from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from accelsim.arch.action_energy import energy_per_action
 from accelsim.arch.system import System
@@ -14,6 +17,8 @@ from accelsim.engine.event.critical import critical_path, limits_by_op, path_by_
 from accelsim.engine.event.journal import Journal, OpRecord
 from accelsim.engine.event.simulate import Outcome
 from accelsim.results.execution import Execution, Fold, OpSpan, Work
+
+Number = TypeVar("Number", np.int64, np.float64)
 
 
 @dataclass(frozen=True)
@@ -186,17 +191,21 @@ def _work(journal: Journal, order: _Ordered) -> Work:
     position = np.empty(len(places), np.int32)
     position[list(places)] = np.arange(len(places), dtype=np.int32)
     shifts = np.array(order.shifts_ps, np.int64)
-    columns = tuple(zip(*journal.pieces, strict=True)) or ((),) * 8
-    op, track, start_ps, end_ps, amount, energy_j, _, _ = columns
-    at = np.array(op, np.int64)
+    op, track, start_ps, end_ps = (_column(journal, place, np.int64) for place in range(4))
     return Work(
-        op=position[at],
-        track=np.array(track, np.int32),
-        start_ps=np.array(start_ps, np.int64) + shifts[at],
-        end_ps=np.array(end_ps, np.int64) + shifts[at],
-        amount=np.array(amount, np.float64),
-        energy_j=np.array(energy_j, np.float64),
+        op=position[op],
+        track=track.astype(np.int32),
+        start_ps=start_ps + shifts[op],
+        end_ps=end_ps + shifts[op],
+        amount=_column(journal, 4, np.float64),
+        energy_j=_column(journal, 5, np.float64),
     )
+
+
+def _column(journal: Journal, place: int, kind: type[Number]) -> NDArray[Number]:
+    """One number of every piece: column by column, as `zip` would make an iterator of each row."""
+    pieces = journal.pieces
+    return np.fromiter(map(itemgetter(place), pieces), kind, len(pieces))
 
 
 def _peaks(system: System, dtype: str) -> dict[str, float]:

@@ -34,7 +34,7 @@ def send(task: Task, port: Port, key: Hashable) -> Steps:
         yield sim.timeout(plan.wait_ps)
         last = task.note(track, start_ps, last, "network")
     if plan.send.size_bytes:
-        flow = task.chip.transfers.flow(task.ways.send, plan.send.size_bytes)
-        yield flow.done
+        flow = task.chip.transfers.transfer(task.ways.send, plan.send.size_bytes)
+        yield flow
         last = task.moved(track, flow, plan.send, last)
     task.finish(last)

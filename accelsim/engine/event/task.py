@@ -104,7 +104,9 @@ class Task:
                 yield task.done
         record, plan = self.record, self.plan
         record.ready_ps = self.sim.now_ps
-        cause = self.journal.latest(self.issued_by, *(task.record.last_piece for task in needs))
+        cause = self.issued_by
+        for task in needs:
+            cause = self.journal.later(cause, task.record.last_piece)
         if plan.launch_ps:
             yield self.sim.timeout(plan.launch_ps)
             cause = self.note(self.group.launch_track, record.ready_ps, cause, "launch")

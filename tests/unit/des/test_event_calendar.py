@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from accelsim.des.event_calendar import LAST, EventCalendar
+import pytest
+
+from accelsim.des.event_calendar import EventCalendar
 
 
 def test_a_cancelled_call_neither_happens_nor_takes_time() -> None:
@@ -37,14 +39,38 @@ def test_cancelled_calls_do_not_fill_the_heap() -> None:
     assert seen == [200_005]
 
 
-def test_what_is_last_comes_after_what_the_instant_brings() -> None:
+@pytest.mark.parametrize("stepwise", [False, True])
+def test_an_instant_ends_when_all_that_it_brings_has_happened(stepwise: bool) -> None:
     calendar, seen = EventCalendar(), []
-    calendar.call(lambda _: seen.append("last"), 3, LAST)
 
-    def brings(_: object) -> None:
-        seen.append("first")
-        calendar.call(lambda _: seen.append("brought"), 0)
+    def first(_: object) -> None:
+        calendar.at_end(lambda: seen.append(("end", calendar.now)))
+        calendar.call(lambda _: brings(), 0)
 
-    calendar.call(brings, 3)
+    def brings() -> None:
+        seen.append(("brought", calendar.now))
+        calendar.at_end(again)
+
+    def again() -> None:
+        seen.append(("second end", calendar.now))
+        calendar.call(lambda _: seen.append(("after it", calendar.now)), 0)
+
+    calendar.call(first, 3)
+    calendar.cancel(calendar.call(lambda _: None, 3))
+    calendar.call(lambda _: seen.append(("later", calendar.now)), 4)
+    if stepwise:
+        while calendar.peek() < float("inf"):
+            calendar.step()
+    else:
+        calendar.run()
+    names = ["brought", "end", "second end", "after it", "later"]
+    assert seen == [(name, 4 if name == "later" else 3) for name in names]
+
+
+def test_what_happened_can_happen_again() -> None:
+    calendar, seen = EventCalendar(), []
+    event = calendar.call(lambda _: seen.append(calendar.now), 2)
     calendar.run()
-    assert seen == ["first", "brought", "last"]
+    calendar.again(event, [lambda _: seen.append(-calendar.now)], 5)
+    calendar.run()
+    assert seen == [2, -7]
