@@ -29,9 +29,10 @@ from accelsim.cli import (
     systolic,
     validate,
 )
-from accelsim.cli.console import ReaderGoneError
+from accelsim.cli.console import ReaderGoneError, note
 from accelsim.documents import printable
 from accelsim.errors import AccelsimError
+from accelsim.kernels.compiling import on_first_compile
 
 DEBUG_VARIABLE = "ACCELSIM_DEBUG"
 # typer's own usage errors; the class moved between versions, its descendants did not.
@@ -89,6 +90,8 @@ def run_cli(arguments: Sequence[str]) -> int:
     arguments : sequence of str
         The command line without the program's name.
     """
+    if sys.stderr.isatty():
+        on_first_compile(lambda: note("compiling kernels, once per installation: up to a minute"))
     try:
         command = typer.main.get_command(app)
         status = command.main(list(arguments), prog_name="accelsim", standalone_mode=False)

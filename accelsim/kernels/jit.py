@@ -13,6 +13,9 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
+from numba.core import event
+
+from accelsim.kernels.compiling import compiling
 
 prange = numba.prange
 COMPILED = not getattr(numba.config, "DISABLE_JIT", 0)
@@ -46,6 +49,19 @@ def forget_stale(folder: Path) -> bool:
 
 
 forget_stale(Path(__file__).parent)
+
+
+class _Compiles(event.Listener):
+    """Hears of kernels that are compiled, not of those that are read from disk."""
+
+    def on_start(self, _: object) -> None:
+        compiling()
+
+    def on_end(self, _: object) -> None:
+        pass
+
+
+event.register("numba:compile", _Compiles())  # type: ignore[no-untyped-call]
 
 
 def kernel(function: _F) -> _F:

@@ -44,7 +44,7 @@ def demo_table(runs: Sequence[DemoRun]) -> Table:
     rows = tuple(_cells(run) for run in runs)
     models = [(run.case.model, run.case.title) for run in runs]
     breaks = tuple(i for i in range(1, len(runs)) if models[i] != models[i - 1])
-    title = f"Two models on three chips, {INPUT_LEN} tokens each, analytic engine"
+    title = f"Two models on three chips, {INPUT_LEN} tokens each, {runs[0].result.engine} engine"
     return Table(title, columns, rows, breaks)
 
 
@@ -193,7 +193,7 @@ def _comparisons(runs: Sequence[DemoRun]) -> dict[str, Comparison]:
         energy.setdefault(run.case.title, {})[run.result.chip] = energy_per_token_j(run.result)
     case = runs[0].case
     weights = case.weight_dtype or runs[0].result.dtype
-    small = f"{case.model}, {weights} weights, {INPUT_LEN} tokens; analytic engine"
+    small = f"{case.model}, {weights} weights, {INPUT_LEN} tokens; {runs[0].result.engine} engine"
     return {
         "latency": Comparison(_fastest(case.model, latency), small, "latency", "s", latency),
         "energy": Comparison(

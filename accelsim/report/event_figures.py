@@ -11,10 +11,13 @@ from numpy.typing import NDArray
 
 from accelsim.report import style
 from accelsim.report.latency import time_unit
-from accelsim.report.words import percent
+from accelsim.report.power_panel import draw_power, power_legend, power_note
+from accelsim.report.words import gain_words, percent, resource_word
 from accelsim.results.execution import Execution, Fold, Track
-from accelsim.results.execution_tables import MEMORY, power_w, used_shares
+from accelsim.results.execution_tables import used_shares
 from accelsim.results.over_time import edges_in_step
+from accelsim.results.transfers import MEMORY
+from accelsim.results.watts import watts
 from accelsim.units import PS_PER_S, format_si
 
 _BINS = 240
@@ -22,11 +25,6 @@ _PANELS = (
     ("matrix units", ("matrix",), "matrix"), ("vector units", ("vector",), "vector"),
     ("main memory", MEMORY, "memory"), ("links", ("network",), "network"),
 )  # fmt: skip
-RESOURCE_WORDS = {
-    "matrix": "matrix units", "vector": "vector units", "memory": "main memory",
-    "shared": "shared buffer", "network": "links", "launch": "launch of kernels",
-    "latency": "fixed delays",
-}  # fmt: skip
 
 Floats = NDArray[np.float64]
 
@@ -45,7 +43,8 @@ def utilisation_figure(execution: Execution, path: str | Path, *, detail: str = 
     Notes
     -----
     A panel shows the mean of the chips, and their range where they differ. Matrix and vector: the
-    share of time in which the units work. Memory and links: the rate over the peak.
+    share of time in which the units work. Memory and links: the rate over the peak. Power: the
+    counted one, stacked by engine; that of the board and its limit, where they are known.
     """
     edges = edges_in_step(execution, _BINS)
     used = used_shares(execution, edges)
@@ -54,11 +53,11 @@ def utilisation_figure(execution: Execution, path: str | Path, *, detail: str = 
         for words, engines, resource in _PANELS
         if (of_chip := _by_chip(execution, used, engines)) is not None
     ]
-    watts = power_w(execution, edges)
-    figure = style.new_figure(10.0, 1.9 + 0.95 * len(panels) + 1.35)
+    power = watts(execution, edges)
+    figure = style.new_figure(10.0, 2.2 + 0.95 * len(panels) + 1.8)
     means = [(words, _mean(execution, of_chip, edges)) for words, of_chip, _ in panels]
     style.headline(figure, _use_message(means), _small_print(execution, detail))
-    heights = [1.0] * len(panels) + [1.4]
+    heights = [1.0] * len(panels) + [1.9]
     grid = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights, squeeze=False)
     unit_s, unit = time_unit(execution.end_ps / PS_PER_S)
     times = edges / PS_PER_S / unit_s
@@ -66,7 +65,16 @@ def utilisation_figure(execution: Execution, path: str | Path, *, detail: str = 
         _use_panel(axes, execution, times, (of_chip, colour))
         mean = dict(means)[words]
         _title(axes, words, f"mean {percent(mean)}")
-    _power_panel(grid[-1, 0], execution, times, watts)
+    draw_power(grid[-1, 0], times, power)
+    style.tidy(grid[-1, 0])
+    grid[-1, 0].tick_params(labelsize=8.5)
+    chips = sum(execution.devices)
+    of_chips = f" of {chips} chips" if chips > 1 else ""
+    _title(grid[-1, 0], f"power{of_chips}", power_note(power, times))
+    figure.legend(
+        handles=power_legend(power), loc="outside lower center", ncols=4, fontsize=8.5,
+        frameon=False, handlelength=1.4, columnspacing=1.6,
+    )  # fmt: skip
     _mark_folds(list(grid[:, 0]), execution, unit_s)
     grid[-1, 0].set_xlabel(f"time [{unit}]")
     grid[-1, 0].set_xlim(times[0], times[-1])
@@ -136,17 +144,6 @@ def _gain_column(axes: Axes, new_s: Sequence[float | None], whole_s: float) -> N
             write(place, f"{format_si(seconds, 's')}  {gain_words(seconds, whole_s)}", style.INK)
 
 
-def gain_words(new_s: float, old_s: float) -> str:
-    """Say by how much a time would shrink."""
-    saved = 1 - new_s / old_s
-    return f"−{percent(saved)}" if saved >= 1e-3 else "no gain"
-
-
-def resource_word(resource: str) -> str:
-    """Name a resource of the critical path as one would in a sentence."""
-    return RESOURCE_WORDS.get(resource, resource)
-
-
 def _path_message(execution: Execution) -> str:
     if not execution.path or execution.end_ps < 1:
         return "The critical path is empty"
@@ -207,28 +204,6 @@ def _use_panel(axes: Axes, execution: Execution, times: Floats, look: tuple[Floa
     axes.set_yticks([0, 50, 100], ["0", "50", "100 %"])
     style.tidy(axes)
     axes.tick_params(labelsize=8.5)
-
-
-def _power_panel(axes: Axes, execution: Execution, times: Floats, watts: Floats) -> None:
-    idle = execution.idle_w * sum(execution.devices)
-    axes.stairs(watts, times, fill=True, color=style.paler(style.GREY, 0.7), linewidth=0, zorder=3)
-    axes.axhline(idle, color=style.INK, linewidth=1.0, linestyle="--", zorder=4)
-    axes.set_ylim(0, 1.15 * max(float(watts.max()), idle, 1e-12))
-    style.tidy(axes)
-    axes.tick_params(labelsize=8.5)
-    scale, unit = _power_unit(float(watts.max()))
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value / scale:g} {unit}")
-    chips = sum(execution.devices)
-    of = f" of {chips} chips" if chips > 1 else ""
-    mean = float(np.average(watts, weights=np.diff(times)))
-    highest = format_si(float(watts.max()), "W")
-    text = f"mean {format_si(mean, 'W')}, highest {highest}, dashed: idle {format_si(idle, 'W')}"
-    _title(axes, f"power{of}", text)
-
-
-def _power_unit(highest_w: float) -> tuple[float, str]:
-    steps = ((1e6, "MW"), (1e3, "kW"), (1.0, "W"))
-    return next((step for step in steps if highest_w >= step[0]), (1e-3, "mW"))
 
 
 def _title(axes: Axes, words: str, note: str) -> None:

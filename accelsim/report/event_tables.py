@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from accelsim.report.event_figures import gain_words, resource_word
 from accelsim.report.tables import Column, Table
-from accelsim.report.words import percent, short_name
+from accelsim.report.words import gain_words, percent, resource_word, short_name
 from accelsim.results.execution import Execution
 from accelsim.results.execution_tables import engine_totals, op_table
+from accelsim.results.op_facts import launches_ps
+from accelsim.results.unrolled import unrolled_ops
 from accelsim.units import PS_PER_S, format_si
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _MOST_WAITING = 8
 _FLOP = ("matrix", "vector")
@@ -32,7 +36,10 @@ def execution_tables(
 
 
 def engines_table(execution: Execution) -> Table:
-    """One row per engine that worked: busy time, its share of the pass, bytes or FLOP, energy."""
+    """One row per engine that worked: busy time, its share of the pass, bytes or FLOP, energy.
+
+    Energy is counted, dynamic, and of one chip.
+    """
     rows, breaks, before = [], [], None
     several = len(execution.chips) > 1
     for row in engine_totals(execution).to_dict("records"):
@@ -47,7 +54,7 @@ def engines_table(execution: Execution) -> Table:
     columns = (
         Column("engine"), Column("unit", rank=2), Column("busy", right=True),
         Column("share", right=True), Column("moved or done", right=True),
-        Column("of peak", right=True), Column("energy", right=True, rank=1),
+        Column("of peak", right=True), Column("dynamic energy", right=True, rank=1),
         Column("pieces", right=True, rank=2),
     )  # fmt: skip
     head = (Column("chip"),) if several else ()
@@ -82,7 +89,7 @@ def path_table(execution: Execution, gains: Mapping[str, float] | None = None) -
 
 
 def waiting_table(execution: Execution, count: int = _MOST_WAITING) -> Table:
-    """Ops of the first chip that were ready but had to wait for more than their own launch.
+    """Ops of the first chip that had to wait for more than their own launch, or for the host.
 
     Longest in all first; equal names are one row.
 
@@ -92,45 +99,49 @@ def waiting_table(execution: Execution, count: int = _MOST_WAITING) -> Table:
     count : int
         At most so many rows.
     """
-    ops = op_table(execution)
-    ops = ops[ops["chip"] == 0].copy()
-    gaps_s = _launch_gaps_s(execution)
-    keys = zip(ops["block"], ops["name"], strict=True)
-    gap_s = [gaps_s.get(key, 0.0) for key in keys]
-    ops["waited_s"] = (ops["waited_s"] - gap_s).where(ops["waited_s"] > gap_s, 0.0).round(12)
-    ops["length_s"] = ops["end_s"] - ops[["ready_s", "start_s"]].max(axis=1)
-    grouped = ops.groupby(["block", "name"], sort=False)
-    found = grouped.agg(
-        times=("waited_s", "size"), waited_s=("waited_s", "sum"), ahead_s=("ahead_s", "sum"),
-        length_s=("length_s", "sum"),
-    ).reset_index()  # fmt: skip
-    found = found[found["waited_s"] > 0].sort_values("waited_s", ascending=False, kind="stable")
-    rows = tuple(
-        (
-            row["block"], short_name(row["name"]), f"{row['times']:,}",
-            format_si(row["waited_s"] / row["times"], "s"), format_si(row["waited_s"], "s"),
-            format_si(row["ahead_s"] / row["times"], "s"),
-            format_si(row["length_s"] / row["times"], "s"),
-        )
-        for row in found.head(count).to_dict("records")
-    )  # fmt: skip
+    found = _waits(execution)
+    hosted = bool((found["host_s"] > 0).any())
+    rows = tuple(_waiting_cells(row, hosted) for row in found.head(count).to_dict("records"))
+    host = (Column("for the host", right=True),) if hosted else ()
+    several = found["unit"].nunique() > 1
+    if several:
+        units = found["unit"].head(count)
+        rows = tuple((unit, *cells) for unit, cells in zip(units, rows, strict=True))
     columns = (
-        Column("block", rank=1), Column("op"), Column("times", right=True),
-        Column("waited each", right=True), Column("in all", right=True),
+        *((Column("unit"),) if several else ()), Column("block", rank=1), Column("op"),
+        Column("times", right=True),
+        Column("waited each", right=True), *host, Column("in all", right=True),
         Column("begun ahead", right=True, rank=1), Column("then took", right=True),
     )  # fmt: skip
-    return Table("Ops that were ready and had to wait", columns, rows)
+    return Table("Ops that had to wait", columns, rows)
 
 
-def _launch_gaps_s(execution: Execution) -> dict[tuple[str, str], float]:
-    """Time from being ready to the end of the launch, by block and name, of the simulated ops."""
-    work, gaps_s = execution.work, {}
-    launches = [track.engine == "launch" for track in execution.tracks]
-    for op, track, end_ps in zip(work.op, work.track, work.end_ps, strict=True):
-        span = execution.ops[op]
-        if launches[track] and end_ps >= span.ready_ps:
-            gaps_s[span.block, span.name] = float(end_ps - span.ready_ps) / PS_PER_S
-    return gaps_s
+def _waits(execution: Execution) -> pd.DataFrame:
+    """Waits of the first chip by block and op, the longest in all first [s]."""
+    ops = op_table(execution)
+    launched_s = launches_ps(execution) / PS_PER_S
+    ops["own_s"] = launched_s[[op.source for op in unrolled_ops(execution)]]
+    ops = ops[ops["chip"] == 0].copy()
+    idle_s = (ops["waited_s"] - ops["own_s"]).clip(lower=0.0)
+    ops["waited_s"] = (idle_s + ops["host_s"]).round(12)
+    ops["length_s"] = ops["end_s"] - ops[["ready_s", "start_s"]].max(axis=1)
+    keys = ["unit", "block", "name"]
+    found = ops.groupby(keys, sort=False).agg(
+        times=("waited_s", "size"), waited_s=("waited_s", "sum"), host_s=("host_s", "sum"),
+        ahead_s=("ahead_s", "sum"), length_s=("length_s", "sum"),
+    ).reset_index()  # fmt: skip
+    return found[found["waited_s"] > 0].sort_values("waited_s", ascending=False, kind="stable")
+
+
+def _waiting_cells(row: Mapping[Any, Any], hosted: bool) -> tuple[str, ...]:
+    def each(name: str) -> str:
+        return format_si(row[name] / row["times"], "s")
+
+    return (
+        row["block"], short_name(row["name"]), f"{row['times']:,}", each("waited_s"),
+        *((each("host_s"),) if hosted else ()), format_si(row["waited_s"], "s"), each("ahead_s"),
+        each("length_s"),
+    )  # fmt: skip
 
 
 def _gain_cells(new_s: float | None, whole_s: float) -> list[str]:
@@ -148,6 +159,6 @@ def _engine_cells(row: Mapping[Any, Any]) -> tuple[str, ...]:
         percent(row["share"]),
         format_si(row["amount"], unit) if row["amount"] else "-",
         percent(row["of_peak"]) if row["amount"] and row["of_peak"] > 0 else "-",
-        format_si(row["energy_j"], "J") if row["energy_j"] else "-",
+        format_si(row["dynamic_j"], "J") if row["dynamic_j"] else "-",
         f"{row['pieces']:,}",
     )

@@ -8,6 +8,7 @@ References
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,8 +18,10 @@ from numpy.typing import NDArray
 
 from accelsim.report.event_spans import Pieces, at_most, lanes
 from accelsim.results.execution import ENGINES, Execution, StagePass, Work
-from accelsim.results.execution_tables import MEMORY, moved_bytes_per_s, power_w
+from accelsim.results.execution_tables import moved_bytes_per_s
+from accelsim.results.op_facts import op_energies_j
 from accelsim.results.over_time import bin_edges
+from accelsim.results.transfers import MEMORY
 from accelsim.results.unrolled import (
     UnrolledOp,
     unrolled_ops,
@@ -26,6 +29,7 @@ from accelsim.results.unrolled import (
     unrolled_work,
     work_parts,
 )
+from accelsim.results.watts import Watts, watts
 
 MAX_PIECES = 200_000
 _COUNTER_BINS = 2_000
@@ -35,8 +39,8 @@ _OPS = "ops"
 _COMPUTE = ("matrix", "vector")
 
 Event = dict[str, Any]
+_Series = dict[str, tuple[NDArray[np.float64], float]]
 Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -126,7 +130,7 @@ def _totals(execution: Execution) -> tuple[list[float], list[float]]:
     work, count = execution.work, len(execution.ops)
     memory = np.array([track.engine in MEMORY for track in execution.tracks], np.bool_)
     moved = np.bincount(work.op, np.where(memory[work.track], work.amount, 0.0), count)
-    return moved.tolist(), np.bincount(work.op, work.energy_j, count).tolist()
+    return moved.tolist(), op_energies_j(execution).tolist()
 
 
 def _work_events(drawn: _Pass, limit: int) -> Iterator[Event]:
@@ -211,19 +215,29 @@ def _counters(drawn: _Pass, times: float) -> Iterator[Event]:
     if execution.end_ps < 1:
         return
     edges = _counter_edges(execution)
-    series: dict[str, Floats] = {}
-    for chip in range(len(execution.chips)):
-        series[f"chip{chip}/power"] = power_w(execution, edges, chip)
     names, rates = moved_bytes_per_s(execution, edges)
-    series.update(zip(names, rates / 1e9, strict=True))
-    for name, values in series.items():
-        place, kind = name.removeprefix("chip").split("/")
-        unit = "W" if kind == "power" else "GB/s"
-        after = execution.idle_w if kind == "power" else 0.0
-        if times > 1:
-            after = float((values * np.diff(edges)).sum() / execution.end_ps)
-        full = np.append(values, after)
-        yield from _counter(drawn, int(place), (f"{kind} {unit}", unit), full, edges)
+    moved = {name: row / 1e9 for name, row in zip(names, rates, strict=True)}
+    for chip in range(len(execution.chips)):
+        for kind in ("memory", "network"):
+            if f"chip{chip}/{kind}" in moved:
+                series = {"GB/s": (moved[f"chip{chip}/{kind}"], 0.0)}
+                yield from _counter(drawn, (chip, f"{kind} GB/s"), series, edges, times)
+        for name, series in _power_series(execution, watts(execution, edges, chip)).items():
+            yield from _counter(drawn, (chip, name), series, edges, times)
+
+
+def _power_series(execution: Execution, found: Watts) -> dict[str, _Series]:
+    """Counters of power: their values in the bins, and after the last."""
+    counters: dict[str, _Series] = {"counted power W": {"W": (found.counted, found.idle)}}
+    if found.engines:
+        by_engine = {name: (row, 0.0) for name, row in found.engines.items()}
+        counters["counted dynamic power W"] = by_engine
+    if execution.board_over_counted > 1:
+        counters["board power W"] = {"W": (found.board, found.idle)}
+    if math.isfinite(found.limit):
+        flat = np.full(len(found.counted), found.limit)
+        counters["board power limit W"] = {"W": (flat, found.limit)}
+    return counters
 
 
 def _counter_edges(execution: Execution) -> Ints:
@@ -236,18 +250,24 @@ def _counter_edges(execution: Execution) -> Ints:
 
 
 def _counter(
-    drawn: _Pass, chip: int, names: tuple[str, str], values: Floats, times_ps: Ints
+    drawn: _Pass, at: tuple[int, str], series: _Series, edges_ps: Ints, times: float
 ) -> Iterator[Event]:
-    """Write a counter where it changes."""
+    """Write a counter of a chip where it changes; passes that are not drawn have its mean."""
+    chip, name = at
+    columns = []
+    for values, after in series.values():
+        last = after
+        if times > 1:
+            last = float((values * np.diff(edges_ps)).sum() / drawn.execution.end_ps)
+        columns.append([float(f"{value:.6g}") for value in (*values.tolist(), last)])
     before = None
-    rounded = [float(f"{value:.6g}") for value in values.tolist()]
-    for time_ps, value in zip(times_ps.tolist(), rounded, strict=True):
-        if value != before:
+    for time_ps, row in zip(edges_ps.tolist(), zip(*columns, strict=True), strict=True):
+        if row != before:
             yield {
-                "name": names[0], "ph": "C", "pid": chip + 1, "ts": drawn.us(time_ps),
-                "args": {names[1]: value},
+                "name": name, "ph": "C", "pid": chip + 1, "ts": drawn.us(time_ps),
+                "args": dict(zip(series, row, strict=True)),
             }  # fmt: skip
-        before = value
+        before = row
 
 
 def _other_passes(drawn: _Pass, text: str, last_ps: int) -> Iterator[Event]:

@@ -12,6 +12,7 @@ from accelsim.report.latency import latency_figure
 from accelsim.report.roofline import roofline_figure
 from accelsim.report.words import detail
 from accelsim.results.run_result import RunResult
+from accelsim.results.together import TogetherResult
 
 
 def run_figures(result: RunResult, folder: str | Path) -> tuple[Path, ...]:
@@ -20,8 +21,7 @@ def run_figures(result: RunResult, folder: str | Path) -> tuple[Path, ...]:
     Parameters
     ----------
     result : RunResult
-        What to draw; of the event engine also ``gantt.png``, ``utilisation.png`` and
-        ``critical_path.png``, with the stage in the name (``gantt-decode.png``) if it has several.
+        What to draw; of the event engine also what `execution_figures` draws.
     folder : str or Path
         Made if absent.
 
@@ -35,11 +35,30 @@ def run_figures(result: RunResult, folder: str | Path) -> tuple[Path, ...]:
         roofline_figure(result, root / "roofline.png"),
         latency_figure(result, root / "latency.png"),
         footprint_figure(result, root / "memory.png"),
-        *_execution_figures(result, root),
+        *execution_figures(result, root),
     )
 
 
-def _execution_figures(result: RunResult, root: Path) -> Iterator[Path]:
+def execution_figures(result: RunResult | TogetherResult, folder: str | Path) -> tuple[Path, ...]:
+    """Write ``gantt.png``, ``utilisation.png`` and ``critical_path.png`` of the event engine.
+
+    Parameters
+    ----------
+    result : RunResult or TogetherResult
+        Of a run without the event engine nothing is written. Of several stages, each has its name
+        in those of its pictures (``gantt-decode.png``).
+    folder : str or Path
+        Made if absent.
+
+    Returns
+    -------
+    tuple of Path
+        The pictures.
+    """
+    return tuple(_execution_figures(result, Path(folder)))
+
+
+def _execution_figures(result: RunResult | TogetherResult, root: Path) -> Iterator[Path]:
     shown = result.shown_passes
     for words, (stage, _, execution, ideal_s) in shown:
         end = f"-{stage}.png" if len(shown) > 1 else ".png"

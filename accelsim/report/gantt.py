@@ -15,7 +15,8 @@ from accelsim.report.gantt_window import Window, default_window
 from accelsim.report.latency import time_unit
 from accelsim.report.words import percent
 from accelsim.results.execution import Execution
-from accelsim.results.execution_tables import MEMORY, used_shares
+from accelsim.results.execution_tables import used_shares
+from accelsim.results.transfers import MEMORY
 from accelsim.units import PS_PER_S, format_si
 
 _WIDTH_IN, _ROW_IN = 12.0, 0.3

@@ -10,7 +10,7 @@ import numpy as np
 
 from accelsim.report import style
 from accelsim.report.event_spans import lanes, separate, touching_joined
-from accelsim.report.gantt_window import Window
+from accelsim.report.gantt_window import Window, repeats_of
 from accelsim.report.words import short_name
 from accelsim.results.execution import Execution, Track, Work
 from accelsim.results.execution_tables import track_order
@@ -85,18 +85,18 @@ def gantt_rows(execution: Execution, window: Window) -> list[Row]:
     ops = unrolled_ops(execution)
     work = _within(execution, window)
     working = set(np.unique(execution.work.track).tolist())
-    rows = []
+    rows: list[Row] = []
     for chip, name in enumerate(execution.chips[:MOST_CHIPS]):
         own = [op for op in ops if op.span.chip == chip]
         title = f"chip {chip}: {name}"
-        rows += [_repeat_row(own, (chip, title), window), _op_row(own, (chip, title), window)]
+        rows += _program_rows(repeats_of(execution, own), (chip, title), window)
         places = [p for p in track_order(execution.tracks) if execution.tracks[p].chip == chip]
         for place in places:
             if place in working:
                 label = _label(execution.tracks, place)
                 own_work = work.where(work.track == place)
                 rows.append(_engine_row((label, chip, title), ops, own_work, window))
-    return [row for row in rows if row is not None]
+    return rows
 
 
 def _within(execution: Execution, window: Window) -> Work:
@@ -116,29 +116,40 @@ def _label(tracks: tuple[Track, ...], place: int) -> str:
     return f"{track.engine} {track.unit}" if len(same) > 1 else track.engine
 
 
-def _repeat_row(own: list[UnrolledOp], chip: tuple[int, str], window: Window) -> Row | None:
-    """When the repeats of blocks computed; none where no block repeats."""
-    groups: dict[tuple[str, int], list[UnrolledOp]] = {}
-    for op in own:
-        groups.setdefault((op.span.block, op.span.repeat), []).append(op)
-    if len(groups) < 2:
-        return None
-    totals: dict[str, int] = {}
-    for block, _ in groups:
-        totals[block] = totals.get(block, 0) + 1
+def _program_rows(
+    repeats: list[tuple[str, list[UnrolledOp]]], chip: tuple[int, str], window: Window
+) -> Iterator[Row]:
+    """Repeats and ops of each group of cores: two rows, one where no block repeats."""
+    units = list(dict.fromkeys(unit for unit, _ in repeats)) or [""]
+    for unit in units:
+        end = f" {unit}" if len(units) > 1 else ""
+        groups = [group for of_unit, group in repeats if of_unit == unit]
+        if len(groups) > 1:
+            yield _repeat_row(groups, (f"blocks{end}", *chip), window)
+        own = [op for group in groups for op in group]
+        yield _op_row(own, (f"ops{end}", *chip), window)
+
+
+def _repeat_row(groups: list[list[UnrolledOp]], names: tuple[str, int, str], window: Window) -> Row:
+    """When the repeats of blocks computed."""
+    found: dict[str, set[int]] = {}
+    for members in groups:
+        found.setdefault(members[0].span.block, set()).add(members[0].span.repeat)
     bars = []
-    for order, ((block, repeat), members) in enumerate(groups.items()):
+    for order, members in enumerate(groups):
+        block, repeat = members[0].span.block, members[0].span.repeat
         first = min(max(op.span.start_ps, op.span.ready_ps) for op in members)
         last = max(op.span.end_ps for op in members)
         if last <= window.first_ps or first >= window.last_ps:
             continue
-        number = f", repeat {repeat + 1} of {totals[block]}" if totals[block] > 1 else ""
+        total = len(found[block])
+        number = f", repeat {repeat + 1} of {total}" if total > 1 else ""
         look = Look(_REPEAT_COLOURS[order % 2], copied=members[0].copied)
         bars.append(Bar(first, last, look, texts=(f"{block}{number}", f"repeat {repeat + 1}")))
-    return Row("blocks", *chip, tuple(bars), tuple(bars), height=0.62)
+    return Row(*names, tuple(bars), tuple(bars), height=0.62)
 
 
-def _op_row(own: list[UnrolledOp], chip: tuple[int, str], window: Window) -> Row:
+def _op_row(own: list[UnrolledOp], names: tuple[str, int, str], window: Window) -> Row:
     """When ops worked; what they did before their inputs were ready is faint."""
     seen = [
         op for op in own
@@ -155,7 +166,7 @@ def _op_row(own: list[UnrolledOp], chip: tuple[int, str], window: Window) -> Row
         texts = (name, name.rpartition(".")[2])
         bars.append(Bar(begin, op.span.end_ps, look, op.span.kind, texts, lane, slots))
     # Names of ops at the same time need a line each.
-    return Row("ops", *chip, tuple(bars), tuple(bars), height=max(0.8, 0.55 * slots))
+    return Row(*names, tuple(bars), tuple(bars), height=max(0.8, 0.55 * slots))
 
 
 def _engine_row(

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from accelsim.errors import SimulationError
 from accelsim.results.execution import Execution, OpSpan
+from accelsim.results.op_facts import op_units
 from accelsim.results.unrolled import UnrolledOp, unrolled_ops
 
 _MARGIN = 0.12
@@ -42,19 +43,46 @@ def default_window(execution: Execution) -> Window:
         raise SimulationError("an execution without ops that take time cannot be drawn")
     first = execution.ops[0].chip
     ops = [op for op in unrolled_ops(execution) if op.span.chip == first]
-    repeats: dict[str, dict[int, list[UnrolledOp]]] = {}
-    for op in ops:
-        repeats.setdefault(op.span.block, {}).setdefault(op.span.repeat, []).append(op)
-    block = max(repeats, key=lambda name: sum(_length(group) for group in repeats[name].values()))
-    groups = repeats[block]
-    repeat = _steady(execution, block, sorted(groups))
-    shown = [op.span for op in groups[repeat]]
-    words = f"{block or 'graph'}, repeat {repeat + 1} of {len(groups)}" if len(groups) > 1 else ""
+    blocks: dict[tuple[str, str], list[list[UnrolledOp]]] = {}
+    for unit, group in repeats_of(execution, ops):
+        blocks.setdefault((unit, group[0].span.block), []).append(group)
+    unit, block = max(blocks, key=lambda key: sum(_length(group) for group in blocks[key]))
+    groups = blocks[unit, block]
+    repeats = sorted({group[0].span.repeat for group in groups})
+    repeat = _steady(execution, block, repeats)
+    passes = [group for group in groups if group[0].span.repeat == repeat]
+    shown = [op.span for op in passes[len(passes) // 2]]
+    words = f"{block or 'graph'}, repeat {repeat + 1} of {len(repeats)}" if repeats[1:] else ""
+    if len({of_unit for of_unit, _ in blocks}) > 1:
+        words = " on ".join(part for part in (words, unit) if part)
     words += _copied(execution, block)
     if len(shown) > _MOST_OPS:
         shown = _around_longest(shown)
         words = ", ".join(part for part in (words, f"{len(shown)} ops around the longest") if part)
     return _widened(execution, shown, words)
+
+
+def repeats_of(
+    execution: Execution, ops: Sequence[UnrolledOp]
+) -> list[tuple[str, list[UnrolledOp]]]:
+    """Part ops of a chip, in program order, into repeats of blocks, each with its group of cores.
+
+    Parameters
+    ----------
+    execution : Execution
+    ops : sequence of UnrolledOp
+        Of the execution, of one chip.
+    """
+    units = op_units(execution)
+    found: list[tuple[str, list[UnrolledOp]]] = []
+    before = None
+    for op in ops:
+        key = (units[op.source], op.span.block, op.span.repeat)
+        if key != before:
+            found.append((key[0], []))
+        found[-1][1].append(op)
+        before = key
+    return found
 
 
 def _length(ops: Sequence[UnrolledOp]) -> int:

@@ -26,6 +26,7 @@ INK = "#222222"
 FAINT = "#6b6b6b"
 GRID = "#dddddd"
 WARNING = "#b2182b"
+_LIMIT = "#8b1a1a"  # of the board, near the red of warnings and darker than vermillion
 
 # Okabe & Ito (2008): distinguishable with every common form of colour vision.
 BLUE, SKY, GREEN, ORANGE = "#0072B2", "#56B4E9", "#009E73", "#E69F00"
@@ -40,6 +41,7 @@ BOUND_COLOURS = {
     "memory": BLUE,
     "l2": SKY,
     "network": GREEN,
+    "power": _LIMIT,
     "overhead": GREY,
 }
 ROLE_COLOURS = {
@@ -65,6 +67,8 @@ RESOURCE_COLOURS = {
     "shared": SKY,
     "network": GREEN,
     "latency": PURPLE,
+    "power": _LIMIT,
+    "others": YELLOW,
 }
 
 

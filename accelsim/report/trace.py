@@ -17,17 +17,18 @@ from accelsim.files import write_text
 from accelsim.report.event_trace import execution_events
 from accelsim.report.words import detail
 from accelsim.results.run_result import OpRow, RunResult
+from accelsim.results.together import TogetherResult
 
 _LAYERS, _OPS = 1, 2
 _MAX_OPS = 200_000
 
 
-def trace_events(result: RunResult) -> list[dict[str, Any]]:
+def trace_events(result: RunResult | TogetherResult) -> list[dict[str, Any]]:
     """Return the events of a run.
 
     Parameters
     ----------
-    result : RunResult
+    result : RunResult or TogetherResult
         The executions of the event engine become a process per chip with a thread per engine.
         Without them its timeline becomes two tracks of one device, blocks and ops, and a counter
         of power.
@@ -36,7 +37,7 @@ def trace_events(result: RunResult) -> list[dict[str, Any]]:
     -----
     A timeline of more than 200,000 ops is cut there, and the last event says so.
     """
-    if result.executions:
+    if isinstance(result, TogetherResult) or result.executions:
         return execution_events(result.executions)
     return _timeline_events(result)
 
@@ -48,7 +49,9 @@ def _timeline_events(result: RunResult) -> list[dict[str, Any]]:
     ops: list[dict[str, Any]] = []
     sizes = Counter(f"{row.stage}/{row.block}" for row in result.rows)
     left = 0
-    for name, block, start_s, end_s, power_w in timeline.head(_MAX_OPS).itertuples(index=False):
+    columns = ["name", "block", "start_s", "end_s"]
+    shown = timeline.head(_MAX_OPS)[columns].assign(power_w=result.power["power_w"])
+    for name, block, start_s, end_s, power_w in shown.itertuples(index=False):
         if left == 0:
             blocks.append(_span(block, _LAYERS, start_s, end_s))
             left = sizes[block]
@@ -64,12 +67,12 @@ def _timeline_events(result: RunResult) -> list[dict[str, Any]]:
     return [*_names(result), *blocks, *ops]
 
 
-def write_trace(result: RunResult, path: str | Path) -> Path:
+def write_trace(result: RunResult | TogetherResult, path: str | Path) -> Path:
     """Write the trace of a run as JSON.
 
     Parameters
     ----------
-    result : RunResult
+    result : RunResult or TogetherResult
         What to trace.
     path : str or Path
         The file; open it at ui.perfetto.dev.

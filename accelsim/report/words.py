@@ -6,6 +6,7 @@ import math
 
 from accelsim.dtypes import dtype as find_dtype
 from accelsim.results.run_result import OpRow, RunResult
+from accelsim.results.together import TogetherResult
 from accelsim.units import format_si
 
 BOUND_WORDS = {
@@ -16,8 +17,17 @@ BOUND_WORDS = {
     "memory": "memory bandwidth",
     "l2": "the bandwidth of the shared buffer",
     "network": "the network",
+    "power": "board power",
     "overhead": "kernel overhead",
 }
+
+RESOURCE_WORDS = {
+    "matrix": "matrix units", "vector": "vector units", "memory": "main memory",
+    "shared": "shared buffer", "network": "links", "launch": "launch of kernels",
+    "latency": "fixed delays", "others": "waiting for other chips",
+    "power": "work at the power limit",
+}  # fmt: skip
+"""Names of what a critical path spends its time on."""
 
 
 def percent(fraction: float) -> str:
@@ -38,6 +48,19 @@ def bound_word(bound: str) -> str:
     return BOUND_WORDS.get(bound, bound)
 
 
+def resource_word(resource: str) -> str:
+    """Name a resource of the critical path as one would in a sentence."""
+    return RESOURCE_WORDS.get(resource, resource)
+
+
+def gain_words(new_s: float, old_s: float) -> str:
+    """Say by how much a time would shrink (−) or grow (+); less than 0.1 % is nothing."""
+    change = new_s / old_s - 1
+    if abs(change) < 1e-3:
+        return "no gain"
+    return f"−{percent(-change)}" if change < 0 else f"+{percent(change)}, slower"
+
+
 def role_word(role: str) -> str:
     """Name a role of memory (``kv_cache``) as one would in a sentence."""
     return {"kv_cache": "KV cache"}.get(role, role.replace("_", " "))
@@ -56,8 +79,10 @@ def token_rate(tokens_per_s: float) -> str:
     return f"{tokens_per_s:,.{digits}f}"
 
 
-def detail(result: RunResult) -> str:
+def detail(result: RunResult | TogetherResult) -> str:
     """Say in one line what was run on what: the small print of a picture."""
+    if isinstance(result, TogetherResult):
+        return _detail_of_tenants(result)
     lengths = f", {result.input_len} tokens in"
     if result.phase == "generate":
         lengths += f", {result.output_len} out"
@@ -71,6 +96,15 @@ def detail(result: RunResult) -> str:
         f"{result.model} {result.phase} in {result.dtype}{weights}, batch {result.batch}"
         f"{lengths}; on {where}, {result.engine} engine"
     )
+
+
+def _detail_of_tenants(result: TogetherResult) -> str:
+    tenants = []
+    for tenant in result.tenants:
+        passes = f", {tenant.passes} passes" if tenant.passes > 1 else ""
+        cores = f"{tenant.cores} core{'s' if tenant.cores > 1 else ''}"
+        tenants.append(f"{tenant.model} {tenant.phase} on {cores} ({tenant.name}{passes})")
+    return f"{', '.join(tenants)}; together on {result.chip}, event engine"
 
 
 def longest(result: RunResult, bound: str | None = None, limit: int = 3) -> list[OpRow]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -44,7 +45,7 @@ class OpSpan(NamedTuple):
     repeat : int
         Of the block, from 0.
     ready_ps : int
-        What it reads has been made.
+        What it reads has been made, and a host that launches it has come to it.
     start_ps, end_ps : int
         From its first work, which may be a transfer ahead of `ready_ps`, to its last.
     """
@@ -164,11 +165,17 @@ class Execution:
         That were simulated.
     chip_counts : tuple of int
         How many chips each of `chips` stands for; empty when each stands for itself.
+    limit_w : float
+        Power limit of the board of one chip; infinite where none is stated [W].
+    board_over_counted : float
+        Power of a board under load over that of the counted actions, idle power apart; 1 where it
+        is not known [1].
 
     Raises
     ------
     SimulationError
-        If a fold copies ops that are not there, or ops of another fold.
+        If a fold copies ops that are not there, or ops of another fold; if counts of chips are
+        missing; if a limit is not above 0, or a board draws less than what is counted.
     """
 
     chips: tuple[str, ...]
@@ -182,6 +189,8 @@ class Execution:
     path: tuple[PathShare, ...]
     events: int
     chip_counts: tuple[int, ...] = ()
+    limit_w: float = math.inf
+    board_over_counted: float = 1.0
 
     def __post_init__(self) -> None:
         before = 0
@@ -195,6 +204,11 @@ class Execution:
         if len(self.chip_counts) not in (0, len(self.chips)):
             raise SimulationError(
                 f"{len(self.chip_counts)} chip_counts for {len(self.chips)} chips; give one each"
+            )
+        if not (self.limit_w > 0 and self.board_over_counted >= 1):
+            raise SimulationError(
+                f"limit_w is {self.limit_w!r} and board_over_counted {self.board_over_counted!r}: "
+                "give a limit above 0 W (math.inf for none) and a factor from 1"
             )
 
     @property

@@ -11,15 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.results.execution import ENGINES, Execution, Track, Work
+from accelsim.results.op_facts import host_waits_ps, op_energies_j, op_units
 from accelsim.results.over_time import Ints, amounts_over_time, bin_edges, durations, spread
+from accelsim.results.transfers import MEMORY, amounts_moved
 from accelsim.results.unrolled import unrolled_ops, work_parts
+from accelsim.results.watts import watts
 from accelsim.units import PS_PER_S
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Floats = NDArray[np.float64]
-MEMORY = ("load", "store")
 
 
 def op_table(execution: Execution) -> pd.DataFrame:
@@ -28,23 +30,30 @@ def op_table(execution: Execution) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        name, kind, block, repeat, chip, ready_s, start_s, end_s [s]; waited_s: from ready to the
-        first work; ahead_s: how long before it was ready its first transfer began [s]; copied:
-        not simulated but folded.
+        name, kind, block, repeat, chip, unit (its group of cores), ready_s, start_s, end_s [s];
+        waited_s: from ready to the first work, the start of its kernel included; host_s: how long
+        all ops before it had ended and the host had not launched it, before it was ready; ahead_s:
+        how long before it was ready its first transfer began [s]; dynamic_j: counted dynamic
+        energy of one chip, without idle power [J]; copied: not simulated but folded.
     """
     import pandas as pd
 
     ops = unrolled_ops(execution)
     spans = [op.span for op in ops]
+    sources = np.array([op.source for op in ops], np.intp)
+    units = op_units(execution)
     times = np.array([(s.ready_ps, s.start_ps, s.end_ps) for s in spans], np.int64).reshape(-1, 3)
     ready, start, end = times.T
     return pd.DataFrame({
         "name": [s.name for s in spans], "kind": [s.kind for s in spans],
         "block": [s.block for s in spans], "repeat": [s.repeat for s in spans],
-        "chip": [s.chip for s in spans], "ready_s": ready / PS_PER_S,
+        "chip": [s.chip for s in spans], "unit": [units[source] for source in sources],
+        "ready_s": ready / PS_PER_S,
         "start_s": start / PS_PER_S, "end_s": end / PS_PER_S,
         "waited_s": np.maximum(start - ready, 0) / PS_PER_S,
-        "ahead_s": np.maximum(ready - start, 0) / PS_PER_S, "copied": [op.copied for op in ops],
+        "host_s": host_waits_ps(execution, ops) / PS_PER_S,
+        "ahead_s": np.maximum(ready - start, 0) / PS_PER_S,
+        "dynamic_j": op_energies_j(execution)[sources], "copied": [op.copied for op in ops],
     })  # fmt: skip
 
 
@@ -74,17 +83,12 @@ def used_shares(execution: Execution, edges_ps: Ints) -> Floats:
     exclusive = np.array([track.exclusive for track in tracks], np.bool_)
     per_ps = np.array([execution.peaks.get(t.engine, 0.0) / PS_PER_S for t in tracks])
     rated = exclusive | (per_ps > 0)
-    columns = np.where(rated, np.arange(len(tracks)), -1)
-
-    def carried(part: Work) -> Floats:
-        amounts: Floats = durations(part)
-        shared = ~exclusive[part.track]
-        amounts[shared] = part.amount[shared] / per_ps[part.track[shared]]
-        return amounts
-
+    columns = np.where(exclusive, np.arange(len(tracks)), -1)
     used = np.zeros((len(tracks), len(edges_ps) - 1))
-    found = amounts_over_time(execution, edges_ps, columns, carried)
+    found = amounts_over_time(execution, edges_ps, columns, durations)
     used[: len(found)] += found
+    shared = rated & ~exclusive
+    used[shared] = amounts_moved(execution, edges_ps)[shared] / per_ps[shared, None]
     if not rated.all():
         under_way = _covered(execution, np.flatnonzero(~rated).tolist())
         place = under_way.track.astype(np.intp)
@@ -106,29 +110,14 @@ def power(execution: Execution, bins: int = 200, chip: int | None = None) -> pd.
     Returns
     -------
     DataFrame
-        time_s, where a bin begins [s], and power_w: what the chips draw always, and the energy
-        of each piece of work evenly over its time [W].
+        time_s, where a bin begins [s]; power_w: counted, what the chips draw always and the
+        dynamic energy of each piece of work evenly over its time; board_w: the same with what the
+        boards draw above what is counted, where that is known (`Execution.board_over_counted`)
+        [W].
     """
     edges = bin_edges(execution, bins)
-    return _frame(edges, ["power_w"], power_w(execution, edges, chip)[None])
-
-
-def power_w(execution: Execution, edges_ps: Ints, chip: int | None = None) -> Floats:
-    """Return `power` as float64[bins], for any edges of bins [W]."""
-    counts = np.array(execution.devices, np.float64)
-    if chip is not None:
-        counts = (np.arange(len(counts)) == chip).astype(np.float64)
-    of_track = counts[[track.chip for track in execution.tracks]]
-
-    def carried(part: Work) -> Floats:
-        joules: Floats = part.energy_j * of_track[part.track]
-        return joules
-
-    columns = np.zeros(len(execution.tracks), np.intp)
-    joules = amounts_over_time(execution, edges_ps, columns, carried)
-    dynamic = joules.sum(axis=0) * PS_PER_S / np.diff(edges_ps)
-    total: Floats = execution.idle_w * counts.sum() + dynamic
-    return total
+    found = watts(execution, edges, chip)
+    return _frame(edges, ["power_w", "board_w"], np.stack([found.counted, found.board]))
 
 
 def bandwidth(execution: Execution, bins: int = 200) -> pd.DataFrame:
@@ -143,7 +132,8 @@ def bandwidth(execution: Execution, bins: int = 200) -> pd.DataFrame:
     -------
     DataFrame
         time_s, where a bin begins [s], and columns ``chip0/memory`` (loads and stores) and
-        ``chip0/network`` (sent) for each chip that has such engines [B/s].
+        ``chip0/network`` (sent) for each chip that has such engines [B/s]; never above the peak,
+        see `accelsim.results.transfers`.
     """
     edges = bin_edges(execution, bins)
     names, rates = moved_bytes_per_s(execution, edges)
@@ -152,18 +142,16 @@ def bandwidth(execution: Execution, bins: int = 200) -> pd.DataFrame:
 
 def moved_bytes_per_s(execution: Execution, edges_ps: Ints) -> tuple[list[str], Floats]:
     """Return the names and float64[columns, bins] of `bandwidth`, for any edges of bins [B/s]."""
-    names: dict[str, int] = {}
-    columns = []
-    for track in execution.tracks:
+    moved = amounts_moved(execution, edges_ps)
+    columns: dict[str, Floats] = {}
+    for track, amounts in zip(execution.tracks, moved, strict=True):
         kind = "memory" if track.engine in MEMORY else track.engine
         if kind in ("memory", "network"):
-            columns.append(names.setdefault(f"chip{track.chip}/{kind}", len(names)))
-        else:
-            columns.append(-1)
-    chosen = np.array(columns, np.intp)
-    moved = amounts_over_time(execution, edges_ps, chosen, lambda part: part.amount)
-    rates: Floats = moved * PS_PER_S / np.diff(edges_ps)
-    return list(names), rates
+            name = f"chip{track.chip}/{kind}"
+            columns[name] = columns.get(name, 0.0) + amounts
+    sums = np.array(list(columns.values())).reshape(len(columns), len(edges_ps) - 1)
+    rates: Floats = sums * PS_PER_S / np.diff(edges_ps)
+    return list(columns), rates
 
 
 def engine_totals(execution: Execution) -> pd.DataFrame:
@@ -174,8 +162,8 @@ def engine_totals(execution: Execution) -> pd.DataFrame:
     DataFrame
         track, chip, unit, engine; pieces of work; busy_s, when at least one piece is under way
         [s]; share of the run that is [1]; amount [B] or [FLOP]; of_peak, amount over what the
-        chip's engines of this kind could do in the whole run (NaN without a peak) [1]; energy_j,
-        dynamic energy [J].
+        chip's engines of this kind could do in the whole run (NaN without a peak) [1]; dynamic_j,
+        counted energy of one chip without idle power [J].
     """
     import pandas as pd
 
@@ -201,9 +189,28 @@ def engine_totals(execution: Execution) -> pd.DataFrame:
         ))  # fmt: skip
     columns = (
         "track", "chip", "unit", "engine", "pieces", "busy_s", "share", "amount", "of_peak",
-        "energy_j",
+        "dynamic_j",
     )  # fmt: skip
     return pd.DataFrame(rows, columns=list(columns))
+
+
+def critical_path(execution: Execution) -> pd.DataFrame:
+    """One row per resource on the critical path, most time first.
+
+    Returns
+    -------
+    DataFrame
+        resource (see `PathShare`), path_s, time that the path spends on it [s], and share of the
+        pass [1].
+    """
+    import pandas as pd
+
+    times_s = np.array([part.path_ps for part in execution.path], np.float64) / PS_PER_S
+    whole_s = execution.end_ps / PS_PER_S
+    return pd.DataFrame({
+        "resource": [part.resource for part in execution.path], "path_s": times_s,
+        "share": times_s / whole_s if whole_s else times_s,
+    })  # fmt: skip
 
 
 def track_order(tracks: tuple[Track, ...]) -> list[int]:

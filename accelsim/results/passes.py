@@ -7,14 +7,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from accelsim.results.execution import Execution, StagePass
+from accelsim.results.execution import StagePass
 from accelsim.results.execution_tables import op_table, power
 from accelsim.results.over_time import bin_edges
-from accelsim.results.unrolled import unrolled_ops
 from accelsim.units import PS_PER_S
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+TIMELINE_COLUMNS = (
+    "name", "block", "start_s", "end_s", "dynamic_w", "dynamic_j", "chip", "chips", "unit",
+)  # fmt: skip
 
 
 def passes_timeline(passes: Sequence[StagePass]) -> pd.DataFrame:
@@ -27,30 +31,40 @@ def passes_timeline(passes: Sequence[StagePass]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        name, block (``stage/block``), start_s, end_s [s], power_w: dynamic energy of the op on
-        its chip over its time [W], chip.
+        name, block (``stage/block``), start_s, end_s [s]; dynamic_w, dynamic_j: counted power
+        [W] and energy [J] of the op on one chip, without idle power; chip, and chips: how many
+        equal ones the row stands for; unit, its group of cores.
+
+    Notes
+    -----
+    The sum of ``dynamic_j chips``, and idle power over the time of all chips, are the energy of
+    the run.
     """
     import pandas as pd
 
     frames, shift_s = [], 0.0
     for stage, times, execution, _ in passes:
         ops = op_table(execution)
-        joules = _op_energy_j(execution)
+        counts = np.array(execution.devices)
+        joules = ops["dynamic_j"].to_numpy()
         length = (ops["end_s"] - ops["start_s"]).to_numpy()
         watts = np.divide(joules, length, out=np.zeros(len(ops)), where=length > 0)
         pass_s = execution.end_ps / PS_PER_S
         frames.append(pd.DataFrame({
             "name": ops["name"], "block": stage + "/" + ops["block"],
             "start_s": shift_s + ops["start_s"], "end_s": shift_s + ops["end_s"],
-            "power_w": watts, "chip": ops["chip"],
+            "dynamic_w": watts, "dynamic_j": joules, "chip": ops["chip"],
+            "chips": counts[ops["chip"]], "unit": ops["unit"],
         }))  # fmt: skip
         if times > 1:
-            counts = np.array(execution.devices, np.float64)
-            own = np.bincount(ops["chip"], joules, len(counts))
-            last = (f"{times - 1:,.6g} more passes", stage, shift_s + pass_s)
-            mean_w = float((own * counts).sum()) / pass_s
-            row = (*last, shift_s + pass_s * times, mean_w, 0)
-            frames.append(pd.DataFrame([row], columns=frames[-1].columns))
+            own_j = np.bincount(ops["chip"], joules, len(counts))
+            when = (shift_s + pass_s, shift_s + pass_s * times)
+            name = f"{times - 1:,.6g} more passes"
+            rest = [
+                (name, stage, *when, one_j / pass_s, one_j * (times - 1), chip, count, "")
+                for chip, (one_j, count) in enumerate(zip(own_j, counts, strict=True))
+            ]
+            frames.append(pd.DataFrame(rest, columns=list(TIMELINE_COLUMNS)))
         shift_s += pass_s * max(1.0, times)
     return pd.concat(frames, ignore_index=True)
 
@@ -67,24 +81,20 @@ def passes_power(passes: Sequence[StagePass], bins: int = 200) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        start_s, end_s [s] and power_w [W]; its integral is the energy of the passes.
+        start_s, end_s [s]; power_w, counted with idle power, whose integral is the energy of
+        the passes; board_w, see `accelsim.results.execution_tables.power` [W].
     """
     import pandas as pd
 
     rows, shift_s = [], 0.0
     for _, times, execution, _ in passes:
         edges = bin_edges(execution, bins) / PS_PER_S
-        watts = power(execution, bins)["power_w"].to_numpy()
-        rows.append(np.stack([shift_s + edges[:-1], shift_s + edges[1:], watts], axis=1))
+        watts = power(execution, bins)[["power_w", "board_w"]].to_numpy()
+        times_s = shift_s + np.stack([edges[:-1], edges[1:]], axis=1)
+        rows.append(np.concatenate([times_s, watts], axis=1))
         pass_s = execution.end_ps / PS_PER_S
         if times > 1:
-            mean_w = float(np.average(watts, weights=np.diff(edges)))
-            rows.append(np.array([[shift_s + pass_s, shift_s + pass_s * times, mean_w]]))
+            mean_w = np.average(watts, axis=0, weights=np.diff(edges))
+            rows.append(np.array([[shift_s + pass_s, shift_s + pass_s * times, *mean_w]]))
         shift_s += pass_s * max(1.0, times)
-    return pd.DataFrame(np.concatenate(rows), columns=["start_s", "end_s", "power_w"])
-
-
-def _op_energy_j(execution: Execution) -> np.ndarray:
-    """Dynamic energy of each unrolled op, float64[ops] [J]."""
-    simulated = np.bincount(execution.work.op, execution.work.energy_j, len(execution.ops))
-    return simulated[[op.source for op in unrolled_ops(execution)]]
+    return pd.DataFrame(np.concatenate(rows), columns=["start_s", "end_s", "power_w", "board_w"])

@@ -11,8 +11,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from accelsim.errors import SimulationError
 from accelsim.results.execution import StagePass
-from accelsim.results.passes import passes_power, passes_timeline
+from accelsim.results.execution_tables import utilisation
+from accelsim.results.passes import TIMELINE_COLUMNS, passes_power, passes_timeline
 from accelsim.units import PS_PER_S
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ class OpRow:
     flop, bytes : float
         Matrix FLOP and main-memory bytes on one device.
     latency_s, energy_j : float
-        Of one execution; energy of all devices [s], [J].
+        Of one execution; energy of all devices, idle power during `latency_s` included [s], [J].
     bound : str
         What limits it.
     utilization : float
@@ -51,6 +53,8 @@ class OpRow:
     alone_s : float
         Of one execution on an idle device; with the event engine `latency_s` is what an execution
         adds to the run, less where others hide it [s].
+    idle_j : float
+        The part of `energy_j` that flows whatever happens; the rest is dynamic [J].
     """
 
     name: str
@@ -69,6 +73,12 @@ class OpRow:
     repeat: int = 1
     model_flop: float = 0.0
     alone_s: float = 0.0
+    idle_j: float = 0.0
+
+    @property
+    def dynamic_j(self) -> float:
+        """Energy of the counted actions of one execution, all devices, no idle power [J]."""
+        return self.energy_j - self.idle_j
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -77,7 +87,8 @@ class OpRow:
             "count": self.count, "flop": self.flop, "bytes": self.bytes,
             "latency_s": self.latency_s, "total_s": self.latency_s * self.count,
             "alone_s": self.alone_s,
-            "bound": self.bound, "energy_j": self.energy_j, "utilization": self.utilization,
+            "bound": self.bound, "energy_j": self.energy_j, "dynamic_j": self.dynamic_j,
+            "idle_j": self.idle_j, "utilization": self.utilization,
             "mapping": self.mapping, "times_s": self.times_s,
         }  # fmt: skip
 
@@ -93,7 +104,8 @@ class RunResult:
     devices, batch, input_len, output_len : int
         Shape of the run.
     latency_s, energy_j : float
-        Of the whole phase, all devices [s], [J].
+        Of the whole phase, all devices [s], [J]. Energy is counted: that of the actions, and idle
+        power.
     tokens_per_s : float
         Tokens of the phase (processed in prefill and train, produced in decode and generate)
         per second, all sequences; inferences (samples) per second in forward.
@@ -162,6 +174,16 @@ class RunResult:
         return self.energy_j / self.latency_s
 
     @property
+    def idle_j(self) -> float:
+        """The part of the energy that flows whatever happens, all devices [J]."""
+        return sum(row.idle_j * row.count for row in self.rows)
+
+    @property
+    def dynamic_j(self) -> float:
+        """Energy of the counted actions, all devices, without idle power [J]."""
+        return self.energy_j - self.idle_j
+
+    @property
     def mfu(self) -> float:
         """Model FLOP utilisation: what the model asks for over peak FLOP of the run [1].
 
@@ -195,7 +217,11 @@ class RunResult:
 
     @property
     def ops(self) -> pd.DataFrame:
-        """One row per op (columns as `OpRow.as_dict`)."""
+        """One row per op (columns as `OpRow.as_dict`).
+
+        Each figure is of one execution. ``energy_j`` is that of all devices, with idle power;
+        ``dynamic_j count`` adds up to what the timeline holds.
+        """
         import pandas as pd
 
         return pd.DataFrame([row.as_dict() for row in self.rows])
@@ -204,31 +230,51 @@ class RunResult:
     def timeline(self) -> pd.DataFrame:
         """Start and end of every op on one device, in execution order [s]; blocks unrolled.
 
-        Ops of the event engine overlap, on all its chips: see `passes_timeline`. Those of the
-        others follow one another, so power over time is energy over duration. Of a stage that is
-        passed many times (decode steps) the first passes are unrolled and the rest is one span.
+        Columns are those of `passes_timeline`: counted dynamic power and energy of one chip,
+        without idle power, and how many chips a row stands for. Ops of the event engine overlap,
+        on all its chips. Those of the others follow one another; of a stage that is passed many
+        times (decode steps) the first passes are unrolled and the rest is one span.
         """
         if self.executions:
             return passes_timeline(self.executions)
         import pandas as pd
 
-        spans: list[tuple[str, str, float, float, float]] = []
+        spans = []
         now = 0.0
-        for name, block, latency_s, energy_j in self._executions():
-            watts = energy_j / latency_s if latency_s else 0.0
-            spans.append((name, block, now, now + latency_s, watts))
+        for name, block, latency_s, dynamic_j in self._executions():
+            of_chip_j = dynamic_j / self.devices
+            watts = of_chip_j / latency_s if latency_s else 0.0
+            when = (now, now + latency_s)
+            spans.append((name, block, *when, watts, of_chip_j, 0, self.devices, ""))
             now += latency_s
-        return pd.DataFrame(spans, columns=["name", "block", "start_s", "end_s", "power_w"])
+        return pd.DataFrame(spans, columns=list(TIMELINE_COLUMNS))
 
     @property
     def power(self) -> pd.DataFrame:
-        """Power over time of all devices: ``start_s, end_s, power_w`` per op, or per bin of time.
+        """Power over time of all devices, idle power included: ``start_s, end_s, power_w``.
 
-        Bins are those of the event engine, whose ops overlap.
+        Per op, or per bin of time of the event engine, whose ops overlap; that also gives
+        ``board_w``, what the boards draw (see `passes_power`). The integral of ``power_w`` is the
+        energy of the run.
         """
         if self.executions:
             return passes_power(self.executions)
-        return self.timeline[["start_s", "end_s", "power_w"]]
+        idle_w = self.idle_j / self.latency_s
+        spans = self.timeline
+        watts = idle_w + spans["dynamic_w"] * spans["chips"]
+        return spans[["start_s", "end_s"]].assign(power_w=watts)
+
+    @property
+    def utilisation(self) -> pd.DataFrame:
+        """Use of each engine over time in the first pass of the run, by the event engine.
+
+        See `accelsim.results.execution_tables.utilisation`, which takes any pass.
+        """
+        if not self.executions:
+            raise SimulationError(
+                f"the {self.engine} engine knows no use over time: use engine='event'"
+            )
+        return utilisation(self.executions[0].execution)
 
     def report(self, path: str | Path) -> Path:
         """Write one self-contained HTML page about the run.
@@ -240,7 +286,7 @@ class RunResult:
         return written
 
     def _executions(self) -> Iterator[tuple[str, str, float, float]]:
-        """Yield name, block, time [s] and energy [J] of every execution in order."""
+        """Yield name, block, time [s] and dynamic energy [J] of every execution in order."""
         for stage, stage_rows in groupby(self.rows, key=lambda row: row.stage):
             rows = tuple(stage_rows)
             passes = max(1, round(rows[0].count / rows[0].repeat))
@@ -248,12 +294,12 @@ class RunResult:
                 for block, block_rows in groupby(rows, key=lambda row: row.block):
                     layer = tuple(block_rows)
                     for row in layer * layer[0].repeat:
-                        yield row.name, f"{stage}/{block}", row.latency_s, row.energy_j
+                        yield row.name, f"{stage}/{block}", row.latency_s, row.dynamic_j
             left = passes - _UNROLLED_PASSES
             if left > 0:
                 share = left / passes
                 total_s = sum(row.latency_s * row.count for row in rows)
-                total_j = sum(row.energy_j * row.count for row in rows)
+                total_j = sum(row.dynamic_j * row.count for row in rows)
                 yield f"{left} more passes", stage, total_s * share, total_j * share
 
     def as_dict(self) -> dict[str, Any]:
@@ -262,7 +308,7 @@ class RunResult:
             "chip": self.chip, "system": self.system, "model": self.model, "phase": self.phase,
             "engine": self.engine, "dtype": self.dtype, "devices": self.devices,
             "batch": self.batch, "input_len": self.input_len, "output_len": self.output_len,
-            "latency_s": self.latency_s, "energy_j": self.energy_j,
+            "latency_s": self.latency_s, "energy_j": self.energy_j, "idle_j": self.idle_j,
             "average_power_w": self.average_power_w, "tokens_per_s": self.tokens_per_s,
             "ttft_s": self.ttft_s, "tpot_s": self.tpot_s, "mfu": self.mfu, "hfu": self.hfu,
             "mbu": self.mbu,

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from accelsim.results.execution import Execution
+from accelsim.results.execution import Execution, StagePass
+from accelsim.results.execution_tables import utilisation
+from accelsim.results.passes import passes_power, passes_timeline
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,6 +67,31 @@ class TogetherResult:
         import pandas as pd
 
         return pd.DataFrame([self._row(tenant) for tenant in self.tenants])
+
+    @property
+    def executions(self) -> tuple[StagePass, ...]:
+        """What happened, as `RunResult.executions` has it: one pass of all tenants."""
+        return (StagePass("together", 1, self.execution),)
+
+    @property
+    def shown_passes(self) -> tuple[tuple[str, StagePass], ...]:
+        """The pass with words for it: what pictures show."""
+        return (("all models together", self.executions[0]),)
+
+    @property
+    def timeline(self) -> pd.DataFrame:
+        """One row per op, as `RunResult.timeline`; ``unit`` is the tenant's name."""
+        return passes_timeline(self.executions)
+
+    @property
+    def power(self) -> pd.DataFrame:
+        """Power of the chip over time, as `RunResult.power`."""
+        return passes_power(self.executions)
+
+    @property
+    def utilisation(self) -> pd.DataFrame:
+        """Use of each engine over time, see `accelsim.results.execution_tables.utilisation`."""
+        return utilisation(self.execution)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""

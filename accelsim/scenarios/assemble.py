@@ -112,7 +112,7 @@ def _row(job: Job, stage: str, column: list[tuple[float, CostedGroup]]) -> OpRow
     costs = [item.cost for _, item in column]
     latency_s = mean([cost.latency_s for cost in costs])
     flop = mean([cost.flop for cost in costs])
-    joules = [dynamic_j(prices, c.activity) + prices.idle_w * c.latency_s for c in costs]
+    counted_j = mean([dynamic_j(prices, cost.activity) for cost in costs])
     last = column[-1][1]
     times_s = {key: mean([c.times_s.get(key, 0.0) for c in costs]) for key in last.cost.times_s}
     native = next(iter(last.cost.activity.macs), None)
@@ -125,7 +125,7 @@ def _row(job: Job, stage: str, column: list[tuple[float, CostedGroup]]) -> OpRow
         flop=flop,
         bytes=mean([cost.activity.dram_bytes for cost in costs]),
         latency_s=latency_s,
-        energy_j=job.options.tp * mean(joules),
+        energy_j=job.options.tp * (counted_j + prices.idle_w * latency_s),
         bound=bound_of(times_s) if last.alone_s is None else last.cost.bound,
         utilization=flop / (alone_s * peak) if peak and alone_s else 0.0,
         mapping=last.cost.mapping,
@@ -133,6 +133,7 @@ def _row(job: Job, stage: str, column: list[tuple[float, CostedGroup]]) -> OpRow
         repeat=last.repeat,
         model_flop=mean([item.group.model_flop for _, item in column]),
         alone_s=alone_s,
+        idle_j=job.options.tp * prices.idle_w * latency_s,
     )  # fmt: skip
 
 

@@ -90,7 +90,6 @@ def run_demo(progress: Callable[[str, int, int], None] | None = None) -> tuple[D
             batch=case.batch,
             input_len=INPUT_LEN,
             weight_dtype=case.weight_dtype,
-            engine="analytic",
         )
         done.append(DemoRun(case, system, run(case.model, system, options)))
     return tuple(done)

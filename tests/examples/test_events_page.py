@@ -61,7 +61,7 @@ def test_tracks_and_counters_are_those_of_a_trace(tmp_path: Path) -> None:
     told = {name for row in rows for name in re.findall(r"`([^`]+)`", row)} - {"ops 2"}
     assert tracks == told
     counters = {e["name"] for e in events if e["ph"] == "C"}
-    assert counters >= {"memory GB/s", "power W"}
+    assert counters >= {"memory GB/s", "counted power W", "counted dynamic power W"}
     assert all(f"`{name}`" in PAGE for name in counters)
     assert {e["name"] for e in events if e["ph"] == "s"} == {"prefetch"}
 
@@ -72,13 +72,18 @@ def test_the_commands_run(command: str, tmp_path: Path, monkeypatch, capsys) -> 
     assert run_cli(shlex.split(command, comments=True)) == 0, capsys.readouterr().err
 
 
-def test_the_lines_of_python_run(capsys) -> None:
-    one, several = re.findall(r"```python\n(.*?)```", PAGE, re.S)
+def test_the_lines_of_python_run(capsys, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    one, several, drawn = re.findall(r"```python\n(.*?)```", PAGE, re.S)
     exec(compile(one, "events.md", "exec"), {})
     assert "PathShare" in capsys.readouterr().out
-    exec(compile(several, "events.md", "exec"), {})
+    names: dict = {}
+    exec(compile(several, "events.md", "exec"), names)
     shown = re.findall(r"<!-- printed by the lines above -->\n```\n(.*?)```", PAGE, re.S)
     assert [capsys.readouterr().out] == shown
+    exec(compile(drawn, "events.md", "exec"), names)
+    assert (tmp_path / "together.json").exists()
+    assert len(list((tmp_path / "plots").glob("*.png"))) == 3
 
 
 def test_files_that_the_page_names_exist() -> None:

@@ -11,11 +11,12 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim.arch.action_energy import energy_per_action
+from accelsim.arch.action_energy import BOARD_OVER_COUNTED, energy_per_action
 from accelsim.arch.system import System
 from accelsim.engine.event.critical import critical_path, limits_by_op, path_by_op
 from accelsim.engine.event.journal import Journal, OpRecord
 from accelsim.engine.event.simulate import Outcome
+from accelsim.mapping.processor import runs_thread_blocks
 from accelsim.results.execution import Execution, Fold, OpSpan, Work
 
 Number = TypeVar("Number", np.int64, np.float64)
@@ -88,6 +89,8 @@ def execution_of(
         if (record := journal.ops[place])
     )
     end_ps = max((op.end_ps for op in ops), default=0)
+    prices = energy_per_action(system.chip)
+    board = BOARD_OVER_COUNTED if runs_thread_blocks(system.chip) else 1.0
     return Execution(
         chips=tuple(names),
         tracks=tuple(journal.tracks),
@@ -95,11 +98,13 @@ def execution_of(
         work=_work(journal, order),
         folds=order.folds,
         end_ps=end_ps,
-        idle_w=energy_per_action(system.chip).idle_w,
+        idle_w=prices.idle_w,
         peaks=_peaks(system, dtype),
         path=critical_path(reading.spent, end_ps),
         events=outcome.events,
         chip_counts=(alike,) * len(names),
+        limit_w=prices.limit_w,
+        board_over_counted=board,
     )
 
 

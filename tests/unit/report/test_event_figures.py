@@ -7,14 +7,16 @@ from dataclasses import replace
 import pytest
 
 from accelsim.report import style
-from accelsim.report.event_figures import gain_words, path_figure, utilisation_figure
+from accelsim.report.event_figures import path_figure, utilisation_figure
 from accelsim.report.event_tables import (
     engines_table,
     execution_tables,
     path_table,
     waiting_table,
 )
-from tests.unit.results.executions import collective, folded, layered, prefetching
+from accelsim.report.words import RESOURCE_WORDS, gain_words, resource_word
+from accelsim.results.execution import PathShare
+from tests.unit.results.executions import collective, folded, layered, op, prefetching, work
 
 MAKERS = {
     "prefetching": prefetching, "collective": collective, "layered": lambda: layered(5, 2),
@@ -60,7 +62,7 @@ def test_panels_are_what_the_execution_has(drawn) -> None:
     notes = [axes.get_title(loc="right") for axes in drawn[1].axes]
     # Matrix: a chip 20 %, three chips 60 %. Power: 40 W idle, 18 uJ in 500 ns.
     assert notes == [
-        "mean 50 %", "mean 32 %", "mean 76.0 W, highest 80.0 W, dashed: idle 40.0 W",
+        "mean 50 %", "mean 32 %", "counted: mean 76.0 W, highest 80.0 W",
     ]  # fmt: skip
     assert plain(drawn[0].texts[0]) == (
         "Main memory is used most, 61 %; matrix units 50 %, vector units 7.1 %"
@@ -79,6 +81,25 @@ def test_power_axis_begins_at_zero_and_names_its_unit(drawn) -> None:
     axes = drawn[0].axes[-1]
     assert axes.get_ylim()[0] == 0
     assert all(label.get_text().endswith(" kW") for label in axes.get_yticklabels())
+
+
+def test_the_power_of_the_board_and_its_limit_are_told_apart(drawn) -> None:
+    utilisation_figure(replace(collective(), board_over_counted=1.5, limit_w=30.0), "u.png")
+    axes = drawn[0].axes[-1]
+    assert axes.get_title(loc="right") == (
+        "counted: mean 76.0 W, highest 80.0 W; board: mean 94.0 W, highest 100 W; limit 120 W"
+    )
+    assert [line.get_ydata()[0] for line in axes.lines] == [120.0]
+    assert axes.get_ylim()[1] > 120
+    (legend,) = drawn[0].legends
+    assert [text.get_text() for text in legend.get_texts()] == [
+        "idle", "counted: matrix units", "counted: links", "board under this load",
+        "stated limit of the board",
+    ]  # fmt: skip
+    utilisation_figure(collective(), "u.png")
+    assert [text.get_text() for text in drawn[1].legends[0].get_texts()] == [
+        "idle", "counted: matrix units", "counted: links",
+    ]  # fmt: skip
 
 
 def test_an_execution_without_work_still_has_its_idle_power(drawn) -> None:
@@ -116,7 +137,16 @@ def test_an_empty_path_is_said(drawn) -> None:
 
 
 @pytest.mark.parametrize(
-    ("new_s", "words"), [(0.5, "−50 %"), (0.9995, "no gain"), (1.0, "no gain"), (1.2, "no gain")]
+    ("new_s", "words"),
+    [
+        (0.5, "−50 %"),
+        (0.995, "−0.5 %"),
+        (0.9995, "no gain"),
+        (1.0, "no gain"),
+        (1.0005, "no gain"),
+        (1.004, "+0.4 %, slower"),
+        (1.2, "+20 %, slower"),
+    ],
 )
 def test_gain_in_words(new_s: float, words: str) -> None:
     assert gain_words(new_s, 1.0) == words
@@ -149,6 +179,30 @@ def test_path_table_with_and_without_gains() -> None:
     assert with_gains.rows == (
         ("matrix units", "300 ns", "60 %", "400 ns", "−20 %"),
         ("links", "200 ns", "40 %", "-", "-"),
+    )
+
+
+def test_every_resource_of_a_path_has_words_and_a_colour() -> None:
+    path = tuple(PathShare(name, 1000) for name in RESOURCE_WORDS)
+    rows = path_table(replace(collective(), path=path)).rows
+    assert [row[0] for row in rows] == list(RESOURCE_WORDS.values())
+    assert resource_word("others") == "waiting for other chips"
+    assert resource_word("power") == "work at the power limit"
+    colours = [style.resource_colour(name) for name in RESOURCE_WORDS]
+    assert len(set(colours)) == len(colours)
+
+
+def test_ops_that_wait_for_the_host_are_in_the_table() -> None:
+    rows = [
+        (0, 0, 0, 100, 0, 0), (0, 0, 100, 110, 0, 0), (0, 2, 110, 200, 1, 1),
+        (1, 0, 150, 260, 0, 0), (1, 0, 260, 270, 0, 0), (1, 2, 270, 300, 1, 1),
+    ]  # fmt: skip
+    ops = (op("a", "matmul", (100, 110, 200)), op("b", "matmul", (260, 270, 300)))
+    table = waiting_table(replace(prefetching(), ops=ops, work=work(rows), end_ps=300_000))
+    assert [column.title for column in table.columns][3:5] == ["waited each", "for the host"]
+    assert table.rows == (
+        ("layers", "a", "1", "100 ns", "100 ns", "100 ns", "0 s", "90.0 ns"),
+        ("layers", "b", "1", "60.0 ns", "60.0 ns", "60.0 ns", "0 s", "30.0 ns"),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from decimal import Decimal
 from itertools import groupby, pairwise
 
@@ -31,9 +32,10 @@ def complaints(events: list[dict]) -> list[str]:
     named = {(e["pid"], e["tid"]) for e in events if e["name"] == "thread_name"}
     sorted_by = {(e["pid"], e["tid"]) for e in events if e["name"] == "thread_sort_index"}
     complete = [e for e in events if e["ph"] == "X"]
+    known = processes(events)
     found += [f"no name: {e}" for e in complete if (e["pid"], e["tid"]) not in named & sorted_by]
     found += [f"negative: {e}" for e in complete if e["dur"] < 0 or e["ts"] < 0]
-    found += [f"unnamed process: {e}" for e in complete if e["pid"] not in processes(events)]
+    found += [f"unnamed process: {e}" for e in complete if e["pid"] not in known]
 
     def thread(event: dict) -> tuple[int, int]:
         return event["pid"], event["tid"]
@@ -132,13 +134,32 @@ def test_tracks_are_in_the_order_of_engines() -> None:
 
 def test_counters_are_exact_and_of_one_chip() -> None:
     events = execution_events([StagePass("decode", 1, collective())])
-    watts = [(e["ts"], e["args"]["W"]) for e in events if e["ph"] == "C" and "power" in e["name"]]
+    watts = [(e["ts"], e["args"]["W"]) for e in events if e["name"] == "counted power W"]
     # Chip 0 and then chip 1, which stands for three: idle 10 W, matmul 10 W, links 10 W more.
     assert watts == [
         (0.0, 20.0), (0.1, 10.0), (0.3, 20.0), (0.5, 10.0), (0.0, 20.0), (0.5, 10.0)
     ]  # fmt: skip
     rates = [e["args"]["GB/s"] for e in events if e["ph"] == "C" and "network" in e["name"]]
     assert rates == [0.0, 80.0, 0.0] * 2
+
+
+def test_counters_of_power_say_which_power_they_are() -> None:
+    board = replace(collective(), board_over_counted=1.5, limit_w=30.0)
+    events = execution_events([StagePass("decode", 1, board)])
+    first = {e["name"]: e["args"] for e in events if e["ph"] == "C" and e["ts"] == 0}
+    assert first["counted power W"] == {"W": 20.0}
+    assert first["board power W"] == {"W": 25.0}
+    assert first["board power limit W"] == {"W": 30.0}
+    by_engine = [
+        (e["ts"], e["args"]) for e in events
+        if e["name"] == "counted dynamic power W" and e["pid"] == 1
+    ]  # fmt: skip
+    assert by_engine == [
+        (0.0, {"matrix": 10.0, "network": 0.0}), (0.1, {"matrix": 0.0, "network": 0.0}),
+        (0.3, {"matrix": 0.0, "network": 10.0}), (0.5, {"matrix": 0.0, "network": 0.0}),
+    ]  # fmt: skip
+    plain = {e["name"] for e in execution_events([StagePass("decode", 1, collective())])}
+    assert not {"board power W", "board power limit W"} & plain
 
 
 def test_other_passes_are_one_span_at_mean_power() -> None:
@@ -148,7 +169,9 @@ def test_other_passes_are_one_span_at_mean_power() -> None:
     assert (first["pid"], second["pid"]) == (1, 2)
     assert first["ts"] == pytest.approx(1.4 + 0.5)
     assert first["dur"] == pytest.approx(5.0)
-    last = [e for e in events if e["ph"] == "C" and e["name"] == "power W" and e["pid"] == 1][-1]
+    last = [
+        e for e in events if e["ph"] == "C" and e["name"] == "counted power W" and e["pid"] == 1
+    ][-1]
     assert last["ts"] == pytest.approx(1.9)
     assert last["args"]["W"] == pytest.approx(10 + 3e-6 / 500e-9)
     assert {e["args"]["block"] for e in events if "kind" in e.get("args", {})} == {
@@ -185,5 +208,5 @@ def test_too_many_pieces_are_joined(limit: int) -> None:
 
 def test_counters_of_a_long_execution_are_binned() -> None:
     events = execution_events([StagePass("decode", 1, folded(80, 4))])
-    watts = [e["ts"] for e in events if e["ph"] == "C" and e["name"] == "power W"]
+    watts = [e["ts"] for e in events if e["ph"] == "C" and e["name"] == "counted power W"]
     assert event_trace._COUNTER_BINS / 2 < len(watts) <= event_trace._COUNTER_BINS + 1

@@ -79,7 +79,7 @@ def test_engines_of_several_units_say_which() -> None:
     rows = [(0, 0, 0, 100, 1, 1), (1, 1, 0, 100, 1, 1)]
     execution = replace(prefetching(), tracks=tracks, work=work(rows))
     names = [row.name for row in gantt_rows(execution, Window(0, 1_400_000))]
-    assert names == ["ops", "matrix cores", "matrix helpers"]
+    assert names == ["ops cores", "ops helpers", "matrix cores", "matrix helpers"]
 
 
 def test_pieces_too_short_to_see_become_bars_as_high_as_they_are_busy(monkeypatch) -> None:

@@ -15,16 +15,17 @@ from accelsim.errors import SimulationError
 from accelsim.results.execution import Track
 from accelsim.results.execution_tables import (
     bandwidth,
+    critical_path,
     engine_totals,
     op_table,
     power,
-    power_w,
     used_shares,
     utilisation,
 )
 from accelsim.results.over_time import amounts_over_time, bin_edges, edges_between, edges_in_step
 from accelsim.results.unrolled import unrolled_work
-from tests.unit.results.executions import collective, folded, layered, prefetching, work
+from accelsim.results.watts import watts
+from tests.unit.results.executions import collective, folded, layered, op, prefetching, work
 
 NS = 1e-9
 
@@ -90,6 +91,28 @@ def test_power_of_one_chip_is_its_part() -> None:
     assert both[0].iloc[0] == pytest.approx(20.0)
 
 
+def test_power_of_the_board_is_idle_and_more_than_what_is_counted() -> None:
+    board = replace(collective(), board_over_counted=1.5, limit_w=30.0)
+    table = power(board, 5)
+    counted = table["power_w"]
+    assert table["board_w"].tolist() == pytest.approx((40 + 1.5 * (counted - 40)).tolist())
+    unknown = power(collective(), 5)
+    assert unknown["board_w"].tolist() == unknown["power_w"].tolist()
+    found = watts(board, bin_edges(board, 5))
+    assert found.limit == 4 * 30.0
+    assert sum(found.engines.values()) + found.idle == pytest.approx(found.counted)
+    assert list(found.engines) == ["matrix", "network"]
+    assert watts(board, bin_edges(board, 5), chip=1).limit == 30.0
+
+
+def test_the_path_is_a_table_in_seconds() -> None:
+    table = critical_path(collective())
+    assert table["resource"].tolist() == ["matrix", "network"]
+    assert table["path_s"].tolist() == pytest.approx([300 * NS, 200 * NS])
+    assert table["share"].tolist() == pytest.approx([0.6, 0.4])
+    assert critical_path(replace(collective(), path=())).empty
+
+
 def test_engine_totals_by_hand() -> None:
     table = engine_totals(collective()).set_index("track")
     assert table["pieces"].tolist() == [1, 2, 1, 2]
@@ -97,10 +120,35 @@ def test_engine_totals_by_hand() -> None:
     assert link["busy_s"] == pytest.approx(200 * NS)  # two at once, counted once
     assert link["share"] == pytest.approx(0.4)
     assert link["of_peak"] == pytest.approx(0.32)
-    assert table.loc["chip1/cores/matrix", "energy_j"] == pytest.approx(3e-6)
+    assert table.loc["chip1/cores/matrix", "dynamic_j"] == pytest.approx(3e-6)
     order = engine_totals(prefetching())["engine"].tolist()
     assert order == ["launch", "load", "matrix", "vector", "store"]
     assert engine_totals(prefetching())["of_peak"].isna().tolist() == [True] + [False] * 4
+
+
+def test_ops_know_their_cores_and_their_energy() -> None:
+    table = op_table(collective())
+    assert table["unit"].tolist() == ["cores"] * 4  # a collective on links alone is the cores' too
+    assert table["dynamic_j"].tolist() == pytest.approx([1e-6, 2e-6, 3e-6, 2e-6])
+    assert op_table(prefetching())["host_s"].tolist() == [0.0, 0.0]
+
+
+def test_waits_for_the_host_are_behind_all_ops_before() -> None:
+    rows = [
+        (0, 0, 0, 100, 0, 0), (0, 0, 100, 110, 0, 0), (0, 2, 110, 200, 1, 1),
+        # The host works on the second op from 150, the first ends at 200.
+        (1, 0, 150, 260, 0, 0), (1, 0, 260, 270, 0, 0), (1, 2, 270, 300, 1, 1),
+        (2, 0, 260, 280, 0, 0), (2, 0, 300, 310, 0, 0), (2, 2, 310, 350, 1, 1),
+    ]  # fmt: skip
+    ops = (
+        op("a", "matmul", (100, 110, 200)), op("b", "matmul", (260, 270, 300)),
+        op("c", "matmul", (300, 310, 350)),
+    )  # fmt: skip
+    execution = replace(prefetching(), ops=ops, work=work(rows), end_ps=350_000)
+    table = op_table(execution)
+    # The first is launched at 100; the third was launched before it was its turn.
+    assert table["host_s"].tolist() == pytest.approx([100 * NS, 60 * NS, 0])
+    assert table["waited_s"].tolist() == pytest.approx([10 * NS] * 3)
 
 
 @pytest.mark.parametrize("table", [op_table, utilisation, power, bandwidth, engine_totals])
@@ -169,7 +217,7 @@ def test_bins_in_step_with_repeats_show_each_repeat_alike() -> None:
     begin = np.searchsorted(edges, first)
     inside = used[begin : begin + 3 * 70].reshape(70, 3)
     assert np.ptp(inside, axis=0).max() < 1e-12
-    dynamic = (power_w(execution, edges) - execution.idle_w) * np.diff(edges) / 1e12
+    dynamic = (watts(execution, edges).counted - execution.idle_w) * np.diff(edges) / 1e12
     assert dynamic.sum() == pytest.approx(unrolled_work(execution).energy_j.sum(), rel=1e-12)
 
 
@@ -183,6 +231,10 @@ def test_bins_in_step_are_about_as_many_as_asked_for(layers: int, bins: int) -> 
 def test_what_cannot_be_told_is_said() -> None:
     with pytest.raises(SimulationError, match="0 bins asked for; use at least 1"):
         utilisation(prefetching(), 0)
+    with pytest.raises(SimulationError, match="limit_w is 0"):
+        replace(prefetching(), limit_w=0)
+    with pytest.raises(SimulationError, match=r"board_over_counted 0\.5"):
+        replace(prefetching(), board_over_counted=0.5)
     with pytest.raises(SimulationError, match="0 ps has nothing over time"):
         power(replace(prefetching(), end_ps=0))
 
