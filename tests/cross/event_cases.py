@@ -10,7 +10,7 @@ from accelsim.arch.loader import load_system
 from accelsim.engine.core import Target
 from accelsim.engine.event.engine import Detail, EventRun, Executed
 from accelsim.engine.graph import ENGINES, CostedGroup, cost_graph
-from accelsim.mapping.fusion import single
+from accelsim.mapping.fusion import Group, single
 from accelsim.parallel.tensor import shard
 from accelsim.results.execution import Execution
 from accelsim.units import PS_PER_S
@@ -76,8 +76,12 @@ def end_s(case: Case, **how: Any) -> float:
 
 
 def alone(chip: str, op: Op) -> tuple[CostedGroup, Execution]:
-    """An op alone: its cost, and its execution."""
-    group = single(op)
+    """An op alone, its data in main memory: its cost, and its execution."""
+    return group_alone(chip, single(op))
+
+
+def group_alone(chip: str, group: Group) -> tuple[CostedGroup, Execution]:
+    """A group of fused ops alone: its cost, and its execution."""
     cost = ENGINES["analytic"].cost(group, target(chip))
     costed = CostedGroup("block", 1, group, cost)
     return costed, EventRun("alone", [costed], target(chip)).execute().execution
