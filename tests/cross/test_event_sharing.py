@@ -14,9 +14,7 @@ from accelsim.engine.graph import ENGINES
 from accelsim.mapping.fusion import single
 from accelsim.workload.ops import Op, Vector
 from tests.cross.random_ops import CHIPS, attentions, chip_of, convs, matmuls, target, vectors
-
-NEVER_PS = 10**19
-"""A competitor that comes then does nothing to anybody, and leaves the chip as it is divided."""
+from tests.cross.random_programs import NEVER_PS
 
 
 def plan(op: Op, chip: str) -> OpPlan:
