@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -12,15 +12,14 @@ from accelsim.arch.chip import Chip
 from accelsim.arch.loader import load_system
 from accelsim.engine.core import Target
 from accelsim.engine.event.engine import Detail, EventRun
-from accelsim.engine.event.machine import manages_memory
 from accelsim.engine.event.plan import OpPlan, PlanBlock, Program
-from accelsim.engine.event.simulate import Options, Outcome, Placement, simulate
+from accelsim.engine.event.simulate import Outcome, Placement, simulate
 from accelsim.engine.graph import ENGINES, CostedGroup
 from accelsim.mapping.fusion import group_ops
 from accelsim.workload.ops import Attention, Collective, MatMul, Op, Vector
 from tests.cross.random_ops import CHIPS, chip_of
 
-MANAGED = tuple(name for name in CHIPS if manages_memory(chip_of(name)))
+MANAGED = tuple(name for name in CHIPS if chip_of(name).software_managed)
 SYSTEMS = ("tpu_v5e_4x4", "tpu_v4_4x4x4")
 NEVER_PS = 10**19
 """A competitor that comes then does nothing to anybody, and leaves the chip as it is divided."""
@@ -142,25 +141,23 @@ def scenario(on: str, blocks: Sequence[tuple[int, Sequence[Op]]], devices: int =
 
 
 def executed(program: Program, chip: Chip, chips: int = 1, **how: object) -> Outcome:
-    """Run a program alone; `share`, `fold`, `ideal` and `buffers` as in the engine."""
+    """Run a program alone; `share`, `fold` and `ideal` as in the engine."""
     share = how.pop("share", None)
     placed = Placement(program, tuple(range(chips)), share=share)  # type: ignore[arg-type]
-    return simulate([chip] * chips, [placed], Options(**how))  # type: ignore[arg-type]
+    return simulate([chip] * chips, [placed], **how)  # type: ignore[arg-type]
 
 
 def length_ps(outcome: Outcome, stream: int = 0) -> float:
     return outcome.sequencers[stream].length_ps
 
 
-def beside(
-    chip: Chip, programs: Sequence[Program], starts_ps: Sequence[int], buffers: int = 2
-) -> Outcome:
+def beside(chip: Chip, programs: Sequence[Program], starts_ps: Sequence[int]) -> Outcome:
     """Run programs on groups of cores of one chip, each with its part of the memory."""
     placed = [
         Placement(program, group=f"group{number}", start_ps=start)
         for number, (program, start) in enumerate(zip(programs, starts_ps, strict=True))
     ]
-    return simulate([chip], placed, Options(fold=False, buffers=buffers))
+    return simulate([chip], placed, fold=False)
 
 
 def with_faster_units(program: Program, factor: float) -> Program:
@@ -173,8 +170,19 @@ def with_faster_units(program: Program, factor: float) -> Program:
         }
         return replace(op, **services)
 
-    blocks = tuple(
-        PlanBlock(block.name, tuple(map(faster, block.ops)), block.repeat)
-        for block in program.blocks
-    )
-    return Program(program.name, blocks)
+    return _each_op(program, faster)
+
+
+def with_buffers(program: Program, buffers: int) -> Program:
+    """The same with so many buffers in the room that its own take."""
+
+    def filled(op: OpPlan) -> OpPlan:
+        size = op.buffers * op.buffer_bytes // buffers
+        return replace(op, buffers=buffers, buffer_bytes=size)
+
+    return _each_op(program, filled)
+
+
+def _each_op(program: Program, change: Callable[[OpPlan], OpPlan]) -> Program:
+    blocks = (PlanBlock(b.name, tuple(map(change, b.ops)), b.repeat) for b in program.blocks)
+    return Program(program.name, tuple(blocks))

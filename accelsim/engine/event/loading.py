@@ -34,6 +34,7 @@ class Loader:
         self.pieces: list[int] = []
         self._freed_by = NOTHING
         self._ahead = 0
+        self._coming: Flow | None = None
         self._first_ps = plan.first_data_ps
         self._fetches = (
             waits
@@ -59,6 +60,8 @@ class Loader:
             yield env.timeout(self._first_ps)
             cause = task.note(task.group.load_track, start_ps, cause, "latency")
         for piece in range(plan.pieces):
+            if self._coming is not None and piece == self._ahead:
+                yield from self._arrive(self._coming, cause)
             ahead = piece < self._ahead
             if not ahead and not self._slots.take():
                 yield self._slots.wait()
@@ -106,13 +109,22 @@ class Loader:
                     memory.free(task.label, self._piece_bytes)
                     break
             flow = task.chip.transfers.transfer(task.ways.ahead, plan.ahead * plan.load.size_bytes)
-            task.early = flow
-            yield flow
-            task.early = None
-            cause = self._moved(cause, flow, plan.ahead)
-            self.pieces.append(cause)
-            self._ahead += 1
+            task.early = self._coming = flow
+            yield flow | task.ready
+            if not flow.triggered:  # the pieces that are there need not wait for it
+                break
+            yield from self._arrive(flow, cause)
+            cause = self.pieces[-1]
         queue.leave(self)
+
+    def _arrive(self, flow: Flow, cause: int) -> Steps:
+        """Wait for the end of a transfer ahead of time, and count its piece."""
+        task = self._task
+        if not flow.processed:
+            yield flow
+        task.early = self._coming = None
+        self.pieces.append(self._moved(cause, flow, task.plan.ahead))
+        self._ahead += 1
 
     @property
     def _piece_bytes(self) -> int:

@@ -53,7 +53,7 @@ class Lowering:
     banked : bool
         Times of main memory are those of its banks: it is busy as long.
     buffers : int
-        See `OpPlan.buffers`; where software manages the memory there are as many as fit.
+        See `OpPlan.buffers`; where software manages the memory, as many as have room.
     has_rivals : bool
         See `accelsim.engine.event.streams.Demand.has_rivals`.
     """
@@ -225,10 +225,13 @@ def _ahead(group: Group) -> float:
 
 
 def _buffers(kept_bytes: int, tile_bytes: int, how: Lowering) -> int:
-    """Buffers for operands: as many as asked for, if the memory has room for more than two."""
+    """Buffers for operands: of more than two, as many as half of the memory has room for.
+
+    The other half is for the results and operands of the op after it.
+    """
     if how.buffers <= DOUBLE or not how.chip.software_managed or not tile_bytes:
         return how.buffers
-    fit = int(how.chip.on_chip_bytes - kept_bytes) // tile_bytes
+    fit = int(how.chip.on_chip_bytes / 2 - kept_bytes) // tile_bytes
     return max(DOUBLE, min(how.buffers, fit))
 
 

@@ -32,7 +32,8 @@ class Maker:
         """Multiply each piece, and hand it on to the vector unit, whose end may lie ahead."""
         task, loader, env = self._task, self._loader, self._task.sim.env
         plan, ways, group = task.plan, task.ways, task.group
-        multiplies, finishes = plan.matrix.total_ps > 0, plan.vector.total_ps > 0
+        # Operands of matrix work are used up by the matrix units, however fast these are.
+        multiplies, finishes = plan.matrix.flop > 0.0, plan.vector.total_ps > 0
         stores = plan.store.size_bytes > 0.0
         if not task.ready.processed:
             yield task.ready
@@ -47,8 +48,9 @@ class Maker:
                 if ends[0] > env.now:  # results of earlier pieces still fill their buffers
                     yield env.timeout(ends[0] - env.now)
                 last = task.journal.later(finished[0], last)
-                last = self._serve(group.matrix, ways.matrix_ps[piece], plan.matrix, last)
-                yield env.timeout(group.matrix.server.free_at_ps - env.now)
+                if plan.matrix.total_ps:
+                    last = self._serve(group.matrix, ways.matrix_ps[piece], plan.matrix, last)
+                    yield env.timeout(group.matrix.server.free_at_ps - env.now)
                 loader.used_up(piece, last)
             if finishes:
                 last = self._serve(group.vector, ways.vector_ps[piece], plan.vector, last)

@@ -77,7 +77,7 @@ def op(
 
 
 def work(engine: str, total_ns: int) -> Work:
-    return Work(total_ns * PS, engine, 2.0, 0.25)
+    return Work(total_ns * PS, engine, 2.0 if total_ns else 0.0, 0.25)
 
 
 def launched(plan: OpPlan, gap_ns: int, host_ns: tuple[int, int] = (0, 0)) -> OpPlan:
