@@ -125,7 +125,7 @@ def run_together(
     Caches are not fought for: what an op finds in them is what it finds alone. A real board lowers
     one clock for all; here who needs less power than an equal part is not slowed down.
     """
-    if isinstance(tenants, Tenant) or not all(isinstance(one, Tenant) for one in tenants):
+    if not isinstance(tenants, Sequence) or not all(isinstance(one, Tenant) for one in tenants):
         raise WorkloadError("tenants: expected a list of Tenant(model, cores, ...)")
     if not tenants:
         raise WorkloadError("no tenants: give one or more")
@@ -180,11 +180,13 @@ def _part_of(whole: System, tenant: Tenant) -> dict[str, Any]:
 
 def _check_fit(placed: Sequence[_Placed], whole: System) -> None:
     need = sum(one.footprint_bytes for one in placed)
-    if need > whole.chip.capacity_bytes:
+    allowed = all(one.tenant.options.allow_oversubscribe for one in placed)
+    if need > whole.chip.capacity_bytes and not allowed:
         parts = " and ".join(format_si(one.footprint_bytes, "B") for one in placed)
         raise CapacityError(
             f"the tenants need {format_si(need, 'B')} ({parts}) of {whole.chip.name}, which has "
-            f"{format_si(whole.chip.capacity_bytes, 'B')}: use smaller batches or fewer tenants"
+            f"{format_si(whole.chip.capacity_bytes, 'B')}: use smaller batches or fewer tenants, "
+            "or allow_oversubscribe of all of them"
         )
 
 

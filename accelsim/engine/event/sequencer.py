@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from accelsim.des.buffers import Tokens
@@ -82,8 +83,8 @@ class Sequencer:
         self._queues: dict[bool, Task] = {}
         self._holding: deque[Task] = deque()
 
-    def run(self, start_ps: int, rivals: list[Sequencer]) -> Steps:
-        """Issue all ops; `rivals` are all sequencers on the same hardware."""
+    def run(self, start_ps: int, everybody: Sequence[Sequencer]) -> Steps:
+        """Issue all ops; `everybody` are the sequencers of the whole simulation."""
         folds = self._partners.folds
         if start_ps:
             yield self.scene.sim.timeout(start_ps)
@@ -91,7 +92,7 @@ class Sequencer:
         self._issuer.begin()
         for place, block in enumerate(self.program.blocks):
             repeat = 0
-            while folds.goes_on(self.member, place, repeat, self._alone_since_ps(rivals)):
+            while folds.goes_on(self.member, place, repeat, self._alone_since_ps(everybody)):
                 seen = folds.seen[self.member][place]
                 seen.issued_ps.append(self.scene.sim.now_ps)
                 seen.left.append(len(block.ops))
@@ -118,10 +119,17 @@ class Sequencer:
             )
         ]
 
-    def _alone_since_ps(self, rivals: list[Sequencer]) -> float:
-        """When the last rival ended; infinite while one is at work, or still to come [ps]."""
-        others = (rival for rival in rivals if rival._partners is not self._partners)
-        return max((rival.ended_ps for rival in others), default=0.0)
+    def _alone_since_ps(self, everybody: Sequence[Sequencer]) -> float:
+        """When the last rival ended; infinite while one is at work, or still to come [ps].
+
+        Rivals are on a chip of its own or of a partner, for whom it waits in collectives.
+        """
+        mine = {one.chip.index for one in everybody if one._partners is self._partners}
+        rivals = (
+            one for one in everybody
+            if one.chip.index in mine and one._partners is not self._partners
+        )  # fmt: skip
+        return max((rival.ended_ps for rival in rivals), default=0.0)
 
     def _issue_block(self, block: int, repeat: int) -> Steps:
         entry, issuer = self._last, self._issuer

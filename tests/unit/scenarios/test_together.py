@@ -15,6 +15,7 @@ import pytest
 
 import accelsim
 from accelsim.errors import AccelsimError, CapacityError, MappingError, SpecError, WorkloadError
+from accelsim.results.execution_tables import power
 from accelsim.results.together import TenantResult, TogetherResult
 from accelsim.scenarios.options import RunOptions
 from accelsim.scenarios.together import Tenant, run_together
@@ -183,6 +184,7 @@ def test_a_tenant_that_makes_no_sense_is_refused(fields: dict[str, Any], told: s
     ("tenants", "on", "kind", "told"),
     [
         (Tenant(READER, 1), CHIP, WorkloadError, "tenants: expected a list of Tenant(model, cores"),
+        (None, CHIP, WorkloadError, "tenants: expected a list of Tenant(model, cores, ...)"),
         ([READER], CHIP, WorkloadError, "tenants: expected a list of Tenant(model, cores, ...)"),
         ([], CHIP, WorkloadError, "no tenants: give one or more"),
         (
@@ -221,7 +223,39 @@ def test_tenants_that_fit_alone_but_not_together_are_refused_with_their_sizes() 
         run_together([Tenant(big, 1), Tenant(big, 1)], CHIP, overrides={"cores": 2})
     assert str(problem.value) == (
         "the tenants need 2.15 GB (1.07 GB and 1.07 GB) of teach_systolic_16x16, which has "
-        "2.15 GB: use smaller batches or fewer tenants"
+        "2.15 GB: use smaller batches or fewer tenants, or allow_oversubscribe of all of them"
     )
+    anyway = Tenant(big, 1, RunOptions(allow_oversubscribe=True))
+    run_together([anyway, anyway], CHIP, overrides={"cores": 2})
     # Weights count for every tenant, passes do not.
     run_together([Tenant(big, 1, passes=3)], CHIP, overrides={"cores": 2})
+
+
+def test_what_all_draw_together_stays_within_the_limit_of_the_board() -> None:
+    # One half of a T4 alone could draw what its limit leaves; two halves draw no more than that.
+    options = RunOptions(phase="prefill", batch=4, input_len=512, dtype="fp16")
+    halves = [Tenant("gpt2", 20, options), Tenant("gpt2", 20, options)]
+    found = run_together(halves, "t4")
+    board_w = power(found.execution)["board_w"]
+    assert board_w.max() < 70.0 * 1.03  # edges of bins cut pieces whose energy is spread evenly
+    assert board_w.mean() > 0.9 * 70.0
+    assert all(tenant.together_s > 1.8 * tenant.alone_s for tenant in found.tenants)
+    # Where the limit is far, they are as they are without one.
+    free = run_together(halves, "t4", overrides={"power.tdp": "700 W"})
+    assert power(free.execution)["board_w"].max() > 70.0
+    assert free.tenants[0].together_s < 0.7 * found.tenants[0].together_s
+
+
+def test_the_buffer_that_software_manages_is_split_like_the_cores() -> None:
+    # 80 MB of results stay in the 128 MiB of a whole TPU v4's buffer until they are read, and do
+    # not in half of it; alone on its part, a tenant takes what a chip of that size takes.
+    big = Network(
+        "big",
+        Features(4096),
+        (FcLayer(name="a", out=10_000), FcLayer(name="b", out=512)),
+        batch=4096,
+    )
+    part = {"cores": 1, "shared.capacity": "64 MiB"}
+    (tenant,) = run_together([Tenant(big, 1)], "tpu_v4").tenants
+    alone = accelsim.run(big, "tpu_v4", overrides=part)
+    assert tenant.alone_s == pytest.approx(alone.latency_s, rel=1e-6)

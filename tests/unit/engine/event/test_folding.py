@@ -89,6 +89,14 @@ def test_when_the_rival_has_ended_the_rest_is_jumped_over() -> None:
     assert ends(found) == (2000 + 9000) * PS
 
 
+def test_who_works_on_other_chips_is_no_rival() -> None:
+    steps = program(op("step", Times(load=10)), repeat=1000)
+    replicas = [Placement(steps, (chip,)) for chip in (0, 1)]
+    found = simulate([teaching()] * 2, replicas)
+    assert [copies > 900 for one in found.sequencers for _, copies, _ in one.jumps()] == [True] * 2
+    assert ends(found) == 10_000 * PS
+
+
 def test_an_op_of_an_earlier_block_is_a_rival_too() -> None:
     # `slow` loads for 2000 beside the repeats, whose input is `quick`: until it ends, at 3999,
     # repeats of 10 take 20. What is periodic meanwhile does not stay so.
