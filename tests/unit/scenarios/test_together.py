@@ -247,12 +247,12 @@ def test_what_all_draw_together_stays_within_the_limit_of_the_board() -> None:
 
 
 def test_the_buffer_that_software_manages_is_split_like_the_cores() -> None:
-    # 80 MB of results stay in the 128 MiB of a whole TPU v4's buffer until they are read, and do
+    # 66 MB of results stay in the 144 MiB of a core and the whole buffer until they are read, and do
     # not in half of it; alone on its part, a tenant takes what a chip of that size takes.
     big = Network(
         "big",
         Features(4096),
-        (FcLayer(name="a", out=10_000), FcLayer(name="b", out=512)),
+        (FcLayer(name="a", out=8000), FcLayer(name="b", out=512)),
         batch=4096,
     )
     part = {"cores": 1, "shared.capacity": "64 MiB"}
