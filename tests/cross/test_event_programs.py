@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from accelsim.arch.action_energy import energy_per_action
 from accelsim.energy.price import dynamic_j
-from accelsim.engine.event.journal import Journal
+from accelsim.engine.event.journal import END_PS, NOTHING, Journal
 from accelsim.engine.event.lower import IDEAL
 from accelsim.engine.event.plan import Program
 from accelsim.workload.ops import Attention, MatMul, Vector
@@ -75,6 +75,12 @@ def check_exclusive(journal: Journal) -> None:
             assert np.all(work[1:, 1] >= work[:-1, 2]), track.name
 
 
+def check_causes(journal: Journal) -> None:
+    """What a piece had to wait for ended before it began, or when."""
+    for _, track, start_ps, _, _, _, cause, _ in journal.pieces:
+        assert cause == NOTHING or journal.pieces[cause][END_PS] <= start_ps, journal.tracks[track]
+
+
 @given(programs, BUFFERS, SHARES)
 @settings(max_examples=60)
 def test_nothing_is_lost_and_nothing_done_twice_at_once(
@@ -85,6 +91,7 @@ def test_nothing_is_lost_and_nothing_done_twice_at_once(
     )
     check_totals(totals(outcome.journal), case)
     check_exclusive(outcome.journal)
+    check_causes(outcome.journal)
     for sequencer in outcome.sequencers:
         memory = sequencer.group.memory
         assert memory is not None

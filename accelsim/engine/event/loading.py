@@ -34,7 +34,7 @@ class Loader:
         self.pieces: list[int] = []
         self._freed_by = NOTHING
         self._ahead = 0
-        self._coming: Flow | None = None
+        self._coming: tuple[Flow, int] | None = None
         self._first_ps = plan.first_data_ps
         self._fetches = (
             waits
@@ -61,7 +61,7 @@ class Loader:
             cause = task.note(task.group.load_track, start_ps, cause, "latency")
         for piece in range(plan.pieces):
             if self._coming is not None and piece == self._ahead:
-                yield from self._arrive(self._coming, cause)
+                yield from self._arrive(*self._coming)
             ahead = piece < self._ahead
             if not ahead and not self._slots.take():
                 yield self._slots.wait()
@@ -109,7 +109,7 @@ class Loader:
                     memory.free(task.label, self._piece_bytes)
                     break
             flow = task.chip.transfers.transfer(task.ways.ahead, plan.ahead * plan.load.size_bytes)
-            task.early = self._coming = flow
+            task.early, self._coming = flow, (flow, cause)
             yield flow | task.ready
             if not flow.triggered:  # the pieces that are there need not wait for it
                 break
@@ -122,7 +122,7 @@ class Loader:
         task = self._task
         if not flow.processed:
             yield flow
-        task.early = self._coming = None
+        task.early, self._coming = None, None
         self.pieces.append(self._moved(cause, flow, task.plan.ahead))
         self._ahead += 1
 

@@ -247,7 +247,7 @@ def test_what_all_draw_together_stays_within_the_limit_of_the_board() -> None:
 
 
 def test_the_buffer_that_software_manages_is_split_like_the_cores() -> None:
-    # 66 MB of results stay in the 144 MiB of a core and the whole buffer until they are read, and do
+    # 66 MB of results stay in the 144 MiB of a core and the whole buffer until they are read, and
     # not in half of it; alone on its part, a tenant takes what a chip of that size takes.
     big = Network(
         "big",
