@@ -26,6 +26,7 @@ INK = "#222222"
 FAINT = "#6b6b6b"
 GRID = "#dddddd"
 WARNING = "#b2182b"
+_WAITING = "#332288"  # Paul Tol (2021), muted: far from the others
 _LIMIT = "#8b1a1a"  # of the board, near the red of warnings and darker than vermillion
 
 # Okabe & Ito (2008): distinguishable with every common form of colour vision.
@@ -39,6 +40,7 @@ BOUND_COLOURS = {
     "vector": ORANGE,
     "special": PURPLE,
     "memory": BLUE,
+    "latency": _WAITING,
     "l2": SKY,
     "network": GREEN,
     "power": _LIMIT,
@@ -66,7 +68,7 @@ RESOURCE_COLOURS = {
     "memory": BLUE,
     "shared": SKY,
     "network": GREEN,
-    "latency": PURPLE,
+    "memory_latency": _WAITING,
     "power": _LIMIT,
     "others": YELLOW,
 }

@@ -15,6 +15,7 @@ BOUND_WORDS = {
     "vector": "vector arithmetic",
     "special": "special functions (exp, rsqrt)",
     "memory": "memory bandwidth",
+    "latency": "memory latency",
     "l2": "the bandwidth of the shared buffer",
     "network": "the network",
     "power": "board power",
@@ -24,7 +25,7 @@ BOUND_WORDS = {
 RESOURCE_WORDS = {
     "matrix": "matrix units", "vector": "vector units", "memory": "main memory",
     "shared": "shared buffer", "network": "links", "launch": "launch of kernels",
-    "latency": "fixed delays", "others": "waiting for other chips",
+    "memory_latency": "memory latency", "gaps": "gaps", "others": "waiting for other chips",
     "power": "work at the power limit",
 }  # fmt: skip
 """Names of what a critical path spends its time on."""

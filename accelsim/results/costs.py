@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
-BOUNDS = ("compute", "load", "vector", "special", "memory", "l2", "network", "power",
+BOUNDS = ("compute", "load", "vector", "special", "memory", "latency", "l2", "network", "power",
           "overhead")  # fmt: skip
 
 

@@ -84,8 +84,9 @@ class PathShare(NamedTuple):
     Attributes
     ----------
     resource : str
-        ``matrix``, ``vector``, ``memory``, ``shared``, ``network``, ``power``, ``launch``,
-        ``latency``, or ``others`` (waiting for the other members of a collective).
+        ``matrix``, ``vector``, ``memory``, ``memory_latency`` (first bytes, and loads in flight
+        too few for the bandwidth), ``shared``, ``network``, ``power``, ``launch``, ``gaps``
+        (nothing is worked on), or ``others`` (waiting for other members of a collective).
     path_ps : int
         Of the critical path, copies included; less would go if the resource were infinite, where
         another path is almost as long.

@@ -76,20 +76,18 @@ class Tenant:
 
 @dataclass(frozen=True)
 class _Placed:
-    """A tenant with its program."""
+    """A tenant with its program, and its share of the chip's cores and of what goes with them."""
 
     tenant: Tenant
     name: str
     program: Program
-    system: System
+    share: float
     footprint_bytes: float
 
     def placement(self, group: str, start_ps: int) -> Placement:
         """Place it on a group of cores."""
-        tenant = self.tenant
-        share = tenant.cores / self.system.chip.spec.cores
-        blocks = self.program.blocks * tenant.passes
-        return Placement(replace(self.program, blocks=blocks), (0,), group, start_ps, share)
+        blocks = self.program.blocks * self.tenant.passes
+        return Placement(replace(self.program, blocks=blocks), (0,), group, start_ps, self.share)
 
 
 def run_together(
@@ -156,13 +154,15 @@ def run_together(
 
 def _place(tenant: Tenant, on: str | Path, overrides: Mapping[str, Any], number: int) -> _Placed:
     """Map a tenant onto its cores as onto a chip that has no others."""
-    part = load_system(str(on), {**overrides, **_part_of(load_system(str(on), overrides), tenant)})
+    whole = load_system(str(on), overrides)
+    part = load_system(str(on), {**overrides, **_part_of(whole, tenant)})
     job = make_job(tenant.model, part, tenant.options)
     (stage,) = Planner(job).stages()
     run = EventRun(job.workload.name, stage_costs(job, stage), job_target(job))
     program = run.program(Detail(has_rivals=True))
     footprint = stage.graph.footprint.total
-    return _Placed(tenant, f"cores{number}", program, job.system, footprint)
+    share = tenant.cores / whole.chip.spec.cores
+    return _Placed(tenant, f"cores{number}", program, share, footprint)
 
 
 def _part_of(whole: System, tenant: Tenant) -> dict[str, Any]:

@@ -12,7 +12,8 @@ _WORD = {"ports": "shared", "link": "network"}
 _NAMES = tuple(_WORD.get(name, name) for name in SPENT_ON)
 """Resources by the codes of the journal: bandwidths of a chip by their names in results."""
 _BOUNDS = {
-    "matrix": "compute", "shared": "l2", "launch": "overhead", "latency": "overhead",
+    "matrix": "compute", "shared": "l2", "launch": "overhead",
+    "memory_latency": "latency", "gaps": "overhead",
     "others": "network",
 }  # fmt: skip
 
@@ -34,7 +35,7 @@ def path_by_op(journal: Journal, last: int, weights: Mapping[int, int]) -> Spent
 
     Notes
     -----
-    Between a piece and its cause nothing of the path is worked on; that time counts as ``latency``.
+    Between a piece and its cause nothing of the path is worked on; that time counts as ``gaps``.
     """
     spent: Spent = defaultdict(lambda: defaultdict(int))
     pieces = journal.pieces
@@ -45,7 +46,7 @@ def path_by_op(journal: Journal, last: int, weights: Mapping[int, int]) -> Spent
         before_ps = pieces[cause][END_PS] if cause != NOTHING else 0
         of_op[_NAMES[code]] += weight * (ended_ps - start_ps)
         if start_ps > before_ps:
-            of_op["latency"] += weight * (start_ps - before_ps)
+            of_op["gaps"] += weight * (start_ps - before_ps)
         piece = cause
     return spent
 

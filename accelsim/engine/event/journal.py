@@ -10,7 +10,7 @@ NOTHING = -1
 """The cause of what nothing had to wait for."""
 SPENT_ON = (
     "matrix", "vector", "power", "memory", "shared", "ports", "link", "network", "launch",
-    "latency", "others",
+    "memory_latency", "others",
 )  # fmt: skip
 """What the time of a piece of work can go to: units, bandwidths, waiting."""
 CODES = {name: code for code, name in enumerate(SPENT_ON)}

@@ -6,6 +6,7 @@ from accelsim.des.bandwidth import Flow
 from accelsim.des.buffers import Tokens
 from accelsim.des.simulation import Steps
 from accelsim.engine.event.journal import NOTHING
+from accelsim.engine.event.plan import LATENCY
 from accelsim.engine.event.task import Task
 
 
@@ -58,10 +59,11 @@ class Loader:
         if self._first_ps:
             start_ps = env.now
             yield env.timeout(self._first_ps)
-            cause = task.note(task.group.load_track, start_ps, cause, "latency")
+            cause = task.note(task.group.load_track, start_ps, cause, LATENCY)
         for piece in range(plan.pieces):
             if self._coming is not None and piece == self._ahead:
                 yield from self._arrive(*self._coming)
+                cause = task.journal.later(cause, self.pieces[-1])
             ahead = piece < self._ahead
             if not ahead and not self._slots.take():
                 yield self._slots.wait()
@@ -94,7 +96,8 @@ class Loader:
         assert memory is not None
         while not (task.ready.triggered or queue.is_turn_of(self)):
             yield queue.changed() | task.ready
-        cause = group.last_load
+        cause = task.journal.later(group.last_load, task.issued_by)
+        cause = task.journal.later(cause, queue.left_by)
         while self._ahead < plan.pieces and not task.ready.triggered:
             if not memory.try_allocate(task.label, self._piece_bytes):
                 yield memory.next_free() | task.ready
@@ -104,7 +107,7 @@ class Loader:
                 start_ps = task.sim.now_ps
                 yield task.sim.timeout(self._first_ps) | task.ready
                 self._first_ps -= task.sim.now_ps - start_ps
-                cause = task.note(group.load_track, start_ps, cause, "latency")
+                cause = task.note(group.load_track, start_ps, cause, LATENCY)
                 if task.ready.triggered:  # the rest is loaded as if nothing had come ahead
                     memory.free(task.label, self._piece_bytes)
                     break
@@ -115,7 +118,7 @@ class Loader:
                 break
             yield from self._arrive(flow, cause)
             cause = self.pieces[-1]
-        queue.leave(self)
+        queue.leave(self, task.ready_by if task.ready.triggered else cause)
 
     def _arrive(self, flow: Flow, cause: int) -> Steps:
         """Wait for the end of a transfer ahead of time, and count its piece."""

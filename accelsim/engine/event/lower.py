@@ -16,8 +16,17 @@ from accelsim.arch.action_energy import energy_per_action
 from accelsim.arch.chip import Chip
 from accelsim.energy.price import dynamic_by_action_j
 from accelsim.engine.core import Target
-from accelsim.engine.event.plan import DOUBLE, LINK, MEMORY, SHARED, OpPlan, Service, Stream
-from accelsim.engine.event.streams import Demand, streams
+from accelsim.engine.event.plan import (
+    DOUBLE,
+    LATENCY,
+    LINK,
+    MEMORY,
+    SHARED,
+    OpPlan,
+    Service,
+    Stream,
+)
+from accelsim.engine.event.streams import Demand, streamed_s, streams
 from accelsim.mapping.attention import AttentionMapping
 from accelsim.mapping.fusion import Group
 from accelsim.mapping.matmul import MatmulMapping
@@ -34,8 +43,8 @@ UNHIDDEN_SHARE = 0.005
 MAPPED = 0
 """Pieces of a full run: every step of the mapping for itself."""
 _MOST_STEPS = 4096
-IDEAL = ("matrix", "vector", "memory", "shared", "network", "power", "launch")
-"""Resources that can be taken for infinite."""
+IDEAL = ("matrix", "vector", MEMORY, LATENCY, SHARED, "network", "power", "launch")
+"""Resources that can be taken for infinite; of `LATENCY` none is left."""
 
 
 @dataclass(frozen=True)
@@ -177,7 +186,8 @@ def _demand(cost: OpCost, how: Lowering) -> Demand:
         SHARED: given.get("l2", 0.0),
     }
     kernel_s = cost.latency_s - how.chip.calibration.kernel_overhead_s
-    return Demand(times, given.get("power", 0.0), kernel_s, how.has_rivals)
+    bytes_s = streamed_s(cost.activity, how.chip)
+    return Demand(times, given.get("power", 0.0), kernel_s, bytes_s, how.has_rivals)
 
 
 def _pipeline(plan: OpPlan, group: Group, cost: OpCost, how: Lowering, shape: Shape) -> OpPlan:
@@ -200,7 +210,7 @@ def _pipeline(plan: OpPlan, group: Group, cost: OpCost, how: Lowering, shape: Sh
     return replace(
         plan,
         pieces=pieces,
-        first_data_ps=0 if "memory" in how.ideal else to_ps(first_s),
+        first_data_ps=0 if LATENCY in how.ideal else to_ps(first_s),
         load=load.piece(pieces),
         store=store.piece(pieces),
         ahead=_ahead(group),

@@ -14,7 +14,7 @@ from accelsim.des.components import Component
 from accelsim.des.servers import FifoServer
 from accelsim.des.simulation import Event, Simulation
 from accelsim.engine.event.journal import NOTHING
-from accelsim.engine.event.plan import LINK, MEMORY, POWER, SHARED, Stream
+from accelsim.engine.event.plan import LINK, OpPlan, Stream
 from accelsim.engine.event.scene import Scene
 from accelsim.engine.event.streams import capacities
 from accelsim.results.execution import Track
@@ -28,13 +28,20 @@ IN_QUEUE = 32
 
 
 class FetchQueue:
-    """Ops that wait to be fetched ahead: one at a time, in program order."""
+    """Ops that wait to be fetched ahead: one at a time, in program order.
+
+    Attributes
+    ----------
+    left_by : int
+        The piece of work with which the last op left.
+    """
 
     def __init__(self, sim: Simulation, name: str) -> None:
         self._sim = sim
         self._name = name
         self._waiting: deque[object] = deque()
         self._change: Event | None = None
+        self.left_by = NOTHING
 
     def join(self, op: object) -> None:
         """Queue up."""
@@ -50,9 +57,10 @@ class FetchQueue:
             self._change = self._sim.event(f"the turn to fetch ahead on {self._name}")
         return self._change
 
-    def leave(self, op: object) -> None:
-        """Leave the queue, fetched or not."""
+    def leave(self, op: object, by: int) -> None:
+        """Leave the queue, fetched or not, with the end of a piece of work."""
         self._waiting.remove(op)
+        self.left_by = by
         if self._change is not None:
             self._change.succeed()
             self._change = None
@@ -122,9 +130,9 @@ class ChipModel:
     groups: tuple[CoreGroup, ...]
     network_track: int
 
-    def own_resources(self, name: str) -> dict[str, Resource]:
+    def own_resources(self, name: str, plan: OpPlan) -> dict[str, Resource]:
         """Make what limits the transfers of one op alone: a second of its time per second."""
-        kinds = (MEMORY, SHARED, POWER)
+        kinds = dict.fromkeys((*plan.load.own_s, *plan.store.own_s))
         return {kind: self.transfers.resource(f"{name}: {kind}", 1.0) for kind in kinds}
 
     def route(

@@ -10,6 +10,8 @@ MEMORY, SHARED, PORTS, LINK, POWER = "memory", "shared", "ports", "link", "power
 of links, and the board's power. The capacity of links is one second per second: what a byte takes
 of them depends on the collective. That of power is its limit; a byte takes what its op needs."""
 
+LATENCY = "memory_latency"
+"""What limits an op whose loads in flight are too few for the bandwidth of the main memory."""
 ENTRY, ALL = -1, -2
 
 DOUBLE = 2
@@ -27,8 +29,8 @@ class Stream:
     takes : mapping of str to float
         What one byte takes of `MEMORY`, `SHARED` and `PORTS` [B], `LINK` [s] and `POWER` [J].
     own_s : mapping of str to float
-        Time of `MEMORY`, `SHARED` and `POWER` that a piece needs when nobody else wants anything
-        [s].
+        Time of `MEMORY` (or `LATENCY`), `SHARED` and `POWER` that a piece needs when nobody else
+        wants anything [s].
     moved_bytes : float
         Of one piece, for counting: main-memory bytes, or bytes sent [B].
     energy_j : float

@@ -204,7 +204,7 @@ class Sequencer:
         key = (block, place, repeat % _PARITIES)
         ways = self._ways.get(key)
         if ways is None:
-            own = self.chip.own_resources(f"{self.group.name}/{key}")
+            own = self.chip.own_resources(f"{self.group.name}/{key}", plan)
             ways = self._ways[key] = ways_of(plan, self.chip, own)
         return ways
 

@@ -9,10 +9,13 @@ from typing import NamedTuple
 
 from accelsim.arch.action_energy import energy_per_action
 from accelsim.arch.chip import Chip
-from accelsim.engine.event.plan import MEMORY, PORTS, POWER, SHARED, Stream
+from accelsim.engine.event.plan import LATENCY, MEMORY, PORTS, POWER, SHARED, Stream
 from accelsim.kernels.machine import weigh
 from accelsim.mapping.fusion import Group
 from accelsim.results.costs import Activity
+
+_CLOSE = 1.05
+"""Ratio of times from which on they are taken to have different causes."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,8 @@ class Demand:
         Least time in which the board can deliver the op's energy [s].
     kernel_s : float
         The op's time without the gap before it [s].
+    streamed_s : float
+        That its bytes need of the main memory at full bandwidth [s].
     has_rivals : bool
         Others draw power meanwhile: its energy is delivered as its loads move. Else a limit is
         that of the op alone, and the clock of its units follows it.
@@ -35,12 +40,18 @@ class Demand:
     own_s: Mapping[str, float]
     power_s: float
     kernel_s: float
+    streamed_s: float = 0.0
     has_rivals: bool = False
 
     @property
     def slows_units(self) -> bool:
         """Whether the units are as slow as the power limit makes them."""
         return self._power_bound and not self.has_rivals
+
+    @property
+    def awaits_memory(self) -> bool:
+        """Whether the latency of the memory, and not its bandwidth, makes its time long."""
+        return self.own_s[MEMORY] > _CLOSE * self.streamed_s
 
     @property
     def times_s(self) -> dict[str, float]:
@@ -66,7 +77,13 @@ class Demand:
 
     def without(self, ideal: frozenset[str]) -> Demand:
         """Return the same with resources that need no time; faster units draw no more power."""
+        memory_s = self.own_s[MEMORY]
+        if LATENCY in ideal:
+            memory_s = min(memory_s, self.streamed_s)
+        if MEMORY in ideal and not (self.awaits_memory and LATENCY not in ideal):
+            memory_s = 0.0
         own = {name: 0.0 if name in ideal else time for name, time in self.own_s.items()}
+        own[MEMORY] = memory_s
         return replace(self, own_s=own, power_s=0.0 if "power" in ideal else self.power_s)
 
     @property
@@ -89,6 +106,13 @@ def capacities(chip: Chip) -> dict[str, float]:
     if math.isfinite(deliverable_w):
         found[POWER] = deliverable_w
     return found
+
+
+def streamed_s(activity: Activity, chip: Chip) -> float:
+    """Time of an op's bytes at the full bandwidth of the main memory [s]."""
+    law = chip.transfers
+    reads, writes = activity.dram_read_bytes, activity.dram_write_bytes
+    return weigh(reads, writes, law.write_ratio, law.turn_ratio) / law.read_bytes_per_s
 
 
 def streams(
@@ -131,9 +155,10 @@ def streams(
     if busy:
         load = load._replace(busy=load_s[MEMORY] * room[MEMORY])
         store = store._replace(busy=store_s[MEMORY] * room[MEMORY])
+    cause = LATENCY if demand.awaits_memory and not busy else MEMORY
     return (
-        _stream(load, load_s, room, (reads, load_j)),
-        _stream(store, store_s, room, (writes, store_j)),
+        _stream(load, load_s, room, cause, (reads, load_j)),
+        _stream(store, store_s, room, cause, (writes, store_j)),
     )
 
 
@@ -157,9 +182,16 @@ def _times_s(part: _Bytes, whole: _Bytes, demand: Demand) -> dict[str, float]:
 
 
 def _stream(
-    part: _Bytes, times_s: dict[str, float], room: dict[str, float], told: tuple[float, float]
+    part: _Bytes,
+    times_s: dict[str, float],
+    room: dict[str, float],
+    cause: str,
+    told: tuple[float, float],
 ) -> Stream:
-    """Say what a byte takes of each bandwidth; never more than its own time explains."""
+    """Say what a byte takes of each bandwidth; never more than its own time explains.
+
+    `cause` names what limits the op's own use of the main memory.
+    """
     size = part.outer or part.inner or 1.0
     wanted = {MEMORY: max(part.outer, part.busy), SHARED: part.inner, PORTS: part.inner}
     takes = {}
@@ -168,4 +200,5 @@ def _stream(
         if min(wanted.get(name, most), most) > 0.0:
             takes[name] = min(wanted.get(name, most), most) / size
     moves = max(times_s.values()) > 0.0
-    return Stream(size if moves else 0.0, takes, times_s, *told)
+    own_s = {cause if name == MEMORY else name: time for name, time in times_s.items()}
+    return Stream(size if moves else 0.0, takes, own_s, *told)

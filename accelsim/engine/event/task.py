@@ -9,7 +9,7 @@ from accelsim.des.bandwidth import Flow, Resource, Route
 from accelsim.des.simulation import Steps
 from accelsim.engine.event.journal import CODES, NOTHING, OpRecord
 from accelsim.engine.event.machine import AHEAD, ChipModel, CoreGroup
-from accelsim.engine.event.plan import MEMORY, SHARED, OpPlan, Stream
+from accelsim.engine.event.plan import MEMORY, OpPlan, Stream
 from accelsim.engine.event.scene import Scene
 
 _LEAST_WEIGHT = 0.01
@@ -47,9 +47,9 @@ def _weights(plan: OpPlan) -> tuple[float, float]:
     the other needs to keep up with it.
     """
     load_s, store_s = plan.load.own_s, plan.store.own_s
-    both = {name: load_s.get(name, 0.0) + store_s.get(name, 0.0) for name in (MEMORY, SHARED)}
-    most = max(both, key=both.__getitem__)
-    if not both[most]:
+    both = {name: time + store_s.get(name, 0.0) for name, time in load_s.items()}
+    most = max(both, key=both.__getitem__, default="")
+    if not most or not both[most]:
         return 1.0, 1.0
     stores = min(max(store_s.get(most, 0.0) / both[most], _LEAST_WEIGHT), 1.0 - _LEAST_WEIGHT)
     return 1.0 - stores, stores
