@@ -6,7 +6,7 @@ from accelsim.des.bandwidth import Flow
 from accelsim.des.buffers import Tokens
 from accelsim.des.simulation import Steps
 from accelsim.engine.event.journal import NOTHING
-from accelsim.engine.event.plan import LATENCY
+from accelsim.engine.event.plan import LATENCY, Stream
 from accelsim.engine.event.task import Task
 
 
@@ -18,6 +18,8 @@ class Loader:
     task : Task
     waits : bool
         The op has to wait for others: there may be time to fetch ahead.
+    writer : Task or None
+        The last op before it that writes weights: it may be those.
 
     Attributes
     ----------
@@ -27,7 +29,7 @@ class Loader:
         The work that brought each of them.
     """
 
-    def __init__(self, task: Task, *, waits: bool) -> None:
+    def __init__(self, task: Task, *, waits: bool, writer: Task | None = None) -> None:
         plan, sim = task.plan, task.sim
         self._task = task
         self._slots = Tokens(sim, f"a free buffer of {task.label}", plan.buffers)
@@ -37,24 +39,21 @@ class Loader:
         self._ahead = 0
         self._coming: tuple[Flow, int] | None = None
         self._first_ps = plan.first_data_ps
-        self._fetches = (
-            waits
-            and task.group.memory is not None
-            and plan.ahead > 0.0
-            and plan.load.size_bytes > 0.0
-        )
+        self._fetches = waits and task.group.memory is not None and plan.early.size_bytes > 0.0
+        self._writer = writer
         if self._fetches:
             task.group.fetching.join(self)
 
     def run(self) -> Steps:
         """Load all pieces."""
         task, plan, env = self._task, self._task.plan, self._task.sim.env
+        ways = task.ways
         if self._fetches:
             yield from self._fetch_ahead()
         if not task.ready.processed:
             yield task.ready
         cause = task.ready_by
-        if plan.ahead < 1.0:  # inputs are asked for now, whatever came ahead
+        if plan.late.moved_bytes:  # inputs are asked for now, whatever came ahead
             self._first_ps = plan.first_data_ps
         if self._first_ps:
             start_ps = env.now
@@ -68,11 +67,11 @@ class Loader:
             if not ahead and not self._slots.take():
                 yield self._slots.wait()
                 cause = self._freed_by
-            share = 1.0 - plan.ahead if ahead else 1.0
-            if share and plan.load.size_bytes:
-                flow = task.chip.transfers.transfer(task.ways.own, share * plan.load.size_bytes)
+            stream, way = (plan.late, ways.late) if ahead else (plan.load, ways.own)
+            if stream.size_bytes:
+                flow = task.chip.transfers.transfer(way, stream.size_bytes)
                 yield flow
-                cause = self._moved(cause, flow, share)
+                cause = self._moved(cause, flow, stream)
             if ahead:
                 self.pieces[piece] = task.journal.later(self.pieces[piece], cause)
             else:
@@ -96,6 +95,8 @@ class Loader:
         assert memory is not None
         while not (task.ready.triggered or queue.is_turn_of(self)):
             yield queue.changed() | task.ready
+        if self._writer is not None and not self._writer.done.processed:
+            yield self._writer.done | task.ready
         cause = task.journal.later(group.last_load, task.issued_by)
         cause = task.journal.later(cause, queue.left_by)
         while self._ahead < plan.pieces and not task.ready.triggered:
@@ -111,7 +112,7 @@ class Loader:
                 if task.ready.triggered:  # the rest is loaded as if nothing had come ahead
                     memory.free(task.label, self._piece_bytes)
                     break
-            flow = task.chip.transfers.transfer(task.ways.ahead, plan.ahead * plan.load.size_bytes)
+            flow = task.chip.transfers.transfer(task.ways.ahead, plan.early.size_bytes)
             task.early, self._coming = flow, (flow, cause)
             yield flow | task.ready
             if not flow.triggered:  # the pieces that are there need not wait for it
@@ -126,17 +127,16 @@ class Loader:
         if not flow.processed:
             yield flow
         task.early, self._coming = None, None
-        self.pieces.append(self._moved(cause, flow, task.plan.ahead))
+        self.pieces.append(self._moved(cause, flow, task.plan.early))
         self._ahead += 1
 
     @property
     def _piece_bytes(self) -> int:
         """What one piece that is fetched ahead fills of the chip's memory [B]."""
-        plan = self._task.plan
-        return int(plan.ahead * plan.load.moved_bytes) + 1
+        return int(self._task.plan.early.moved_bytes) + 1
 
-    def _moved(self, cause: int, flow: Flow, share: float) -> int:
+    def _moved(self, cause: int, flow: Flow, stream: Stream) -> int:
         task = self._task
-        piece = task.moved(task.group.load_track, flow, task.plan.load, cause, share)
+        piece = task.moved(task.group.load_track, flow, stream, cause)
         task.group.last_load = piece
         return piece

@@ -130,7 +130,7 @@ def first_shape(group: Group, cost: OpCost, how: Lowering) -> Shape:
     demand = _demand(cost, how)
     moved = streams(group, cost.activity, demand, how.chip, busy=how.banked)
     times = demand.times_s
-    passing_s = times["matrix"] + times["vector"] + sum(stream.alone_s for stream in moved)
+    passing_s = times["matrix"] + times["vector"] + moved.load.alone_s + moved.store.alone_s
     exposed_s = passing_s - max(times.values())
     hidden_s = demand.rest_s - _first_data_s(demand, how.chip)
     pieces = how.pieces or _FEWEST_PIECES
@@ -197,13 +197,14 @@ def _pipeline(plan: OpPlan, group: Group, cost: OpCost, how: Lowering, shape: Sh
     demand = demand.contended(shape.contention_s).without(how.ideal)
     times = demand.times_s
     joules = dynamic_by_action_j(energy_per_action(chip), activity)
-    load, store = streams(group, activity, demand, chip, busy=how.banked)
+    moves = streams(group, activity, demand, chip, busy=how.banked)
     matrix_ps, vector_ps = to_ps(times["matrix"]), to_ps(times["vector"])
     on_array = joules["matrix"] + (joules["scratchpad"] if matrix_ps else 0.0)
     on_lanes = joules["vector"] + (0.0 if matrix_ps else joules["scratchpad"])
     # Copies and permutations are only moved, and a few sums take less than a picosecond.
     without_time = (0.0 if matrix_ps else on_array) + (0.0 if vector_ps else on_lanes)
-    load = replace(load, energy_j=load.energy_j + without_time)
+    load, store, early, late = moves
+    load, late = load.with_energy(without_time), late.with_energy(without_time)
     power = "power" if demand.slows_units else ""
     kept = math.ceil(group.traffic.outputs) if group.output_on_chip else 0
     tile = math.ceil(_tile_bytes(cost, chip))
@@ -211,9 +212,11 @@ def _pipeline(plan: OpPlan, group: Group, cost: OpCost, how: Lowering, shape: Sh
         plan,
         pieces=pieces,
         first_data_ps=0 if LATENCY in how.ideal else to_ps(first_s),
-        load=load.piece(pieces),
-        store=store.piece(pieces),
-        ahead=_ahead(group),
+        load=load.part(1.0 / pieces),
+        store=store.part(1.0 / pieces),
+        early=early.part(1.0 / pieces),
+        late=late.part(1.0 / pieces),
+        writes_weights=group.traffic.weights_written > 0.0,
         matrix=Service(
             matrix_ps, power or "matrix", cost.flop / pieces, on_array / pieces
         ),
@@ -225,13 +228,6 @@ def _pipeline(plan: OpPlan, group: Group, cost: OpCost, how: Lowering, shape: Sh
         buffer_bytes=tile,
         buffers=_buffers(kept, tile, how),
     )  # fmt: skip
-
-
-def _ahead(group: Group) -> float:
-    """Share of what an op reads from main memory that is there before its inputs are made."""
-    ready = group.traffic.weights + group.traffic.cache_read
-    inputs = 0.0 if group.input_on_chip else group.traffic.inputs
-    return ready / (ready + inputs) if ready else 0.0
 
 
 def _buffers(kept_bytes: int, tile_bytes: int, how: Lowering) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 MEMORY, SHARED, PORTS, LINK, POWER = "memory", "shared", "ports", "link", "power"
 """What ops share: bandwidth of the main memory, of the buffer of all cores, of the ways into cores,
@@ -48,13 +48,17 @@ class Stream:
         """Time of a piece when nobody else wants anything [s]."""
         return max(self.own_s.values(), default=0.0)
 
-    def piece(self, pieces: int) -> Stream:
-        """One of `pieces` equal parts."""
+    def part(self, share: float) -> Stream:
+        """A part of it that moves in the same way."""
         return Stream(
-            self.size_bytes / pieces, self.takes,
-            {name: seconds / pieces for name, seconds in self.own_s.items()},
-            self.moved_bytes / pieces, self.energy_j / pieces,
+            self.size_bytes * share, self.takes,
+            {name: seconds * share for name, seconds in self.own_s.items()},
+            self.moved_bytes * share, self.energy_j * share,
         )  # fmt: skip
+
+    def with_energy(self, more_j: float) -> Stream:
+        """The same with some energy added [J]."""
+        return replace(self, energy_j=self.energy_j + more_j)
 
 
 @dataclass(frozen=True)
@@ -100,8 +104,11 @@ class OpPlan:
     first_data_ps : int
         Latency of the first transfer [ps].
     load, store, send : Stream
-    ahead : float
-        Share of the load that needs no result of other ops (weights, cache), and may come early.
+    early, late : Stream
+        The load in two parts: what needs no result of other ops (weights, cache) and may come
+        ahead, and what has to follow then. `early` is empty if nothing may.
+    writes_weights : bool
+        Nothing of ops behind it may come ahead before it has ended.
     matrix, vector : Service
     kept_bytes : int
         Results that stay on the chip until the op after it has ended [B].
@@ -125,7 +132,9 @@ class OpPlan:
     load: Stream = Stream()
     store: Stream = Stream()
     send: Stream = Stream()
-    ahead: float = 0.0
+    early: Stream = Stream()
+    late: Stream = Stream()
+    writes_weights: bool = False
     matrix: Service = Service()
     vector: Service = Service()
     kept_bytes: int = 0

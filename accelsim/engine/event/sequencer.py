@@ -79,6 +79,7 @@ class Sequencer:
         self._port: Port = self._partners.network.port_for(self.chip.component)
         self._ways: dict[tuple[int, int, int], Ways] = {}
         self._last: Task | None = None
+        self._writer: Task | None = None
         self._issuer = Issuer(scene)
         self._queues: dict[bool, Task] = {}
         self._holding: deque[Task] = deque()
@@ -193,7 +194,10 @@ class Sequencer:
             key = task.record.where[2:]
             start(f"{name}: send", send(task, self._port, key))
             return
-        loader = Loader(task, waits=any(not need.done.triggered for need in needs))
+        waits = any(not need.done.triggered for need in needs)
+        loader = Loader(task, waits=waits, writer=self._writer)
+        if task.plan.writes_weights:
+            self._writer = task
         maker = Maker(task, loader)
         start(f"{name}: load", loader.run())
         start(f"{name}: compute", maker.compute())

@@ -13,6 +13,7 @@ from accelsim.engine.event.plan import LATENCY, MEMORY, PORTS, POWER, SHARED, St
 from accelsim.kernels.machine import weigh
 from accelsim.mapping.fusion import Group
 from accelsim.results.costs import Activity
+from accelsim.workload.ops import Gather
 
 _CLOSE = 1.05
 """Ratio of times from which on they are taken to have different causes."""
@@ -115,9 +116,26 @@ def streamed_s(activity: Activity, chip: Chip) -> float:
     return weigh(reads, writes, law.write_ratio, law.turn_ratio) / law.read_bytes_per_s
 
 
+class Moves(NamedTuple):
+    """Transfers of an op.
+
+    Attributes
+    ----------
+    load, store : Stream
+    early, late : Stream
+        The loads in two parts: what needs no result of other ops (weights, the cache so far), and
+        the rest.
+    """
+
+    load: Stream
+    store: Stream
+    early: Stream
+    late: Stream
+
+
 def streams(
     group: Group, activity: Activity, demand: Demand, chip: Chip, *, busy: bool = False
-) -> tuple[Stream, Stream]:
+) -> Moves:
     """Loads and stores of a whole op.
 
     Parameters
@@ -135,7 +153,8 @@ def streams(
     Bytes written count as the bytes read that take as long, turning the bus included
     (`accelsim.arch.memory_rates`). Loads and stores share the op's time of main memory and of the
     shared buffer by their bytes. Where that time is longer than the bandwidths explain, the op
-    itself cannot ask for more, and leaves the rest to others.
+    itself cannot ask for more, and leaves the rest to others. Operands are taken to be read from
+    the shared buffer equally often.
     """
     law, prices = chip.transfers, energy_per_action(chip)
     reads, writes = activity.dram_read_bytes, activity.dram_write_bytes
@@ -146,20 +165,46 @@ def streams(
     inner_j = prices.shared_j_per_byte if activity.shared_bytes else 0.0
     whole = _Bytes(reads + written, inner)
     load, store = _Bytes(reads, inner - stored), _Bytes(written, stored)
-    load_j = reads * prices.dram_read_j_per_byte + load.inner * inner_j
-    store_j = writes * prices.dram_write_j_per_byte + store.inner * inner_j
+    read_j, write_j = prices.dram_read_j_per_byte, prices.dram_write_j_per_byte
     room = capacities(chip)
-    load_s, store_s = _times_s(load, whole, demand), _times_s(store, whole, demand)
-    if demand.has_rivals:
-        load_s[POWER] = demand.power_s
-    if busy:
-        load = load._replace(busy=load_s[MEMORY] * room[MEMORY])
-        store = store._replace(busy=store_s[MEMORY] * room[MEMORY])
     cause = LATENCY if demand.awaits_memory and not busy else MEMORY
-    return (
-        _stream(load, load_s, room, cause, (reads, load_j)),
-        _stream(store, store_s, room, cause, (writes, store_j)),
+
+    def stream(part: _Bytes, moved_bytes: float, joules: float, *, power_s: float = 0.0) -> Stream:
+        times_s = _times_s(part, whole, demand)
+        if power_s:
+            times_s[POWER] = power_s
+        if busy:
+            part = part._replace(busy=times_s[MEMORY] * room[MEMORY])
+        energy_j = moved_bytes * joules + part.inner * inner_j
+        return _stream(part, times_s, room, cause, (moved_bytes, energy_j))
+
+    outer, inner = _early_shares(group)
+    early = _Bytes(load.outer * outer, load.inner * inner)
+    late = _Bytes(load.outer - early.outer, load.inner - early.inner)
+    power_s = demand.power_s if demand.has_rivals else 0.0
+    return Moves(
+        load=stream(load, reads, read_j, power_s=power_s),
+        store=stream(store, writes, write_j),
+        early=stream(early, early.outer, read_j) if early.outer else Stream(),
+        late=stream(late, late.outer, read_j),
     )
+
+
+def _early_shares(group: Group) -> tuple[float, float]:
+    """Shares of the loads, of main memory and inside the chip, that may come ahead.
+
+    Which rows a gather reads is a result itself.
+    """
+    ready = 0.0 if isinstance(group.head, Gather) else _ready_bytes(group)
+    inputs = group.traffic.inputs
+    if not ready:
+        return 0.0, 0.0
+    return ready / (ready + (0.0 if group.input_on_chip else inputs)), ready / (ready + inputs)
+
+
+def _ready_bytes(group: Group) -> float:
+    """Bytes that an op reads and no op of the program makes: weights, and the cache so far."""
+    return group.traffic.weights + group.traffic.cache_read
 
 
 class _Bytes(NamedTuple):

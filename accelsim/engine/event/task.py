@@ -21,6 +21,8 @@ class Ways:
 
     own: Route
     ahead: Route
+    early: Route
+    late: Route
     store: Route
     send: Route
     matrix_ps: list[int]
@@ -32,7 +34,9 @@ def ways_of(plan: OpPlan, chip: ChipModel, own: Mapping[str, Resource]) -> Ways:
     name, (loads, stores) = plan.name, _weights(plan)
     return Ways(
         own=chip.route(f"{name}: load", plan.load, own, weight=loads),
-        ahead=chip.route(f"{name}: load ahead", plan.load, own, level=AHEAD, weight=loads),
+        ahead=chip.route(f"{name}: load ahead", plan.early, own, level=AHEAD, weight=loads),
+        early=chip.route(f"{name}: load, begun ahead", plan.early, own, weight=loads),
+        late=chip.route(f"{name}: load the rest", plan.late, own, weight=loads),
         store=chip.route(f"{name}: store", plan.store, own, weight=stores),
         send=chip.route(f"{name}: send", plan.send, {}),
         matrix_ps=plan.matrix.pieces_ps(plan.pieces),
@@ -112,7 +116,7 @@ class Task:
             cause = self.note(self.group.launch_track, record.ready_ps, cause, "launch")
         self.ready_by = cause
         if self.early is not None:
-            self.chip.transfers.reroute(self.early, self.ways.own)
+            self.chip.transfers.reroute(self.early, self.ways.early)
         self.ready.succeed()
 
     def finish(self, last: int) -> None:
@@ -135,8 +139,8 @@ class Task:
         end_ps, code = self.sim.now_ps, CODES[spent_on]
         return self.journal.add((self.index, track, start_ps, end_ps, 0.0, 0.0, cause, code))
 
-    def moved(self, track: int, flow: Flow, stream: Stream, cause: int, share: float = 1.0) -> int:
-        """Write down a transfer of a share of a stream's piece; return the piece of work."""
+    def moved(self, track: int, flow: Flow, stream: Stream, cause: int) -> int:
+        """Write down a transfer of a stream's piece; return the piece of work."""
         start_ps, slowed = flow.start_ps, flow.slowed_ps
         if not self.has_started:
             self.start(start_ps)
@@ -144,7 +148,5 @@ class Task:
         if slowed:
             limit = next(iter(slowed)) if len(slowed) == 1 else max(slowed, key=slowed.__getitem__)
             limit = limit[limit.rfind(" ") + 1 :]
-        amount, energy_j = share * stream.moved_bytes, share * stream.energy_j
-        return self.journal.add(
-            (self.index, track, start_ps, flow.end_ps, amount, energy_j, cause, CODES[limit])
-        )
+        told = (stream.moved_bytes, stream.energy_j, cause, CODES[limit])
+        return self.journal.add((self.index, track, start_ps, flow.end_ps, *told))

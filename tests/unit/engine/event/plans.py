@@ -26,7 +26,6 @@ Log = list[tuple[str, int, int]]
 class Rest(TypedDict, total=False):
     """Fields of `OpPlan` that are given as they are."""
 
-    ahead: float
     kept_bytes: int
     buffer_bytes: int
     buffers: int
@@ -66,11 +65,13 @@ def moves(time_ns: int, share: float = 1.0, bytes_each: float = 64.0) -> Stream:
 
 def op(
     name: str, times: Times, pieces: int = 1, after: tuple[int, ...] = (ENTRY,),
-    **rest: Unpack[Rest],
+    ahead: float = 0.0, **rest: Unpack[Rest],
 ) -> OpPlan:  # fmt: skip
-    """An op of equal pieces."""
+    """An op of equal pieces; the share `ahead` of its loads may come ahead."""
+    load = moves(times.load, times.share)
+    early, late = (load.part(share) if share else Stream() for share in (ahead, 1.0 - ahead))
     return OpPlan(
-        name, "matmul", pieces, after, load=moves(times.load, times.share),
+        name, "matmul", pieces, after, load=load, early=early, late=late,
         store=moves(times.store, times.share), matrix=work("matrix", pieces * times.matrix),
         vector=work("vector", pieces * times.vector), **rest,
     )  # fmt: skip

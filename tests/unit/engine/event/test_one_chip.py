@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from accelsim.engine.event.plan import Stream
 from tests.unit.engine.event.plans import (
     PS,
     Times,
@@ -82,7 +83,7 @@ def test_what_finds_no_room_waits_for_it() -> None:
     # A piece fills 0.6 of the memory: the second comes when b is ready and uses its own buffers.
     # Where a and b fill it otherwise, nothing comes ahead.
     room = teaching().on_chip_bytes
-    big = replace(B, load=replace(B.load, moved_bytes=0.6 * room))
+    big = replace(B, early=replace(B.early, moved_bytes=0.6 * room))
     found = run(program(A, big))
     assert log(found, "load")[1:] == [("load b", 0, 40), ("load a", 10, 20), ("load b", 70, 90)]
     assert spans(found) == [("a", 0, 70), ("b", 0, 105)]
@@ -108,8 +109,8 @@ def test_room_that_is_given_back_is_used_at_once() -> None:
     room = teaching().on_chip_bytes
     b = op("b", Times(load=20, matrix=15), 3, after=(0,), ahead=1.0)
     c = op("c", Times(load=10, matrix=5), 1, after=(1,), ahead=1.0)
-    b = replace(b, load=replace(b.load, moved_bytes=0.4 * room))
-    c = replace(c, load=replace(c.load, moved_bytes=0.4 * room))
+    b = replace(b, early=replace(b.early, moved_bytes=0.4 * room))
+    c = replace(c, early=replace(c.early, moved_bytes=0.4 * room))
     found = run(program(A, b, c))
     # b is ready at 70 and loads its third piece itself, into a buffer of its own; c comes first
     # when b leaves the queue at 70, and finds room at 85.
@@ -125,10 +126,11 @@ def test_the_latency_of_the_first_data_is_paid_once() -> None:
     a, b = op("a", Times(matrix=10)), op("b", Times(load=20, matrix=5), after=(0,), ahead=1.0)
     found = run(program(a, replace(b, first_data_ps=30 * PS)))
     assert log(found, "load") == [("load b", 0, 10), ("load b", 10, 30), ("load b", 30, 50)]
-    without = run(program(a, replace(b, first_data_ps=30 * PS, ahead=0.0)))
+    without = run(program(a, replace(b, first_data_ps=30 * PS, early=Stream())))
     assert (spans(found)[1], spans(without)[1]) == (("b", 0, 55), ("b", 10, 65))
     # Inputs are asked for when they are made: half of the load pays all of its latency then.
-    half = run(program(a, replace(b, first_data_ps=30 * PS, ahead=0.5)))
+    b = op("b", Times(load=20, matrix=5), after=(0,), ahead=0.5)
+    half = run(program(a, replace(b, first_data_ps=30 * PS)))
     assert log(half, "load") == [("load b", 0, 10), ("load b", 10, 40), ("load b", 40, 60)]
 
 
