@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from accelsim.results.execution import Execution, StagePass
+from accelsim.results.execution import Execution, PathShare, StagePass
 from accelsim.results.execution_tables import utilisation
 from accelsim.results.passes import passes_power, passes_timeline
+from accelsim.units import PS_PER_S
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,6 +28,8 @@ class TenantResult:
         The same with the other tenants at work [s].
     start_s, end_s : float
         Of all its passes, together with the others [s].
+    alone_path, together_path : tuple of PathShare
+        Its own critical path through all its passes, most time first.
     """
 
     name: str
@@ -38,6 +41,8 @@ class TenantResult:
     together_s: float
     start_s: float
     end_s: float
+    alone_path: tuple[PathShare, ...] = ()
+    together_path: tuple[PathShare, ...] = ()
 
     @property
     def slowdown(self) -> float:
@@ -69,6 +74,32 @@ class TogetherResult:
         return pd.DataFrame([self._row(tenant) for tenant in self.tenants])
 
     @property
+    def paths(self) -> pd.DataFrame:
+        """What each tenant's time goes to, one row per tenant and resource.
+
+        Columns: name; resource, as in `PathShare`; alone_s and together_s, of one pass on its
+        critical path [s]. Where these differ is what the neighbours take.
+        """
+        import pandas as pd
+
+        rows = [
+            (tenant.name, resource, alone_s, together_s)
+            for tenant in self.tenants
+            for resource, (alone_s, together_s) in _compared(tenant).items()
+        ]
+        return pd.DataFrame(rows, columns=["name", "resource", "alone_s", "together_s"])
+
+    @property
+    def idle_j(self) -> float:
+        """Energy that flows whatever happens, until the last has ended [J]."""
+        return self.execution.idle_w * self.execution.end_ps / PS_PER_S
+
+    @property
+    def energy_j(self) -> float:
+        """Counted energy of all tenants, and idle power [J]."""
+        return self.idle_j + float(self.timeline["dynamic_j"].sum())
+
+    @property
     def executions(self) -> tuple[StagePass, ...]:
         """What happened, as `RunResult.executions` has it: one pass of all tenants."""
         return (StagePass("together", 1, self.execution),)
@@ -95,7 +126,34 @@ class TogetherResult:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
-        return {"chip": self.chip, "tenants": [self._row(tenant) for tenant in self.tenants]}
+        timeline, paths = self.timeline, self.paths
+        return {
+            "chip": self.chip,
+            "energy_j": self.energy_j,
+            "idle_j": self.idle_j,
+            "tenants": [
+                {
+                    **self._row(tenant),
+                    "dynamic_j": float(timeline.dynamic_j[timeline.unit == tenant.name].sum()),
+                    "critical_path": paths[paths["name"] == tenant.name]
+                    .drop(columns="name")
+                    .to_dict("records"),
+                }
+                for tenant in self.tenants
+            ],
+        }
 
     def _row(self, tenant: TenantResult) -> dict[str, Any]:
-        return {**asdict(tenant), "slowdown": tenant.slowdown}
+        row = {**asdict(tenant), "slowdown": tenant.slowdown}
+        del row["alone_path"], row["together_path"]
+        return row
+
+
+def _compared(tenant: TenantResult) -> dict[str, tuple[float, float]]:
+    """Time of a pass on each resource, alone and together [s]; most together first."""
+    alone, together = (
+        {share.resource: share.path_ps / PS_PER_S / tenant.passes for share in path}
+        for path in (tenant.alone_path, tenant.together_path)
+    )
+    names = dict.fromkeys([*together, *alone])
+    return {name: (alone.get(name, 0.0), together.get(name, 0.0)) for name in names}

@@ -35,7 +35,8 @@ def cost_stages(
     for number, stage in enumerate(stages):
         groups = stage_costs(job, stage)
         if job.options.engine == "event":
-            told = _by_simulated_time(progress, stage, groups, (number, len(stages)))
+            expected_s = sum(item.cost.latency_s * item.repeat for item in groups)
+            told = by_simulated_time(progress, stage.name, expected_s, (number, len(stages)))
             costed.append(_execute(job, stage, groups, told))
         else:
             costed.append(CostedStage(stage, groups))
@@ -77,22 +78,30 @@ def _execute(
     return CostedStage(stage, done.groups, done.execution, ideal_s)
 
 
-def _by_simulated_time(
-    progress: Progress | None,
-    stage: Stage,
-    groups: Sequence[CostedGroup],
-    part: tuple[int, int],
+def by_simulated_time(
+    progress: Progress | None, name: str, expected_s: float, part: tuple[int, int]
 ) -> Callable[[int], None] | None:
-    """Turn the simulated time into progress; the sum of the costs tells about when it ends."""
+    """Turn the simulated time of one of several parts into progress.
+
+    Parameters
+    ----------
+    progress : callable or None
+    name : str
+        Of the part.
+    expected_s : float
+        About when it ends [s].
+    part : (int, int)
+        Its number, from 0, and how many there are.
+    """
     if progress is None:
         return None
     number, stages = part
-    end_ps = PS_PER_S * sum(item.cost.latency_s * item.repeat for item in groups)
+    end_ps = PS_PER_S * expected_s
     total = stages * _STEPS_PER_STAGE
 
     def told(now_ps: int) -> None:
         done = min(_STEPS_PER_STAGE, round(_STEPS_PER_STAGE * now_ps / end_ps))
-        label = f"{stage.name}: {now_ps / 1e9:.3f} ms simulated"
+        label = f"{name}: {now_ps / 1e9:.3f} ms simulated"
         progress(label, number * _STEPS_PER_STAGE + done, total)
 
     return told

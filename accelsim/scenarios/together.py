@@ -12,14 +12,17 @@ from accelsim.arch.system import System
 from accelsim.engine.event.engine import Detail, EventRun
 from accelsim.engine.event.outcome import Reading, execution_of
 from accelsim.engine.event.plan import Program
-from accelsim.engine.event.simulate import Outcome, Placement, simulate
+from accelsim.engine.event.simulate import Placement, simulate
 from accelsim.errors import CapacityError, MappingError, WorkloadError
 from accelsim.results.together import TenantResult, TogetherResult
 from accelsim.scenarios.memory_rates import with_memory_rates
 from accelsim.scenarios.options import RunOptions
 from accelsim.scenarios.planning import Planner, Workload, make_job
-from accelsim.scenarios.stages import job_target, stage_costs
+from accelsim.scenarios.stages import Progress, by_simulated_time, job_target, stage_costs
 from accelsim.units import PS_PER_S, format_si, to_ps
+
+MOST_PIECES = 2_000_000
+"""Pieces of work that tenants may have together: about a minute, and a gigabyte."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,7 @@ def run_together(
     on: str | Path,
     *,
     overrides: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
 ) -> TogetherResult:
     """Run models at the same time on one chip, which they share but for their cores.
 
@@ -106,6 +110,8 @@ def run_together(
         A chip by name or path.
     overrides : mapping of str to value, optional
         Dotted spec paths to new values.
+    progress : callable, optional
+        Called with (label, done, total).
 
     Returns
     -------
@@ -140,15 +146,21 @@ def run_together(
         )
     placed = [_place(tenant, on, overrides or {}, i) for i, tenant in enumerate(tenants)]
     _check_fit(placed, whole)
-    alone = [_spans_s(simulate([whole.chip], [one.placement(one.name, 0)]))[0] for one in placed]
-    outcome = simulate(
-        [whole.chip], [one.placement(one.name, to_ps(one.tenant.start_s)) for one in placed]
+    _check_work(placed)
+    alone = [Reading(simulate([whole.chip], [one.placement(one.name, 0)])) for one in placed]
+    ends_s = (one.tenant.start_s + _span_s(by, 0)[1] for one, by in zip(placed, alone, strict=True))
+    together = Reading(
+        simulate(
+            [whole.chip],
+            [one.placement(one.name, to_ps(one.tenant.start_s)) for one in placed],
+            progress=by_simulated_time(progress, "together", max(ends_s), (0, 1)),
+        )
     )
     results = [
-        _result(one, before, together)
-        for one, before, together in zip(placed, alone, _spans_s(outcome), strict=True)
+        _result(one, (before, 0), (together, stream))
+        for stream, (one, before) in enumerate(zip(placed, alone, strict=True))
     ]
-    execution = execution_of(Reading(outcome), whole, "", (whole.chip.name,))
+    execution = execution_of(together, whole, "", (whole.chip.name,))
     return TogetherResult(whole.chip.name, tuple(results), execution)
 
 
@@ -190,20 +202,40 @@ def _check_fit(placed: Sequence[_Placed], whole: System) -> None:
         )
 
 
-def _spans_s(outcome: Outcome) -> list[tuple[float, float]]:
-    """Begin and length of each sequencer [s]."""
-    return [(one.began_ps / PS_PER_S, one.length_ps / PS_PER_S) for one in outcome.sequencers]
+def _check_work(placed: Sequence[_Placed]) -> None:
+    """Refuse what would take minutes and gigabytes: beside others no repeat is jumped over."""
+    pieces = sum(
+        one.tenant.passes * block.repeat * plan.pieces
+        for one in placed
+        for block in one.program.blocks
+        for plan in block.ops
+    )
+    if pieces > MOST_PIECES:
+        raise WorkloadError(
+            f"the tenants have {pieces:,} pieces of work to simulate one by one, limit "
+            f"{MOST_PIECES:,}: use fewer passes"
+        )
+
+
+def _span_s(reading: Reading, stream: int) -> tuple[float, float]:
+    """Begin and length of a sequencer [s]."""
+    one = reading.outcome.sequencers[stream]
+    return one.began_ps / PS_PER_S, one.length_ps / PS_PER_S
 
 
 def _result(
-    one: _Placed, alone: tuple[float, float], together: tuple[float, float]
+    one: _Placed, alone: tuple[Reading, int], together: tuple[Reading, int]
 ) -> TenantResult:
+    """Compare a tenant alone and together, each a reading and its place there."""
     tenant = one.tenant
+    start_s, length_s = _span_s(*together)
     return TenantResult(
         name=one.name, model=one.program.name, phase=tenant.options.phase, cores=tenant.cores,
         passes=tenant.passes,
-        alone_s=alone[1] / tenant.passes,
-        together_s=together[1] / tenant.passes,
-        start_s=together[0],
-        end_s=together[0] + together[1],
+        alone_s=_span_s(*alone)[1] / tenant.passes,
+        together_s=length_s / tenant.passes,
+        start_s=start_s,
+        end_s=start_s + length_s,
+        alone_path=alone[0].path_of(alone[1]),
+        together_path=together[0].path_of(together[1]),
     )  # fmt: skip

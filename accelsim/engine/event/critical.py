@@ -22,7 +22,7 @@ Spent = dict[int, dict[str, int]]
 """By op (its place in the journal), what its part of the path is spent on [ps]."""
 
 
-def path_by_op(journal: Journal, last: int, weights: Mapping[int, int]) -> Spent:
+def path_by_op(journal: Journal, last: int, weights: Mapping[int, int], began_ps: int = 0) -> Spent:
     """Walk the critical path.
 
     Parameters
@@ -32,6 +32,8 @@ def path_by_op(journal: Journal, last: int, weights: Mapping[int, int]) -> Spent
         The piece of work that ends last.
     weights : mapping of int to int
         Op (place in the journal) to how many executions it stands for; 1 if it is not there.
+    began_ps : int
+        Where the path begins [ps].
 
     Notes
     -----
@@ -43,7 +45,7 @@ def path_by_op(journal: Journal, last: int, weights: Mapping[int, int]) -> Spent
     while piece != NOTHING:
         op, _, start_ps, ended_ps, _, _, cause, code = pieces[piece]
         weight, of_op = weights.get(op, 1), spent[op]
-        before_ps = pieces[cause][END_PS] if cause != NOTHING else 0
+        before_ps = pieces[cause][END_PS] if cause != NOTHING else began_ps
         of_op[_NAMES[code]] += weight * (ended_ps - start_ps)
         if start_ps > before_ps:
             of_op["gaps"] += weight * (start_ps - before_ps)

@@ -37,7 +37,7 @@ from accelsim.timing.gpu_vector import BYTES_PER_CORE
 from accelsim.units import to_ps
 from accelsim.workload.ops import Collective
 
-_FEWEST_PIECES, MOST_PIECES = 8, 150
+_FEWEST_PIECES, MOST_PIECES = 12, 150
 UNHIDDEN_SHARE = 0.005
 """Share of an op's time by which a coarse pipeline may exceed it: sets the number of pieces."""
 MAPPED = 0

@@ -17,7 +17,7 @@ from accelsim.engine.event.critical import critical_path, limits_by_op, path_by_
 from accelsim.engine.event.journal import Journal, OpRecord
 from accelsim.engine.event.simulate import Outcome
 from accelsim.mapping.processor import runs_thread_blocks
-from accelsim.results.execution import Execution, Fold, OpSpan, Work
+from accelsim.results.execution import Execution, Fold, OpSpan, PathShare, Work
 
 Number = TypeVar("Number", np.int64, np.float64)
 
@@ -52,6 +52,17 @@ class Reading:
         journal, shifts_ps = outcome.journal, self.order.shifts_ps
         last = max(self.order.places, key=lambda i: journal.ops[i].end_ps + shifts_ps[i])
         self.spent = path_by_op(journal, journal.ops[last].last_piece, self.order.weights)
+
+    def path_of(self, stream: int) -> tuple[PathShare, ...]:
+        """Return the critical path of one sequencer, from its begin to its own end."""
+        journal, shifts_ps = self.outcome.journal, self.order.shifts_ps
+        own = (i for i, record in enumerate(journal.ops) if record.where.stream == stream)
+        last = max(own, key=lambda i: journal.ops[i].end_ps + shifts_ps[i])
+        sequencer = self.outcome.sequencers[stream]
+        spent = path_by_op(
+            journal, journal.ops[last].last_piece, self.order.weights, sequencer.began_ps
+        )
+        return critical_path(spent, round(sequencer.length_ps))
 
     def limits(self) -> dict[tuple[int, int], str]:
         """Name what holds up each op on the critical path, by block and place in the block."""

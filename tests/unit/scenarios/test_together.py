@@ -14,11 +14,13 @@ import numpy as np
 import pytest
 
 import accelsim
+from accelsim.arch.loader import load_system
+from accelsim.engine.event.simulate import simulate
 from accelsim.errors import AccelsimError, CapacityError, MappingError, SpecError, WorkloadError
 from accelsim.results.execution_tables import power
 from accelsim.results.together import TenantResult, TogetherResult
 from accelsim.scenarios.options import RunOptions
-from accelsim.scenarios.together import Tenant, run_together
+from accelsim.scenarios.together import Tenant, _place, run_together
 from accelsim.workload.layers import FcLayer, Features
 from accelsim.workload.networks import Network
 
@@ -122,7 +124,13 @@ def test_the_result_as_a_table_and_as_plain_data() -> None:
     assert result.table["cores"].tolist() == [1, 2]
     plain = json.loads(json.dumps(result.to_dict()))
     for row, tenant in zip(plain["tenants"], result.tenants, strict=True):
-        assert row == {**asdict(tenant), "slowdown": tenant.slowdown}
+        facts = {k: v for k, v in asdict(tenant).items() if not k.endswith("_path")}
+        assert facts.items() <= row.items() and row["slowdown"] == tenant.slowdown
+    assert plain["energy_j"] == pytest.approx(
+        plain["idle_j"] + sum(row["dynamic_j"] for row in plain["tenants"])
+    )
+    power_j = result.power.eval("power_w * (end_s - start_s)").sum()
+    assert plain["energy_j"] == pytest.approx(power_j)
     assert {op.name for op in result.execution.ops} == {"fc"}
     assert result.execution.end_ps * 1e-12 == pytest.approx(max(t.end_s for t in result.tenants))
 
@@ -259,3 +267,39 @@ def test_the_buffer_that_software_manages_is_split_like_the_cores() -> None:
     (tenant,) = run_together([Tenant(big, 1)], "tpu_v4").tenants
     alone = accelsim.run(big, "tpu_v4", overrides=part)
     assert tenant.alone_s == pytest.approx(alone.latency_s, rel=1e-6)
+
+
+def test_the_paths_say_what_a_tenant_waits_for_alone_and_together() -> None:
+    late = Tenant(READER, 1, start_s=1e-3)
+    result = run_together(
+        [Tenant(READER, 1, passes=2), late], CHIP, overrides={"cores": 2, "clock": FAST}
+    )
+    for tenant in result.tenants:
+        path = result.paths[result.paths["name"] == tenant.name].set_index("resource")
+        assert path["alone_s"].sum() == pytest.approx(tenant.alone_s, rel=1e-6)
+        assert path["together_s"].sum() == pytest.approx(tenant.together_s, rel=1e-6)
+        assert "gaps" not in path.index
+        # The neighbour takes half of the memory, and nothing else.
+        grown = path["together_s"] - path["alone_s"]
+        assert grown["memory"] > 0.98 * (tenant.together_s - tenant.alone_s)
+
+
+def test_tenants_with_too_much_work_are_refused_before_it_begins() -> None:
+    with pytest.raises(WorkloadError, match=r"pieces of work .* limit 2,000,000: use fewer passes"):
+        run_together([Tenant(READER, 1, passes=10**6)], CHIP)
+
+
+def test_progress_goes_with_simulated_time() -> None:
+    seen: list[tuple[str, int, int]] = []
+    run_together([Tenant(READER, 1, passes=5)], CHIP, progress=lambda *told: seen.append(told))
+    assert [done for _, done, _ in seen] == sorted(done for _, done, _ in seen)
+    assert seen[-1][1] >= 0.99 * seen[-1][2] and "ms simulated" in seen[-1][0]
+
+
+def test_tenants_divide_the_memory_of_the_chip() -> None:
+    halves = [Tenant(MAKER, 1), Tenant(MAKER, 1)]
+    whole = load_system("tpu_v4").chip.on_chip_bytes
+    placed = [_place(tenant, "tpu_v4", {}, i) for i, tenant in enumerate(halves)]
+    outcome = simulate([load_system("tpu_v4").chip], [one.placement(one.name, 0) for one in placed])
+    rooms = [one.group.memory.capacity_bytes for one in outcome.sequencers if one.group.memory]
+    assert rooms == [whole // 2, whole // 2]
