@@ -106,3 +106,11 @@ CASES = [
     Case("mobilenet_v1", "tpu_v4"),
     Case("lstm0", "tpu_v1", dtype="int8"),
 ]
+# What overlaps there depends most on how finely ops are cut.
+MANY_OVERLAPS = [
+    Case("lstm0", "mtia_v2"),
+    Case("resnet50", "mtia_v2", batch=2),
+    Case("resnet50", "vck190", batch=2, dtype="int8"),
+    Case(SMALL, "sn40l", "decode", tokens=2000, batch=16),
+    Case(SMALL, "gaudi2", "train", tokens=64, batch=2),
+]
