@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from pydantic import BaseModel
@@ -17,6 +18,7 @@ from accelsim.arch.arithmetic import (
 )
 from accelsim.arch.dram_timing import resolved_cycles, transfers_per_clock
 from accelsim.arch.loader import load_chip, load_memory
+from accelsim.arch.schema import Dataflow
 from accelsim.scenarios.run import run
 
 _PAGE = Path(__file__).parents[3] / "docs" / "specs.md"
@@ -59,7 +61,22 @@ def test_the_page_shows_a_whole_memory_and_one_that_extends() -> None:
 
 
 def test_the_page_shows_a_whole_file_and_one_that_extends() -> None:
-    assert sorted("extends:" in text for text in _CHIPS) == [False, True]
+    assert sorted("extends:" in text for text in _CHIPS) == [False, False, True]
+
+
+def test_the_systolic_chip_has_the_peak_of_its_page(tmp_path: Path) -> None:
+    (text,) = (block for block in _CHIPS if "style: systolic" in block)
+    path = tmp_path / "chip.yaml"
+    path.write_text(text, encoding="utf-8")
+    chip = load_chip(str(path))
+    told = re.search(r"= (\d+) TFLOP/s in bf16, and twice that in int8", _TEXT)[1]
+    assert chip.peak_flop_per_s("bf16") / 1e12 == pytest.approx(int(told), abs=0.5)
+    assert chip.peak_flop_per_s("int8") == 2 * chip.peak_flop_per_s("bf16")
+
+
+def test_the_page_names_every_dataflow() -> None:
+    rows = re.findall(r"^\| `(\w+_stationary)`", _TEXT, re.MULTILINE)
+    assert sorted(rows) == sorted(get_args(Dataflow))
 
 
 _STATED_FOR_ALL = {"family", "operand", "source", "status", "note"}
