@@ -52,6 +52,7 @@ def derived(chip: Chip) -> dict[str, Any]:
         "special_per_s": chip.special_per_s,
         "capacity_bytes": chip.capacity_bytes,
         "bandwidth_bytes_per_s": chip.bandwidth_bytes_per_s,
+        "sustained_read_bytes_per_s": chip.transfers.read_bytes_per_s,
         "on_chip_bytes": chip.on_chip_bytes,
         "link_bandwidth_bytes_per_s": chip.link_bandwidth_bytes_per_s(),
     }
@@ -125,6 +126,9 @@ def _calibration(chip: Chip) -> Table:
             shown = chip.memory_efficiency
         text = percent(shown) if name.endswith("efficiency") else format_si(shown, "s")
         rows.append((name.removesuffix("_s").replace("_", " "), text, origin))
+        if name == "memory_efficiency" and chip.memory_rates is not None:
+            reads = chip.transfers.read_bytes_per_s / chip.bandwidth_bytes_per_s
+            rows.append(("  of reads alone", percent(reads), "follows; above: 2 reads to a write"))
     columns = (Column("scalar"), Column("value", right=True), Column("set by"))
     return Table("Calibration in force", columns, tuple(rows))
 

@@ -178,9 +178,13 @@ def _assumptions(job: Job, graph: Graph) -> tuple[str, ...]:
     notes = list(graph.notes)
     if o.engine != "roofline":
         scalars = chip.calibration
+        reads = chip.transfers.read_bytes_per_s / chip.bandwidth_bytes_per_s
+        mixed = f"{chip.memory_efficiency:.2f} of peak"
+        if chip.memory_rates:
+            mixed += f" with two bytes read for one written, {reads:.2f} with reads alone"
         notes.append(
             f"calibration family {scalars.family}: matrix {scalars.matrix_efficiency:.2f}, "
-            f"memory {chip.memory_efficiency:.2f} of peak"
+            f"memory {mixed}"
             f"{' (bank model)' if chip.memory_rates and not scalars.memory_efficiency else ''}, "
             f"{scalars.kernel_overhead_s * 1e6:.1f} µs per kernel"
         )

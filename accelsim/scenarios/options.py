@@ -125,8 +125,10 @@ class RunOptions:
         ]
         if ignored:
             raise WorkloadError(
-                f"{' and '.join(ignored)} need the event engine, got engine '{self.engine}', which "
-                "simulates nothing over time: leave them out"
+                f"{' and '.join(_as_typed(name) for name in ignored)} need"
+                f"{'s' if len(ignored) == 1 else ''} the event engine, got engine '{self.engine}', "
+                f"which simulates nothing over time: leave {'it' if len(ignored) == 1 else 'them'} "
+                "out"
             )
 
     @classmethod
@@ -139,6 +141,12 @@ class RunOptions:
         """Type of an option's value, None apart: str, int or bool."""
         words = {"str": str, "int": int, "bool": bool}
         return words[cls.__annotations__[name].removesuffix(" | None")]
+
+
+def _as_typed(name: str) -> str:
+    """Name an option as on the command line; the name in Python is behind it where it differs."""
+    typed = f"--{name.replace('_', '-')}"
+    return f"{typed} ({name})" if "_" in name else typed
 
 
 def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:

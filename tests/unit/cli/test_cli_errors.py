@@ -47,6 +47,14 @@ MISTAKES = {
         (*RUN, "--dram", "bank", "--engine", "analytic"),
         ("event", "fluid"),
     ),
+    "what-if without events": (
+        (*RUN, "--what-if", "--engine", "analytic"),
+        ("--what-if (what_if) needs the event engine", "leave it out"),
+    ),
+    "two options without events": (
+        (*RUN, "--every-chip", "--buffers", "1", "--engine", "roofline"),
+        ("--every-chip (every_chip) and --buffers need the event engine", "leave them out"),
+    ),
     "unknown dram": ((*RUN, "--dram", "banks"), ("bank",)),
     "no banks": (
         ("run", "gpt2", "--on", "wse3", "--dram", "bank", "--dtype", "fp16"),

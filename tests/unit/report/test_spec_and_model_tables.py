@@ -17,6 +17,7 @@ from accelsim.report.spec_tables import (
     memory_tables,
     sum_words,
 )
+from accelsim.report.words import percent
 from accelsim.workload.models import load_model, model_files
 
 
@@ -33,6 +34,15 @@ def test_every_chip_can_be_shown(name):
     tables = chip_tables(load_chip(name))
     assert len(tables) == 6
     assert all(table.rows for table in tables)
+
+
+def test_a_chip_shows_what_reads_alone_sustain():
+    chip = load_chip("h100_sxm")
+    data = chip_data(chip)["derived"]
+    reads = data["sustained_read_bytes_per_s"] / data["bandwidth_bytes_per_s"]
+    assert chip.memory_efficiency < reads < 1
+    calibration = next(t for t in chip_tables(chip) if t.title == "Calibration in force")
+    assert ("  of reads alone", percent(reads)) in [row[:2] for row in calibration.rows]
 
 
 def test_memory_can_be_shown():
