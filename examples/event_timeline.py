@@ -4,14 +4,11 @@ A TPU's compiler plans transfers: while one op computes, the weights of the next
 a GPU run one after another, and each fetches for itself.
 """
 
-import numpy as np
-
 import accelsim
 from accelsim.engine.core import Target
 from accelsim.engine.event.engine import Detail, EventRun
 from accelsim.engine.graph import ENGINES, cost_graph
 from accelsim.results.execution_tables import op_table
-from accelsim.results.unrolled import unrolled_ops, unrolled_work
 from accelsim.workload.phases import PhaseOptions, build_graph
 
 MODEL, CHIPS, LAYER = "llama3.1-8b", ("tpu_v5e", "h100_sxm"), "layers.0"
@@ -28,16 +25,6 @@ def one_layer(result, repeat=16):
     times = ["ready_s", "start_s", "end_s"]
     layer[times] = 1e6 * (layer[times] - layer["ready_s"].min())
     return layer
-
-
-def share_ahead(result):
-    """Share of the bytes read that were on the chip before their op could start."""
-    execution = result.executions[0].execution
-    work, ops = unrolled_work(execution), unrolled_ops(execution)
-    loads = np.array([track.engine == "load" for track in execution.tracks])[work.track]
-    ready_ps = np.array([op.span.ready_ps for op in ops])[work.op]
-    early = loads & (work.end_ps <= ready_ps)
-    return work.amount[early].sum() / work.amount[loads].sum()
 
 
 # 1. When the inputs of each op are there, when its first work begins, and when it ends. What begins
@@ -75,7 +62,7 @@ for capacity in ("128 MiB", "64 MiB", "32 MiB", "16 MiB"):
     event = accelsim.run(MODEL, CHIPS[0], **changed)
     apart = accelsim.run(MODEL, CHIPS[0], engine="analytic", **changed)
     times = f"{apart.latency_s * 1e3:24.3f}{event.latency_s * 1e3:20.3f}"
-    print(f"{capacity:10}{times}{share_ahead(event):16.0%}")
+    print(f"{capacity:10}{times}{event.fetched_ahead.share:16.0%}")
 
 # 4. The short cuts: repeats are folded, and an op is cut into a few pieces. Both can be undone.
 EXACT = {"as usual": Detail(), "not folded": Detail(fold=False), "768 pieces": Detail(pieces=768)}

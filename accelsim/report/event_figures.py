@@ -12,25 +12,26 @@ from numpy.typing import NDArray
 from accelsim.report import style
 from accelsim.report.latency import time_unit
 from accelsim.report.power_panel import draw_power, power_legend, power_note
+from accelsim.report.use_words import mean_over, use_sentence
 from accelsim.report.words import gain_words, percent, resource_word
 from accelsim.results.execution import Execution, Fold, Track
 from accelsim.results.execution_tables import used_shares
-from accelsim.results.over_time import edges_in_step
+from accelsim.results.over_time import bin_edges
 from accelsim.results.transfers import MEMORY
 from accelsim.results.watts import watts
 from accelsim.units import PS_PER_S, format_si
 
-_BINS = 240
+_BUSY, _OF_PEAK = "share of time busy", "share of peak bandwidth"
 _PANELS = (
-    ("matrix units", ("matrix",), "matrix"), ("vector units", ("vector",), "vector"),
-    ("main memory", MEMORY, "memory"), ("links", ("network",), "network"),
+    ("matrix units", ("matrix",), "matrix", _BUSY), ("vector units", ("vector",), "vector", _BUSY),
+    ("main memory", MEMORY, "memory", _OF_PEAK), ("links", ("network",), "network", _OF_PEAK),
 )  # fmt: skip
 
 Floats = NDArray[np.float64]
 
 
 def utilisation_figure(execution: Execution, path: str | Path, *, detail: str = "") -> Path:
-    """Draw the use of each kind of engine over the whole pass, and the power of all chips below.
+    """Draw each kind of engine over the whole pass, and the power of all chips below.
 
     Parameters
     ----------
@@ -44,27 +45,30 @@ def utilisation_figure(execution: Execution, path: str | Path, *, detail: str = 
     -----
     A panel shows the mean of the chips, and their range where they differ. Matrix and vector: the
     share of time in which the units work. Memory and links: the rate over the peak. Power: the
-    counted one, stacked by engine; that of the board and its limit, where they are known.
+    counted one, stacked by engine; that of the board and its limit, where they are known. All are
+    means over the bins of `accelsim.results.over_time.bin_edges`.
     """
-    edges = edges_in_step(execution, _BINS)
+    edges = bin_edges(execution)
     used = used_shares(execution, edges)
     panels = [
-        (words, of_chip, style.resource_colour(resource))
-        for words, engines, resource in _PANELS
+        (words, measure, of_chip, style.resource_colour(resource))
+        for words, engines, resource, measure in _PANELS
         if (of_chip := _by_chip(execution, used, engines)) is not None
     ]
     power = watts(execution, edges)
     figure = style.new_figure(10.0, 2.2 + 0.95 * len(panels) + 1.8)
-    means = [(words, _mean(execution, of_chip, edges)) for words, of_chip, _ in panels]
+    means = [
+        (words, measure, _mean(execution, of_chip, edges)) for words, measure, of_chip, _ in panels
+    ]
     style.headline(figure, _use_message(means), _small_print(execution, detail))
     heights = [1.0] * len(panels) + [1.9]
     grid = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights, squeeze=False)
     unit_s, unit = time_unit(execution.end_ps / PS_PER_S)
     times = edges / PS_PER_S / unit_s
-    for axes, (words, of_chip, colour) in zip(grid[:, 0], panels, strict=False):
+    for axes, (_, _, of_chip, colour), told in zip(grid[:, 0], panels, means, strict=False):
+        words, measure, mean = told
         _use_panel(axes, execution, times, (of_chip, colour))
-        mean = dict(means)[words]
-        _title(axes, words, f"mean {percent(mean)}")
+        _title(axes, f"{words}, {measure}", f"mean of the pass {percent(mean)}")
     draw_power(grid[-1, 0], times, power)
     style.tidy(grid[-1, 0])
     grid[-1, 0].tick_params(labelsize=8.5)
@@ -180,16 +184,13 @@ def _mean(execution: Execution, of_chip: Floats, edges: NDArray[np.int64]) -> fl
     return float(np.average(over_chips, weights=np.diff(edges)))
 
 
-def _use_message(means: list[tuple[str, float]]) -> str:
-    if not means:
-        return "No engine works"
-    ordered = sorted(means, key=lambda pair: -pair[1])
-    words, most = ordered[0]
-    rest = ", ".join(f"{other} {percent(mean)}" for other, mean in ordered[1:])
-    verb = "are" if words.endswith("s") else "is"
-    return f"{words[0].upper()}{words[1:]} {verb} used most, {percent(most)}" + (
-        f"; {rest}" if rest else ""
+def _use_message(means: Sequence[tuple[str, str, float]]) -> str:
+    busy, moved = (
+        [(words, mean) for words, measure, mean in means if measure == kind]
+        for kind in (_BUSY, _OF_PEAK)
     )
+    sentence = use_sentence(busy, moved) or "no engine works"
+    return f"{sentence[0].upper()}{sentence[1:]}"
 
 
 def _use_panel(axes: Axes, execution: Execution, times: Floats, look: tuple[Floats, str]) -> None:
@@ -228,7 +229,7 @@ def _folds_of_first(execution: Execution) -> list[Fold]:
 
 
 def _small_print(execution: Execution, detail: str) -> str:
-    texts = [detail or ", ".join(execution.chips)]
+    texts = [detail or ", ".join(execution.chips), f"every value: {mean_over([execution])}"]
     for fold in _folds_of_first(execution):
         period = format_si(fold.period_ps / PS_PER_S, "s")
         texts.append(f"shaded: {fold.copies:,} copies of one repeat, every {period}")

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from accelsim.report.tables import Column, Table
 from accelsim.report.words import gain_words, percent, resource_word, short_name
+from accelsim.results.ahead import fetched_ahead
 from accelsim.results.execution import Execution
-from accelsim.results.execution_tables import engine_totals, op_table
-from accelsim.results.op_facts import launches_ps
-from accelsim.results.unrolled import unrolled_ops
+from accelsim.results.execution_tables import engine_totals
+from accelsim.results.waits import waiting_ops
 from accelsim.units import PS_PER_S, format_si
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _MOST_WAITING = 8
 _FLOP = ("matrix", "vector")
@@ -38,28 +35,53 @@ def execution_tables(
 def engines_table(execution: Execution) -> Table:
     """One row per engine that worked: busy time, its share of the pass, bytes or FLOP, energy.
 
-    Energy is counted, dynamic, and of one chip.
+    Energy is counted, dynamic, and of one chip. Chips whose rows read the same are listed once.
+    The title says what was fetched ahead, where something was.
     """
-    rows, breaks, before = [], [], None
-    several = len(execution.chips) > 1
+    of_chip: dict[int, list[tuple[str, ...]]] = {}
     for row in engine_totals(execution).to_dict("records"):
-        if not row["pieces"]:
-            continue
-        if before not in (None, row["chip"]):
+        if row["pieces"]:
+            of_chip.setdefault(row["chip"], []).append(_engine_cells(row))
+    alike: dict[tuple[str, tuple[tuple[str, ...], ...]], list[int]] = {}
+    for chip, cells in of_chip.items():
+        alike.setdefault((execution.chips[chip], tuple(cells)), []).append(chip)
+    rows: list[tuple[str, ...]] = []
+    breaks = []
+    several = len(execution.chips) > 1
+    for (name, own), chips in alike.items():
+        if rows:
             breaks.append(len(rows))
-        before = row["chip"]
-        cells = _engine_cells(row)
-        name = f"{row['chip']}: {execution.chips[row['chip']]}"
-        rows.append((name, *cells) if several else cells)
+        head = (f"{_numbers(chips)}: {name}",) if several else ()
+        rows += [(*head, *cells) for cells in own]
     columns = (
         Column("engine"), Column("unit", rank=2), Column("busy", right=True),
-        Column("share", right=True), Column("moved or done", right=True),
+        Column("of time", right=True), Column("moved or done", right=True),
         Column("of peak", right=True), Column("dynamic energy", right=True, rank=1),
         Column("pieces", right=True, rank=2),
     )  # fmt: skip
-    head = (Column("chip"),) if several else ()
+    first = (Column("chip"),) if several else ()
     title = f"Engines in one pass of {format_si(execution.end_ps / PS_PER_S, 's')}"
-    return Table(title, (*head, *columns), tuple(rows), tuple(breaks))
+    return Table(title + _ahead_words(execution), (*first, *columns), tuple(rows), tuple(breaks))
+
+
+def _numbers(chips: list[int]) -> str:
+    """Write numbers of chips: ``3``, or ``0 to 7`` and how many, or all of them."""
+    if len(chips) == 1:
+        return str(chips[0])
+    inside = chips[-1] - chips[0] + 1 == len(chips)
+    numbers = f"{chips[0]} to {chips[-1]}" if inside else ", ".join(map(str, chips))
+    return f"{numbers} (x {len(chips)})"
+
+
+def _ahead_words(execution: Execution) -> str:
+    """Say what came ahead, where something did."""
+    found = fetched_ahead(execution)
+    if not found.ahead_bytes:
+        return ""
+    return (
+        f"; fetched ahead: {format_si(found.ahead_bytes, 'B')}, {percent(found.share)} of the "
+        "bytes read"
+    )
 
 
 def path_table(execution: Execution, gains: Mapping[str, float] | None = None) -> Table:
@@ -99,7 +121,7 @@ def waiting_table(execution: Execution, count: int = _MOST_WAITING) -> Table:
     count : int
         At most so many rows.
     """
-    found = _waits(execution)
+    found = waiting_ops(execution)
     hosted = bool((found["host_s"] > 0).any())
     rows = tuple(_waiting_cells(row, hosted) for row in found.head(count).to_dict("records"))
     host = (Column("for the host", right=True),) if hosted else ()
@@ -114,23 +136,6 @@ def waiting_table(execution: Execution, count: int = _MOST_WAITING) -> Table:
         Column("begun ahead", right=True, rank=1), Column("then took", right=True),
     )  # fmt: skip
     return Table("Ops that had to wait", columns, rows)
-
-
-def _waits(execution: Execution) -> pd.DataFrame:
-    """Waits of the first chip by block and op, the longest in all first [s]."""
-    ops = op_table(execution)
-    launched_s = launches_ps(execution) / PS_PER_S
-    ops["own_s"] = launched_s[[op.source for op in unrolled_ops(execution)]]
-    ops = ops[ops["chip"] == 0].copy()
-    idle_s = (ops["waited_s"] - ops["own_s"]).clip(lower=0.0)
-    ops["waited_s"] = (idle_s + ops["host_s"]).round(12)
-    ops["length_s"] = ops["end_s"] - ops[["ready_s", "start_s"]].max(axis=1)
-    keys = ["unit", "block", "name"]
-    found = ops.groupby(keys, sort=False).agg(
-        times=("waited_s", "size"), waited_s=("waited_s", "sum"), host_s=("host_s", "sum"),
-        ahead_s=("ahead_s", "sum"), length_s=("length_s", "sum"),
-    ).reset_index()  # fmt: skip
-    return found[found["waited_s"] > 0].sort_values("waited_s", ascending=False, kind="stable")
 
 
 def _waiting_cells(row: Mapping[Any, Any], hosted: bool) -> tuple[str, ...]:

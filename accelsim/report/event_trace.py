@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accelsim.report.event_spans import Pieces, at_most, lanes
+from accelsim.report.use_words import mean_over
 from accelsim.results.execution import ENGINES, Execution, StagePass, Work
 from accelsim.results.execution_tables import moved_bytes_per_s
 from accelsim.results.op_facts import op_energies_j
@@ -32,7 +33,6 @@ from accelsim.results.unrolled import (
 from accelsim.results.watts import Watts, watts
 
 MAX_PIECES = 200_000
-_COUNTER_BINS = 2_000
 _MAX_ARROWS = 5_000
 _PS_PER_US = 1_000_000
 _OPS = "ops"
@@ -68,6 +68,7 @@ class _Pass:
     threads: _Threads
     shift_ps: int
     prefix: str
+    mean_over: str
 
     def us(self, time_ps: int) -> float:
         """Place in the trace; the nearest float is written with all digits of the picosecond."""
@@ -95,9 +96,10 @@ def execution_events(passes: Sequence[StagePass], max_pieces: int = MAX_PIECES) 
     threads = _Threads()
     events: list[Event] = []
     shift_ps = 0
+    mean = mean_over([one.execution for one in passes])
     for stage, times, execution, _ in passes:
         prefix = f"{stage}/" if len(passes) > 1 else ""
-        drawn = _Pass(execution, unrolled_ops(execution), threads, shift_ps, prefix)
+        drawn = _Pass(execution, unrolled_ops(execution), threads, shift_ps, prefix, mean)
         events += _op_events(drawn)
         events += _work_events(drawn, max_pieces // len(passes))
         events += _counters(drawn, times)
@@ -118,7 +120,7 @@ def _op_events(drawn: _Pass) -> Iterator[Event]:
         for (span, copied, source), lane in zip(own, lanes(starts, ends).tolist(), strict=True):
             tid = _lane(drawn, chip, 0, _OPS, lane)
             more = {
-                "kind": span.kind, "block": drawn.prefix + span.block, "repeat": span.repeat,
+                "kind": span.kind, "block": drawn.prefix + span.block, "repeat": span.repeat + 1,
                 "ready_us": drawn.us(span.ready_ps), "bytes": moved[source],
                 "energy_j": joules[source], "copied": copied,
             }  # fmt: skip
@@ -150,7 +152,7 @@ def _work_events(drawn: _Pass, limit: int) -> Iterator[Event]:
         span, copied, _ = drawn.ops[place]
         engine = execution.tracks[track].engine
         more = {
-            "block": drawn.prefix + span.block, "repeat": span.repeat,
+            "block": drawn.prefix + span.block, "repeat": span.repeat + 1,
             unit.get(engine, "bytes"): amount, "energy_j": joules,
         }  # fmt: skip
         if engine == "launch":
@@ -168,10 +170,12 @@ def _piece_threads(drawn: _Pass, work: Work) -> Ints:
     tids = np.zeros(len(work), np.int64)
     for place, track in enumerate(drawn.execution.tracks):
         rows = np.flatnonzero(work.track == place)
+        if not len(rows):
+            continue  # no empty thread for it
         on_lane = lanes(work.start_ps[rows], work.end_ps[rows])
         order = 1 + ENGINES.index(track.engine) if track.engine in ENGINES else 1 + len(ENGINES)
         name = f"{track.engine} ({track.unit})" if track.unit else track.engine
-        for lane in range(int(on_lane.max(initial=0)) + 1):
+        for lane in range(int(on_lane.max()) + 1):
             tids[rows[on_lane == lane]] = _lane(drawn, track.chip, order, name, lane)
     return tids
 
@@ -214,39 +218,34 @@ def _counters(drawn: _Pass, times: float) -> Iterator[Event]:
     execution = drawn.execution
     if execution.end_ps < 1:
         return
-    edges = _counter_edges(execution)
+    edges = bin_edges(execution)
     names, rates = moved_bytes_per_s(execution, edges)
     moved = {name: row / 1e9 for name, row in zip(names, rates, strict=True)}
     for chip in range(len(execution.chips)):
         for kind in ("memory", "network"):
-            if f"chip{chip}/{kind}" in moved:
-                series = {"GB/s": (moved[f"chip{chip}/{kind}"], 0.0)}
-                yield from _counter(drawn, (chip, f"{kind} GB/s"), series, edges, times)
-        for name, series in _power_series(execution, watts(execution, edges, chip)).items():
+            rate = moved.get(f"chip{chip}/{kind}")
+            if rate is not None and rate.any():
+                series = {"GB/s": (rate, 0.0)}
+                name = f"{kind} GB/s, {drawn.mean_over}"
+                yield from _counter(drawn, (chip, name), series, edges, times)
+        powers = _power_series(drawn, watts(execution, edges, chip))
+        for name, series in powers.items():
             yield from _counter(drawn, (chip, name), series, edges, times)
 
 
-def _power_series(execution: Execution, found: Watts) -> dict[str, _Series]:
+def _power_series(drawn: _Pass, found: Watts) -> dict[str, _Series]:
     """Counters of power: their values in the bins, and after the last."""
-    counters: dict[str, _Series] = {"counted power W": {"W": (found.counted, found.idle)}}
+    end = f", {drawn.mean_over}"
+    counters: dict[str, _Series] = {f"counted power W{end}": {"W": (found.counted, found.idle)}}
     if found.engines:
         by_engine = {name: (row, 0.0) for name, row in found.engines.items()}
-        counters["counted dynamic power W"] = by_engine
-    if execution.board_over_counted > 1:
-        counters["board power W"] = {"W": (found.board, found.idle)}
+        counters[f"counted dynamic power W{end}"] = by_engine
+    if drawn.execution.board_over_counted > 1:
+        counters[f"board power W{end}"] = {"W": (found.board, found.idle)}
     if math.isfinite(found.limit):
         flat = np.full(len(found.counted), found.limit)
         counters["board power limit W"] = {"W": (flat, found.limit)}
     return counters
-
-
-def _counter_edges(execution: Execution) -> Ints:
-    """Every time at which something begins or ends, or equal bins where these are too many."""
-    if unrolled_rows(execution) <= _COUNTER_BINS:
-        work = unrolled_work(execution)
-        ends = np.array([0, execution.end_ps], np.int64)
-        return np.unique(np.concatenate([work.start_ps, work.end_ps, ends]))
-    return bin_edges(execution, _COUNTER_BINS)
 
 
 def _counter(

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.patches import Patch
+from matplotlib.legend_handler import HandlerPatch
+from matplotlib.patches import Patch, Rectangle
 
 from accelsim.report import style
 from accelsim.report.gantt_rows import MOST_CHIPS, Bar, Look, Row, gantt_rows
 from accelsim.report.gantt_window import Window, default_window
 from accelsim.report.latency import time_unit
-from accelsim.report.words import percent
+from accelsim.report.use_words import use_sentence
 from accelsim.results.execution import Execution
 from accelsim.results.execution_tables import used_shares
 from accelsim.results.transfers import MEMORY
@@ -24,8 +26,9 @@ _AXES_SHARE = 0.86
 _LETTER_IN = 0.061
 _GAP, _BETWEEN = 0.7, 0.2
 _MOST_EDGES = 160
+_LEAST_TOLD = 0.005
 _DARK = (style.BLUE, style.VERMILLION, style.GREEN)
-_USED = (("matrix", "matrix units"), ("vector", "vector units"), ("network", "links"))
+_BUSY = (("matrix", "matrix units"), ("vector", "vector units"))
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,7 @@ def gantt_figure(
     figure.legend(
         handles=_legend(rows), loc="outside lower center", ncols=8, fontsize=9, frameon=False,
         handlelength=1.4, columnspacing=1.6,
+        handler_map={_LowPatch: HandlerPatch(patch_func=_low_swatch)},
     )  # fmt: skip
     return style.save(figure, path)
 
@@ -91,24 +95,29 @@ def _places(rows: list[Row]) -> list[float]:
 
 
 def _message(execution: Execution, window: Window) -> str:
-    """Say how much each kind of engine is used in the window."""
+    """Say how busy units are in the window, and how much memory and links move of their peaks."""
     edges = np.array([window.first_ps, window.last_ps], np.int64)
     used = used_shares(execution, edges)[:, 0]
     chips = len(execution.chips)
     kinds = [
         (track.engine, float(share)) for track, share in zip(execution.tracks, used, strict=True)
     ]
-    parts = [("memory bandwidth", sum(s for e, s in kinds if e in MEMORY) / chips)]
-    for engine, words in _USED:
+    moved = [
+        ("main memory", sum(s for e, s in kinds if e in MEMORY) / chips),
+        ("links", sum(s for e, s in kinds if e == "network") / chips),
+    ]
+    busy = []
+    for engine, words in _BUSY:
         found = [share for other, share in kinds if other == engine]
         if found:
-            parts.append((words, sum(found) / len(found)))
-    parts = sorted((part for part in parts if part[1] > 0.005), key=lambda part: -part[1])
-    if not parts:
+            busy.append((words, sum(found) / len(found)))
+    busy, moved = (
+        [(words, min(share, 1.0)) for words, share in parts if share > _LEAST_TOLD]
+        for parts in (busy, moved)
+    )
+    if not busy + moved:
         return "Nothing works in this stretch of time"
-    first, *rest = [f"{words} to {percent(min(share, 1.0))}" for words, share in parts]
-    first = first.replace(" to ", " are used to " if parts[0][0].endswith("s") else " is used to ")
-    return f"In this stretch {', '.join([first, *rest])}"
+    return f"In this stretch {use_sentence(busy, moved)}"
 
 
 def _small_print(execution: Execution, window: Window, detail: str) -> str:
@@ -199,5 +208,16 @@ def _legend(rows: list[Row]) -> list[Patch]:
             Patch(facecolor=style.GREY, hatch="////", edgecolor="white", label="copied repeat")
         )
     if any(bar.filled < 1 for row in rows for bar in row.bars):
-        handles.append(Patch(color="none", label="low bars: busy for this part of the time"))
+        low = "low bars: busy for this part of the time"
+        handles.append(_LowPatch(color=style.GREY, label=low))
     return handles
+
+
+class _LowPatch(Patch):
+    """A swatch of the legend that is as low as a bar that is busy for a part of the time."""
+
+
+def _low_swatch(**more: Any) -> Rectangle:
+    """Draw the lower half of a swatch, where `HandlerPatch` draws all of it."""
+    low = (-more["xdescent"], -more["ydescent"])
+    return Rectangle(low, more["width"], 0.45 * more["height"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -82,7 +83,7 @@ def gantt_rows(execution: Execution, window: Window) -> list[Row]:
     window : Window
         Bars outside are left out; so are engines that do nothing in the whole execution.
     """
-    ops = unrolled_ops(execution)
+    ops = _with_short_names(unrolled_ops(execution))
     work = _within(execution, window)
     working = set(np.unique(execution.work.track).tolist())
     rows: list[Row] = []
@@ -97,6 +98,21 @@ def gantt_rows(execution: Execution, window: Window) -> list[Row]:
                 own_work = work.where(work.track == place)
                 rows.append(_engine_row((label, chip, title), ops, own_work, window))
     return rows
+
+
+def _with_short_names(ops: tuple[UnrolledOp, ...]) -> tuple[UnrolledOp, ...]:
+    """Give each op the one name it has in all rows: without its group's, if no other is like it."""
+    full = {op.span.name: short_name(op.span.name) for op in ops}
+    brief = {name: short.removeprefix(_group_of(short)) for name, short in full.items()}
+    count = Counter(brief.values())
+    named = {name: text if count[text] == 1 else full[name] for name, text in brief.items()}
+    return tuple(op._replace(span=op.span._replace(name=named[op.span.name])) for op in ops)
+
+
+def _group_of(name: str) -> str:
+    """``mlp.`` of ``mlp.down+residual``."""
+    first = name.partition("+")[0]
+    return first[: first.rfind(".") + 1]
 
 
 def _within(execution: Execution, window: Window) -> Work:
@@ -162,8 +178,7 @@ def _op_row(own: list[UnrolledOp], names: tuple[str, int, str], window: Window) 
     bars = []
     for op, begin, lane in zip(seen, begins.tolist(), on_lane.tolist(), strict=True):
         look = Look(style.kind_colour(op.span.kind), copied=op.copied)
-        name = short_name(op.span.name)
-        texts = (name, name.rpartition(".")[2])
+        texts = (op.span.name,)
         bars.append(Bar(begin, op.span.end_ps, look, op.span.kind, texts, lane, slots))
     # Names of ops at the same time need a line each.
     return Row(*names, tuple(bars), tuple(bars), height=max(0.8, 0.55 * slots))
@@ -219,7 +234,7 @@ def _bars(ops: tuple[UnrolledOp, ...], work: Work, on_lane: list[int], slots: in
     columns = (work.op.tolist(), work.start_ps.tolist(), work.end_ps.tolist())
     for place, first, last, lane in zip(*columns, on_lane, strict=False):
         span, copied, _ = ops[place]
-        texts = (short_name(span.name),)
+        texts = (span.name,)
         ready = span.ready_ps
         look = Look(style.kind_colour(span.kind), copied=copied)
         if first < ready:

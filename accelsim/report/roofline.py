@@ -56,10 +56,11 @@ def roofline_figure(result: RunResult, path: str | Path) -> Path:
     Notes
     -----
     Roofs: peak compute, main memory, and the shared buffer where the chip has one.
-    Horizontal: matrix FLOP per byte of main memory. Vertical: FLOP/s reached. The area of a dot
-    is its share of the time. Intensities beyond 50 ridge points (ops that hardly touch main memory)
-    are drawn there. Ops without matrix FLOP (norms, gathers) have no place in the plane;
-    the small print says how much time they take.
+    Horizontal: matrix FLOP per byte of main memory. Vertical: FLOP/s of the op alone, as in the
+    table of ops: what an op adds to a run of the event engine may be less than its transfers take,
+    and the dot would lie above the roof. The area of a dot is its share of the time. Intensities
+    beyond 50 ridge points (ops that hardly touch main memory) are drawn there. Ops without matrix
+    FLOP (norms, gathers) have no place in the plane; the small print says how much time they take.
     """
     points = _points(result)
     figure = style.new_figure(9.0, 6.0)
@@ -77,7 +78,8 @@ def roofline_figure(result: RunResult, path: str | Path) -> Path:
         alpha=0.8, edgecolors="white", linewidths=0.8, zorder=5,
     )  # fmt: skip
     axes.set_xlabel("arithmetic intensity [FLOP per byte of main memory]")
-    axes.set_ylabel("speed on one device [FLOP/s]")
+    alone = " of the op alone" if result.executions else ""
+    axes.set_ylabel(f"speed{alone} on one device [FLOP/s]")
     axes.yaxis.set_major_formatter(lambda value, _: format_si(value, "FLOP/s", 1))
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     style.tidy(axes)
@@ -106,11 +108,12 @@ def _points(result: RunResult) -> list[_Point]:
     farthest = _FARTHEST_RIDGES * result.peak_flop_per_s / result.peak_bytes_per_s
     merged: dict[tuple[str, float, float, str], float] = {}
     for row in result.rows:
-        if row.flop and row.latency_s:
+        alone_s = row.alone_s or row.latency_s
+        if row.flop and alone_s:
             name = f"{row.stage} {short_name(row.name)}" if several else short_name(row.name)
             # An op served from on-chip memory has no end to its intensity: the far right.
             intensity = min(row.flop / max(row.bytes, 1.0), farthest)
-            key = (name, intensity, row.flop / row.latency_s, row.bound)
+            key = (name, intensity, row.flop / alone_s, row.bound)
             merged[key] = merged.get(key, 0.0) + row.latency_s * row.count / total_s
     return [_Point(n, x, y, share, bound) for (n, x, y, bound), share in merged.items()]
 

@@ -10,9 +10,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from accelsim.results.ahead import op_bytes
 from accelsim.results.execution import ENGINES, Execution, Track, Work
 from accelsim.results.op_facts import host_waits_ps, op_energies_j, op_units
-from accelsim.results.over_time import Ints, amounts_over_time, bin_edges, durations, spread
+from accelsim.results.over_time import (
+    BINS,
+    Ints,
+    amounts_over_time,
+    bin_edges,
+    durations,
+    spread,
+)
 from accelsim.results.transfers import MEMORY, amounts_moved
 from accelsim.results.unrolled import unrolled_ops, work_parts
 from accelsim.results.watts import watts
@@ -33,8 +41,10 @@ def op_table(execution: Execution) -> pd.DataFrame:
         name, kind, block, repeat, chip, unit (its group of cores), ready_s, start_s, end_s [s];
         waited_s: from ready to the first work, the start of its kernel included; host_s: how long
         all ops before it had ended and the host had not launched it, before it was ready; ahead_s:
-        how long before it was ready its first transfer began [s]; dynamic_j: counted dynamic
-        energy of one chip, without idle power [J]; copied: not simulated but folded.
+        how long before it was ready its first transfer began [s]; loaded_bytes, read from the main
+        memory; ahead_bytes, of these, what was on the chip when it became ready, and ahead_share,
+        which part that is (0 where nothing is read) [B], [1]; dynamic_j: counted dynamic energy of
+        one chip, without idle power [J]; copied: not simulated but folded.
     """
     import pandas as pd
 
@@ -44,6 +54,7 @@ def op_table(execution: Execution) -> pd.DataFrame:
     units = op_units(execution)
     times = np.array([(s.ready_ps, s.start_ps, s.end_ps) for s in spans], np.int64).reshape(-1, 3)
     ready, start, end = times.T
+    ahead, loaded = (found[sources] for found in op_bytes(execution))
     return pd.DataFrame({
         "name": [s.name for s in spans], "kind": [s.kind for s in spans],
         "block": [s.block for s in spans], "repeat": [s.repeat for s in spans],
@@ -53,25 +64,29 @@ def op_table(execution: Execution) -> pd.DataFrame:
         "waited_s": np.maximum(start - ready, 0) / PS_PER_S,
         "host_s": host_waits_ps(execution, ops) / PS_PER_S,
         "ahead_s": np.maximum(ready - start, 0) / PS_PER_S,
+        "loaded_bytes": loaded, "ahead_bytes": ahead,
+        "ahead_share": np.divide(ahead, loaded, out=np.zeros(len(ahead)), where=loaded > 0),
         "dynamic_j": op_energies_j(execution)[sources], "copied": [op.copied for op in ops],
     })  # fmt: skip
 
 
-def utilisation(execution: Execution, bins: int = 200) -> pd.DataFrame:
-    """How much of each engine is used over time.
+def utilisation(execution: Execution, bins: int = BINS) -> pd.DataFrame:
+    """How busy each engine that does one thing at a time is, and how fast the others go.
 
     Parameters
     ----------
     execution : Execution
     bins : int
+        About how many, see `accelsim.results.over_time.bin_edges`.
 
     Returns
     -------
     DataFrame
-        time_s, where a bin begins, and a column per track such as ``chip0/cores/matrix``, 0 to 1:
-        of an exclusive engine the share of the bin in which it works, of transfers and links the
-        rate over the peak of the chip, of what is shared without a peak (launches that overlap)
-        the share in which at least one piece is under way.
+        time_s, where a bin begins, and a column per track such as ``chip0/cores/matrix``, 0 to 1.
+        Matrix and vector units: the share of the bin in which they work; the mean over the pass is
+        ``share`` of `engine_totals`. Load, store and network: the rate over the peak of the chip,
+        which loads and stores have together; the mean is ``of_peak`` there. Launches, which
+        overlap and have no peak: the share in which at least one is under way, ``share`` again.
     """
     edges = bin_edges(execution, bins)
     return _frame(edges, [t.name for t in execution.tracks], used_shares(execution, edges))
@@ -97,13 +112,14 @@ def used_shares(execution: Execution, edges_ps: Ints) -> Floats:
     return shares
 
 
-def power(execution: Execution, bins: int = 200, chip: int | None = None) -> pd.DataFrame:
+def power(execution: Execution, bins: int = BINS, chip: int | None = None) -> pd.DataFrame:
     """Power over time of all chips, or of one.
 
     Parameters
     ----------
     execution : Execution
     bins : int
+        About how many, see `accelsim.results.over_time.bin_edges`.
     chip : int, optional
         Place in `Execution.chips`; of several chips that it stands for, one.
 
@@ -113,20 +129,21 @@ def power(execution: Execution, bins: int = 200, chip: int | None = None) -> pd.
         time_s, where a bin begins [s]; power_w: counted, what the chips draw always and the
         dynamic energy of each piece of work evenly over its time; board_w: the same with what the
         boards draw above what is counted, where that is known (`Execution.board_over_counted`)
-        [W].
+        [W]. Each is a mean over its bin: narrower bins have a higher maximum.
     """
     edges = bin_edges(execution, bins)
     found = watts(execution, edges, chip)
     return _frame(edges, ["power_w", "board_w"], np.stack([found.counted, found.board]))
 
 
-def bandwidth(execution: Execution, bins: int = 200) -> pd.DataFrame:
+def bandwidth(execution: Execution, bins: int = BINS) -> pd.DataFrame:
     """Bytes per second over time of main memory and links.
 
     Parameters
     ----------
     execution : Execution
     bins : int
+        About how many, see `accelsim.results.over_time.bin_edges`.
 
     Returns
     -------

@@ -10,23 +10,37 @@ from numpy.typing import NDArray
 from accelsim.errors import SimulationError
 from accelsim.results.execution import Execution, Work
 from accelsim.results.unrolled import work_parts
+from accelsim.units import PS_PER_S
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+BINS = 240
+"""About how many bins a pass has. The highest power depends on their width, so all use the same."""
 
 
-def bin_edges(execution: Execution, bins: int) -> Ints:
-    """Divide an execution into bins, equal but for a picosecond.
+def edges_between(first_ps: int, last_ps: int, bins: int) -> Ints:
+    """Divide a stretch of time into bins, equal but for a picosecond [ps]."""
+    count = max(1, min(bins, last_ps - first_ps))
+    return first_ps + np.arange(count + 1, dtype=np.int64) * (last_ps - first_ps) // count
+
+
+def bin_edges(execution: Execution, bins: int = BINS) -> Ints:
+    """Divide an execution into the bins that all tables, pictures and traces use.
+
+    Equal bins that are nearly as long as a folded repeat would show a slow beat that is not there;
+    here a repeat has a whole number of bins, or a bin a whole number of repeats. Without folds
+    bins are equal but for a picosecond.
 
     Parameters
     ----------
     execution : Execution
     bins : int
-        A shorter execution gets one per picosecond.
+        About how many, exactly so many without folds; a shorter execution gets one per
+        picosecond.
 
     Returns
     -------
-    int64[bins + 1]
+    int64[n]
         Edges [ps].
 
     Raises
@@ -38,34 +52,9 @@ def bin_edges(execution: Execution, bins: int) -> Ints:
         raise SimulationError(f"{bins} bins asked for; use at least 1")
     if execution.end_ps < 1:
         raise SimulationError("an execution of 0 ps has nothing over time; run an op that works")
-    return edges_between(0, execution.end_ps, bins)
-
-
-def edges_between(first_ps: int, last_ps: int, bins: int) -> Ints:
-    """Divide a stretch of time into bins, equal but for a picosecond [ps]."""
-    count = max(1, min(bins, last_ps - first_ps))
-    return first_ps + np.arange(count + 1, dtype=np.int64) * (last_ps - first_ps) // count
-
-
-def edges_in_step(execution: Execution, bins: int) -> Ints:
-    """Divide an execution into about so many bins that keep step with its folded repeats.
-
-    Equal bins that are nearly as long as a repeat show a slow beat that is not there; here a
-    repeat has a whole number of bins, or a bin a whole number of repeats.
-
-    Parameters
-    ----------
-    execution : Execution
-    bins : int
-
-    Returns
-    -------
-    int64[n]
-        Edges [ps].
-    """
     folds = [fold for fold in execution.folds if fold.copies and fold.period_ps]
     if not folds:
-        return bin_edges(execution, bins)
+        return edges_between(0, execution.end_ps, bins)
     chip = execution.ops[folds[0].first_op].chip
     pieces: list[Ints] = []
     now, width = 0, execution.end_ps / bins
@@ -82,7 +71,19 @@ def edges_in_step(execution: Execution, bins: int) -> Ints:
         now = int(within[-1])
     left = max(1, round((execution.end_ps - now) / width))
     pieces.append(edges_between(now, execution.end_ps, left))
-    return np.unique(np.concatenate(pieces))
+    return _without_narrow(np.unique(np.concatenate(pieces)), width / 2)
+
+
+def _without_narrow(edges: Ints, least_ps: float) -> Ints:
+    """Join rests between repeats to the bin before: a narrow bin would show a peak of its own."""
+    narrow = np.flatnonzero(np.diff(edges) < least_ps)
+    joined: Ints = np.delete(edges, np.maximum(narrow, 1)) if len(edges) > 2 else edges
+    return joined
+
+
+def bin_width_s(edges_ps: Ints) -> float:
+    """Return how long a bin is, the median where they differ a little to keep step [s]."""
+    return float(np.median(np.diff(edges_ps))) / PS_PER_S
 
 
 def amounts_over_time(

@@ -9,7 +9,7 @@ import numpy as np
 
 from accelsim.results.execution import StagePass
 from accelsim.results.execution_tables import op_table, power
-from accelsim.results.over_time import bin_edges
+from accelsim.results.over_time import BINS, bin_edges
 from accelsim.units import PS_PER_S
 
 if TYPE_CHECKING:
@@ -69,14 +69,14 @@ def passes_timeline(passes: Sequence[StagePass]) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def passes_power(passes: Sequence[StagePass], bins: int = 200) -> pd.DataFrame:
-    """Power of all chips over time: so many bins in one pass of each stage, one for the others.
+def passes_power(passes: Sequence[StagePass], bins: int = BINS) -> pd.DataFrame:
+    """Power of all chips over time: in bins in one pass of each stage, one mean for the others.
 
     Parameters
     ----------
     passes : sequence of StagePass
     bins : int
-        In a pass.
+        About how many in a pass, see `accelsim.results.over_time.bin_edges`.
 
     Returns
     -------

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from accelsim.errors import SimulationError
+from accelsim.results.ahead import FetchedAhead, passes_fetched_ahead
 from accelsim.results.execution import StagePass
 from accelsim.results.execution_tables import utilisation
+from accelsim.results.happened import what_happened
 from accelsim.results.passes import TIMELINE_COLUMNS, passes_power, passes_timeline
-from accelsim.units import PS_PER_S
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -254,8 +255,8 @@ class RunResult:
         """Power over time of all devices, idle power included: ``start_s, end_s, power_w``.
 
         Per op, or per bin of time of the event engine, whose ops overlap; that also gives
-        ``board_w``, what the boards draw (see `passes_power`). The integral of ``power_w`` is the
-        energy of the run.
+        ``board_w``, what the boards draw (see `passes_power`). A row is the mean from ``start_s``
+        to ``end_s``. The integral of ``power_w`` is the energy of the run.
         """
         if self.executions:
             return passes_power(self.executions)
@@ -266,9 +267,11 @@ class RunResult:
 
     @property
     def utilisation(self) -> pd.DataFrame:
-        """Use of each engine over time in the first pass of the run, by the event engine.
+        """Each engine over time in the first pass of the run, by the event engine.
 
-        See `accelsim.results.execution_tables.utilisation`, which takes any pass.
+        Of matrix and vector units the share of time in which they work, of transfers and links the
+        rate over the peak: see `accelsim.results.execution_tables.utilisation`, which takes any
+        pass.
         """
         if not self.executions:
             raise SimulationError(
@@ -331,6 +334,14 @@ class RunResult:
         return totals
 
     @property
+    def fetched_ahead(self) -> FetchedAhead:
+        """Bytes that one chip had read before the ops that use them could start, and all it read.
+
+        Only the event engine moves anything ahead; of others all is 0.
+        """
+        return passes_fetched_ahead(self.executions)
+
+    @property
     def shown_passes(self) -> tuple[tuple[str, StagePass], ...]:
         """The first pass of each stage with words for it: what tables and pictures show."""
         shown = []
@@ -341,20 +352,14 @@ class RunResult:
         return tuple(shown)
 
     def _what_happened(self) -> dict[str, Any]:
-        """What only the event engine knows: critical paths, and what would help."""
+        """What only the event engine knows: paths, engines, waits, and what would help."""
         if not self.executions:
             return {}
-        paths = [
-            {
-                "stage": stage.stage,
-                **{f"{part.resource}_s": part.path_ps / PS_PER_S for part in stage.execution.path},
-            }
-            for stage in self.executions
-        ]
+        shown = [one for _, one in self.shown_passes]
+        gains = self.what_if_s
         return {
-            "critical_path": paths,
-            **({"what_if_s": gains} if (gains := self.what_if_s) else {}),
-        }
+            **what_happened(self.executions, shown), **({"what_if_s": gains} if gains else {}),
+        }  # fmt: skip
 
     def to_json(self) -> str:
         """Serialise to JSON text (deterministic; no NaN)."""

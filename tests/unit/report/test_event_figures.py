@@ -16,7 +16,7 @@ from accelsim.report.event_tables import (
 )
 from accelsim.report.words import RESOURCE_WORDS, gain_words, resource_word
 from accelsim.results.execution import PathShare
-from tests.unit.results.executions import collective, folded, layered, op, prefetching, work
+from tests.unit.results.executions import collective, early, folded, layered, op, prefetching, work
 
 MAKERS = {
     "prefetching": prefetching, "collective": collective, "layered": lambda: layered(5, 2),
@@ -56,24 +56,39 @@ def test_panels_are_what_the_execution_has(drawn) -> None:
     utilisation_figure(collective(), "u.png")
     titles = [[axes.get_title(loc="left") for axes in figure.axes] for figure in drawn]
     assert titles == [
-        ["matrix units", "vector units", "main memory", "power"],
-        ["matrix units", "links", "power of 4 chips"],
+        [
+            "matrix units, share of time busy",
+            "vector units, share of time busy",
+            "main memory, share of peak bandwidth",
+            "power",
+        ],
+        [
+            "matrix units, share of time busy",
+            "links, share of peak bandwidth",
+            "power of 4 chips",
+        ],
     ]
     notes = [axes.get_title(loc="right") for axes in drawn[1].axes]
     # Matrix: a chip 20 %, three chips 60 %. Power: 40 W idle, 18 uJ in 500 ns.
     assert notes == [
-        "mean 50 %", "mean 32 %", "counted: mean 76.0 W, highest 80.0 W",
+        "mean of the pass 50 %", "mean of the pass 32 %", "counted: mean 76.0 W, highest 80.0 W",
     ]  # fmt: skip
     assert plain(drawn[0].texts[0]) == (
-        "Main memory is used most, 61 %; matrix units 50 %, vector units 7.1 %"
+        "Matrix units are busy 50 % of the time, vector units 7.1 %; main memory reaches 61 % of "
+        "peak"
     )
-    assert plain(drawn[1].texts[0]) == "Matrix units are used most, 50 %; links 32 %"
+    assert plain(drawn[1].texts[0]) == (
+        "Matrix units are busy 50 % of the time; links reach 32 % of peak"
+    )
 
 
 def test_copies_are_shaded_and_counted_once(drawn) -> None:
     utilisation_figure(folded(80, 4, 2), "u.png", detail="toy")
     small = plain(drawn[0].texts[1])
-    assert small == "toy; shaded: 76 copies of one repeat, every 5.40 µs"
+    assert (
+        small
+        == "toy; every value: mean over 1.8 µs; shaded: 76 copies of one repeat, every 5.40 µs"
+    )
 
 
 def test_power_axis_begins_at_zero_and_names_its_unit(drawn) -> None:
@@ -166,6 +181,22 @@ def test_engines_by_hand() -> None:
         ("1: slow toy (3 chips)", "network"),
     ]  # fmt: skip
     assert several.breaks == (2,)
+
+
+def test_chips_that_do_the_same_are_listed_once() -> None:
+    equal = engines_table(replace(layered(3, 4), chips=("toy",) * 4))
+    assert {row[0] for row in equal.rows} == {"0 to 3 (x 4): toy"}
+    assert len(equal.rows) == len(engines_table(layered(3)).rows)
+    assert equal.breaks == ()
+    mixed = replace(collective(), chips=("toy", "toy"))
+    assert [row[0] for row in engines_table(mixed).rows] == ["0: toy"] * 2 + ["1: toy"] * 2
+
+
+def test_the_engines_say_what_was_fetched_ahead() -> None:
+    ahead = engines_table(early())
+    assert ahead.title == (
+        "Engines in one pass of 1.40 µs; fetched ahead: 400 kB, 53 % of the bytes read"
+    )
 
 
 def test_engines_that_did_nothing_are_left_out() -> None:

@@ -10,9 +10,9 @@ from itertools import groupby, pairwise
 
 import pytest
 
-from accelsim.report import event_trace
 from accelsim.report.event_trace import execution_events
-from accelsim.results.execution import ENGINES, StagePass
+from accelsim.results.execution import ENGINES, StagePass, Track
+from accelsim.results.over_time import BINS, bin_edges
 from tests.unit.results.executions import LAYER, collective, folded, layered, prefetching
 
 MAKERS = {
@@ -66,6 +66,11 @@ def place(flow: dict) -> tuple:
     return flow["pid"], flow["tid"], flow["ts"]
 
 
+def counter(event: dict) -> str:
+    """Name of a counter without the width of its bins; empty for other events."""
+    return event["name"].partition(", mean over")[0] if event["ph"] == "C" else ""
+
+
 def processes(events: list[dict]) -> dict[int, str]:
     return {e["pid"]: e["args"]["name"] for e in events if e["name"] == "process_name"}
 
@@ -108,7 +113,7 @@ def test_spans_by_hand() -> None:
     ]  # fmt: skip
     op = next(e for e in events if e["ph"] == "X" and e["name"] == "down")
     assert op["args"]["bytes"] == 500_000
-    assert op["args"]["repeat"] == 0
+    assert op["args"]["repeat"] == 1  # as in the Gantt picture
     assert float(op["args"]["energy_j"]) == pytest.approx(12e-6)
 
 
@@ -134,7 +139,7 @@ def test_tracks_are_in_the_order_of_engines() -> None:
 
 def test_counters_are_exact_and_of_one_chip() -> None:
     events = execution_events([StagePass("decode", 1, collective())])
-    watts = [(e["ts"], e["args"]["W"]) for e in events if e["name"] == "counted power W"]
+    watts = [(e["ts"], e["args"]["W"]) for e in events if counter(e) == "counted power W"]
     # Chip 0 and then chip 1, which stands for three: idle 10 W, matmul 10 W, links 10 W more.
     assert watts == [
         (0.0, 20.0), (0.1, 10.0), (0.3, 20.0), (0.5, 10.0), (0.0, 20.0), (0.5, 10.0)
@@ -146,19 +151,19 @@ def test_counters_are_exact_and_of_one_chip() -> None:
 def test_counters_of_power_say_which_power_they_are() -> None:
     board = replace(collective(), board_over_counted=1.5, limit_w=30.0)
     events = execution_events([StagePass("decode", 1, board)])
-    first = {e["name"]: e["args"] for e in events if e["ph"] == "C" and e["ts"] == 0}
+    first = {counter(e): e["args"] for e in events if e["ph"] == "C" and e["ts"] == 0}
     assert first["counted power W"] == {"W": 20.0}
     assert first["board power W"] == {"W": 25.0}
     assert first["board power limit W"] == {"W": 30.0}
     by_engine = [
         (e["ts"], e["args"]) for e in events
-        if e["name"] == "counted dynamic power W" and e["pid"] == 1
+        if counter(e) == "counted dynamic power W" and e["pid"] == 1
     ]  # fmt: skip
     assert by_engine == [
         (0.0, {"matrix": 10.0, "network": 0.0}), (0.1, {"matrix": 0.0, "network": 0.0}),
         (0.3, {"matrix": 0.0, "network": 10.0}), (0.5, {"matrix": 0.0, "network": 0.0}),
     ]  # fmt: skip
-    plain = {e["name"] for e in execution_events([StagePass("decode", 1, collective())])}
+    plain = {counter(e) for e in execution_events([StagePass("decode", 1, collective())])}
     assert not {"board power W", "board power limit W"} & plain
 
 
@@ -169,9 +174,7 @@ def test_other_passes_are_one_span_at_mean_power() -> None:
     assert (first["pid"], second["pid"]) == (1, 2)
     assert first["ts"] == pytest.approx(1.4 + 0.5)
     assert first["dur"] == pytest.approx(5.0)
-    last = [
-        e for e in events if e["ph"] == "C" and e["name"] == "counted power W" and e["pid"] == 1
-    ][-1]
+    last = [e for e in events if counter(e) == "counted power W" and e["pid"] == 1][-1]
     assert last["ts"] == pytest.approx(1.9)
     assert last["args"]["W"] == pytest.approx(10 + 3e-6 / 500e-9)
     assert {e["args"]["block"] for e in events if "kind" in e.get("args", {})} == {
@@ -208,5 +211,21 @@ def test_too_many_pieces_are_joined(limit: int) -> None:
 
 def test_counters_of_a_long_execution_are_binned() -> None:
     events = execution_events([StagePass("decode", 1, folded(80, 4))])
-    watts = [e["ts"] for e in events if e["ph"] == "C" and e["name"] == "counted power W"]
-    assert event_trace._COUNTER_BINS / 2 < len(watts) <= event_trace._COUNTER_BINS + 1
+    watts = [e["ts"] for e in events if counter(e) == "counted power W"]
+    assert set(watts) <= {edge / 1e6 for edge in bin_edges(folded(80, 4)).tolist()}
+    assert len(watts) > BINS / 2
+    names = {e["name"] for e in events if e["ph"] == "C"}
+    assert "counted power W, mean over 1.8 µs" in names
+
+
+def test_counters_of_several_stages_name_the_range_of_their_bins() -> None:
+    passes = [StagePass("prefill", 1, prefetching()), StagePass("decode", 3, collective())]
+    names = {e["name"] for e in execution_events(passes) if counter(e) == "counted power W"}
+    assert names == {"counted power W, mean over 2.1 ns to 5.8 ns"}
+
+
+def test_links_that_do_nothing_have_no_track() -> None:
+    links = replace(prefetching(), tracks=(*prefetching().tracks, Track(0, "links", "network")))
+    events = execution_events([StagePass("decode", 1, links)])
+    assert not any("network" in name for name in threads(events, 1))
+    assert not any("network" in e["name"] for e in events if e["ph"] == "C")

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import accelsim
 from accelsim.errors import WorkloadError
 from accelsim.report import style
 from accelsim.report.comparison import Comparison, comparison_figure
@@ -93,6 +94,24 @@ def test_a_shared_buffer_is_a_second_roof(result, tmp_path):
     one = roofline_figure(result, tmp_path / "one.svg").read_text("utf-8")
     two = roofline_figure(with_l2, tmp_path / "two.svg").read_text("utf-8")
     assert one.count("<path") < two.count("<path")
+
+
+def test_the_roofline_takes_the_time_of_an_op_alone(monkeypatch):
+    run = accelsim.run(
+        "llama3.1-8b", "tpu_v5e", phase="decode", batch=64, input_len=512, weight_dtype="int8",
+        kv_dtype="int8",
+    )  # fmt: skip
+    # An op that came ahead as a whole adds nothing, and still has a place below the roof.
+    (head,) = (row for row in run.rows if row.name == "lm_head")
+    rows = tuple(replace(row, latency_s=0.0) if row is head else row for row in run.rows)
+    drawn = []
+    monkeypatch.setattr(style, "save", lambda figure, path: drawn.append(figure) or path)
+    roofline_figure(replace(run, rows=rows), "r.png")
+    (axes,) = drawn[0].axes
+    intensity, speed = axes.collections[0].get_offsets().T
+    assert (speed <= np.minimum(intensity * run.peak_bytes_per_s, run.peak_flop_per_s)).all()
+    assert any(speed == pytest.approx(head.flop / head.alone_s))
+    assert axes.get_ylabel() == "speed of the op alone on one device [FLOP/s]"
 
 
 def test_overfull_memory_is_drawn(make, tmp_path):

@@ -127,7 +127,10 @@ def test_what_cannot_be_drawn_is_refused() -> None:
 def test_texts_say_what_is_seen(drawn) -> None:
     gantt_figure(folded(80, 4), "g.png", detail="toy")
     (figure,) = drawn
-    assert plain(figure.texts[0]).startswith("In this stretch memory bandwidth is used to 84 %")
+    assert plain(figure.texts[0]).startswith(
+        "In this stretch matrix units are busy 52 % of the time, vector units 1.7 %; main memory "
+        "reaches 84 % of peak, links 13 %"
+    )
     assert "7.18 µs of a pass of 434 µs: layers, repeat 4 of 80, copied 76 times" in plain(
         figure.texts[1]
     )
@@ -182,6 +185,34 @@ def test_ops_at_the_same_time_have_a_line_each(drawn) -> None:
     assert len(found) == 5
     for i, one in enumerate(found):
         assert all(one.y0 >= other.y1 or other.y0 >= one.y1 for other in found[:i])
+
+
+def named(*names: str) -> Execution:
+    rows = [(i, 2, 100 * i, 100 * i + 90, 1.0, 0.0) for i in range(len(names))]
+    ops = tuple(op(n, "matmul", (100 * i,) * 2 + (100 * i + 90,)) for i, n in enumerate(names))
+    return replace(prefetching(), ops=ops, work=work(rows), end_ps=100_000 * len(names))
+
+
+def test_an_op_has_one_name_in_all_rows() -> None:
+    execution = named("attn.norm", "attn.o+attn.residual", "mlp.norm", "mlp.down+attn.add", "head")
+    rows = gantt_rows(execution, Window(0, execution.end_ps))
+    found = [[bar.texts for bar in row.bars] for row in rows if row.name in ("ops", "matrix")]
+    assert found[0] == found[1]
+    # Without the name of the group where that is enough to tell the ops apart.
+    assert [texts for (texts,) in found[0]] == [
+        "attn.norm", "o+residual", "mlp.norm", "down+attn.add", "head"
+    ]  # fmt: skip
+
+
+def test_low_bars_have_a_low_swatch(drawn, monkeypatch) -> None:
+    monkeypatch.setattr(rows_module, "_MOST_PIECES", 20)
+    rows = [(0, 2, 10 * i, 10 * i + 4, 1.0, 0.0) for i in range(60)]
+    execution = replace(prefetching(), work=work([*rows, (0, 2, 700, 1400, 1.0, 0.0)]))
+    gantt_figure(execution, "g.png", window=Window(0, 1_400_000))
+    (legend,) = drawn[0].legends
+    heights = [patch.get_height() for patch in legend.get_patches()]
+    assert legend.get_texts()[-1].get_text().startswith("low bars")
+    assert heights[-1] < 0.5 * max(heights)
 
 
 def test_transfers_of_several_ops_at_once_carry_no_name() -> None:

@@ -57,6 +57,13 @@ def prefetching() -> Execution:
     return Execution(("toy",), tracks, ops, work(rows), (), 1400 * NS, 10.0, PEAKS, path, 16)
 
 
+def early() -> Execution:
+    """As `prefetching`, but ``down`` is ready at 900: all its 400 kB of 750 kB come ahead."""
+    whole = prefetching()
+    up, down = whole.ops
+    return replace(whole, ops=(up, down._replace(ready_ps=900 * NS)))
+
+
 def collective() -> Execution:
     """Two chips, the second stands for three: matmuls of 100 and 300 ns, then an all-reduce.
 

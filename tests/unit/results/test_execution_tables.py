@@ -17,12 +17,19 @@ from accelsim.results.execution_tables import (
     bandwidth,
     critical_path,
     engine_totals,
+    moved_bytes_per_s,
     op_table,
     power,
     used_shares,
     utilisation,
 )
-from accelsim.results.over_time import amounts_over_time, bin_edges, edges_between, edges_in_step
+from accelsim.results.over_time import (
+    BINS,
+    amounts_over_time,
+    bin_edges,
+    bin_width_s,
+    edges_between,
+)
 from accelsim.results.unrolled import unrolled_work
 from accelsim.results.watts import watts
 from tests.unit.results.executions import collective, folded, layered, op, prefetching, work
@@ -35,6 +42,9 @@ def test_op_table_tells_waiting_from_prefetch() -> None:
     assert table.loc["down", "ahead_s"] == pytest.approx(300 * NS)
     assert table.loc["down", "waited_s"] == 0
     assert table.loc["up", "ahead_s"] == 0
+    # 400 kB from 500 to 900, and ready at 800: all of that transfer had to be there.
+    assert table["loaded_bytes"].tolist() == [350e3, 400e3]
+    assert table["ahead_bytes"].tolist() == [0, 0]
     late = op_table(collective())
     assert late["waited_s"].tolist() == pytest.approx([0, 200 * NS, 0, 0])
     assert late["chip"].tolist() == [0, 0, 1, 1]
@@ -151,13 +161,38 @@ def test_waits_for_the_host_are_behind_all_ops_before() -> None:
     assert table["waited_s"].tolist() == pytest.approx([10 * NS] * 3)
 
 
-@pytest.mark.parametrize("table", [op_table, utilisation, power, bandwidth, engine_totals])
+@pytest.mark.parametrize("table", [op_table, engine_totals])
 @pytest.mark.parametrize("chips", [1, 2])
 def test_tables_are_the_same_folded_and_not(table, chips: int) -> None:
     whole, short = table(layered(12, chips)), table(folded(12, 4, chips))
     for name in ("copied",):
         whole, short = (frame.drop(columns=name, errors="ignore") for frame in (whole, short))
     pd.testing.assert_frame_equal(whole, short, rtol=1e-12, atol=1e-20)
+
+
+@pytest.mark.parametrize("chips", [1, 2])
+def test_what_happens_over_time_is_the_same_folded_and_not(chips: int) -> None:
+    short = folded(12, 4, chips)
+    edges = bin_edges(short)
+    whole, less = (
+        [used_shares(one, edges), moved_bytes_per_s(one, edges)[1], watts(one, edges).counted]
+        for one in (layered(12, chips), short)
+    )
+    for expected, got in zip(whole, less, strict=True):
+        np.testing.assert_allclose(got, expected, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("make", [prefetching, collective, lambda: folded(80, 4, 2)])
+def test_means_over_time_are_the_totals_of_the_engines(make) -> None:
+    execution = make()
+    table = utilisation(execution)
+    width = np.diff(np.append(table["time_s"], execution.end_ps / 1e12))
+    totals = engine_totals(execution).set_index("track")
+    for track in execution.tracks:
+        # Units: busy time. Transfers: bytes of what the peak could have moved.
+        column = "share" if track.exclusive else "of_peak"
+        mean = np.average(table[track.name], weights=width)
+        assert mean == pytest.approx(totals.loc[track.name, column], rel=1e-9)
 
 
 def test_an_engine_that_works_all_the_time_is_never_above_one() -> None:
@@ -206,7 +241,7 @@ def test_spreading_agrees_with_fractions(rows, bins: int, first: int) -> None:
 
 def test_bins_in_step_with_repeats_show_each_repeat_alike() -> None:
     execution = folded(80, 4)
-    edges = edges_in_step(execution, 240)
+    edges = bin_edges(execution, 240)
     assert edges[0] == 0
     assert edges[-1] == execution.end_ps
     assert (np.diff(edges) > 0).all()
@@ -221,9 +256,29 @@ def test_bins_in_step_with_repeats_show_each_repeat_alike() -> None:
     assert dynamic.sum() == pytest.approx(unrolled_work(execution).energy_j.sum(), rel=1e-12)
 
 
+def test_all_that_is_over_time_has_the_same_bins() -> None:
+    execution = folded(80, 4)
+    edges_s = bin_edges(execution)[:-1] / 1e12
+    for table in (utilisation, power, bandwidth):
+        assert table(execution)["time_s"].tolist() == edges_s.tolist()
+
+
+def test_a_rest_beside_repeats_is_no_narrow_bin() -> None:
+    whole = folded(80, 4)
+    fold = whole.folds[0]
+    first = max(op.end_ps for op in whole.ops[fold.first_op : fold.last_op])
+    last = first + fold.copies * fold.period_ps
+    execution = replace(whole, end_ps=last + 7)  # 7 ps after the last copy
+    widths = np.diff(bin_edges(execution))
+    assert widths.sum() == execution.end_ps
+    assert widths.min() > 0.5 * execution.end_ps / BINS
+    assert widths.max() < 2 * execution.end_ps / BINS
+    assert bin_width_s(bin_edges(execution)) == pytest.approx(fold.period_ps / 3 / 1e12, rel=1e-6)
+
+
 @pytest.mark.parametrize(("layers", "bins"), [(80, 7), (6, 1000), (400, 30)])
 def test_bins_in_step_are_about_as_many_as_asked_for(layers: int, bins: int) -> None:
-    edges = edges_in_step(folded(layers, 4), bins)
+    edges = bin_edges(folded(layers, 4), bins)
     assert bins / 2 <= len(edges) - 1 <= bins * 2
     assert (np.diff(edges) > 0).all()
 
