@@ -45,7 +45,7 @@ print(f"{'with overlap':22}" + "".join(f"{runs[c].latency_s * 1e3:22.3f}" for c 
 passes = {chip: runs[chip].executions[0] for chip in CHIPS}
 paths = {chip: dict(passes[chip].execution.path) for chip in CHIPS}
 print(f"{'resource':22}" + 2 * f"{'on path':>10}{'if infinite':>12}")
-for name in ("memory", "shared", "matrix", "vector", "launch", "latency"):
+for name in ("memory", "shared", "matrix", "vector", "launch", "memory_latency"):
     line = f"  {name:20}"
     for chip in CHIPS:
         ideal_s = passes[chip].ideal_s.get(name)

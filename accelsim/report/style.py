@@ -71,6 +71,7 @@ RESOURCE_COLOURS = {
     "memory_latency": _WAITING,
     "power": _LIMIT,
     "others": YELLOW,
+    "gaps": "#c9c9c9",
 }
 
 
