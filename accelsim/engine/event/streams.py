@@ -15,8 +15,8 @@ from accelsim.mapping.fusion import Group
 from accelsim.results.costs import Activity
 from accelsim.workload.ops import Gather
 
-_CLOSE = 1.05
-"""Ratio of times from which on they are taken to have different causes."""
+_CLOSE = 1.25
+"""Time of the main memory over that of its bytes from which on bandwidth is not what limits."""
 
 
 @dataclass(frozen=True)
