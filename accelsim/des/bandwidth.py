@@ -135,7 +135,7 @@ class SharedBandwidth:
             self._lanes[key] = lane
             for resource, share in takes.items():
                 resource.takers.append((lane, share))
-        return Route(name, dict(takes), self._lanes[key])
+        return Route(name, dict(takes), self._lanes[key], self)
 
     def transfer(self, route: Route, size_bytes: float) -> Flow:
         """Start a flow.
@@ -143,7 +143,7 @@ class SharedBandwidth:
         Raises
         ------
         SimulationError
-            If the size is negative or not finite.
+            If the size is negative or not finite, or the route is another's.
         """
         now = self._env.now
         flow = Flow(self._env, route, size_bytes, now)
@@ -155,6 +155,8 @@ class SharedBandwidth:
             flow.finish(now, {})
             flow.succeed(flow)
             return flow
+        if route.owner is not self:
+            raise SimulationError(f"{route.name}: {self.name} did not make this route")
         if now > self._since_ps:
             self._advance_and_tell()
         self._enter(flow, size_bytes)

@@ -106,8 +106,11 @@ class Lane:
 
 @dataclass(frozen=True, eq=False)
 class Route:
-    """The way of equal flows: what they take of each resource, and the lane that they share."""
+    """The way of equal flows: what they take of each resource, the lane that they share, and the
+    `SharedBandwidth` that made it.
+    """
 
     name: str
     takes: Mapping[Resource, float]
     lane: Lane = field(repr=False)
+    owner: object = field(repr=False)

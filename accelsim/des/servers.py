@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from heapq import heappop, heappush
-from operator import index
 
 from simpy.events import Event
 
-from accelsim.des.simulation import Simulation
+from accelsim.des.simulation import Simulation, whole_ps
 from accelsim.des.tracer import SILENT
-from accelsim.errors import SimulationError
 
 
 class FifoServer:
@@ -44,7 +42,7 @@ class FifoServer:
         SimulationError
             If the service takes less than no time.
         """
-        service_ps = _duration(service_ps, label, self.name)
+        service_ps = whole_ps(service_ps, label, self.name)
         now = self._env.now
         start = self.free_at_ps if self.free_at_ps > now else now
         end: int = start + service_ps
@@ -88,7 +86,7 @@ class PriorityServer:
 
     def serve(self, service_ps: int, label: str, priority: int = 0) -> Event:
         """Queue for `service_ps`; the event is its end."""
-        service_ps = _duration(service_ps, label, self.name)
+        service_ps = whole_ps(service_ps, label, self.name)
         done = self._sim.event(f"{label} on {self.name}")
         self._arrivals += 1
         entry = (priority, self._arrivals, self._sim.now_ps, service_ps, label, done)
@@ -113,11 +111,3 @@ class PriorityServer:
     def _finish(self, done: Event) -> None:
         done.succeed()
         self._begin()
-
-
-def _duration(service_ps: int, label: str, server: str) -> int:
-    """Return a service time as an integer of Python: those of NumPy overflow."""
-    whole = index(service_ps)
-    if whole < 0:
-        raise SimulationError(f"{label} takes {whole} ps on {server}, expected 0 or more")
-    return whole

@@ -66,6 +66,10 @@ class Simulation:
             It serves whoever comes: that it waits when nothing is left to happen is no deadlock.
             Every other process has to end.
         """
+        if not isinstance(steps, Generator):
+            raise SimulationError(
+                f"{name}: expected a generator of events, got {steps!r}: call the function"
+            )
         process = self.env.process(steps)
         if endless:
             self._endless.add(process)
@@ -81,12 +85,9 @@ class Simulation:
         Raises
         ------
         SimulationError
-            If that is in the past.
+            If that is in the past, or no whole number.
         """
-        delay = index(delay_ps)  # whole numbers of NumPy overflow, those of Python do not
-        if delay < 0:
-            raise SimulationError(f"a delay is {delay} ps, expected 0 or more")
-        return self.env.timeout(delay)
+        return self.env.timeout(whole_ps(delay_ps, "a timeout"))
 
     def event(self, reason: str | Callable[[], str]) -> Event:
         """Return an event that somebody will trigger.
@@ -151,3 +152,30 @@ class Simulation:
             return word.join(missing)
         reason = getattr(event, "reason", type(event).__name__)
         return str(reason() if callable(reason) else reason)
+
+
+def whole_ps(time_ps: int, name: str, server: str = "") -> int:
+    """Return a duration as an integer of Python: those of NumPy overflow.
+
+    Parameters
+    ----------
+    time_ps : int
+        Whole, 0 or more [ps].
+    name, server : str
+        What takes so long, and on what, for an error.
+
+    Raises
+    ------
+    SimulationError
+    """
+    try:
+        whole = index(time_ps)
+    except TypeError as error:
+        where = f" on {server}" if server else ""
+        raise SimulationError(
+            f"{name} takes {time_ps!r} ps{where}, expected a whole number"
+        ) from error
+    if whole < 0:
+        where = f" on {server}" if server else ""
+        raise SimulationError(f"{name} takes {whole} ps{where}, expected 0 or more")
+    return whole

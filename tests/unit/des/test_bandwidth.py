@@ -284,7 +284,8 @@ def test_a_transfer_is_named_in_a_deadlock() -> None:
 def test_mistakes() -> None:
     sim, chip, hbm = memory()
     store = next(iter(hbm.takes))
-    foreign = SharedBandwidth(sim, "other").resource("hbm", 1.0)
+    other = SharedBandwidth(sim, "other")
+    foreign = other.resource("hbm", 1.0)
     for ask, words in (
         (lambda: chip.resource("hbm", 1.0), "chip has a resource 'hbm' already"),
         (lambda: chip.resource("l2", 0.0), "capacity of 'l2' is 0.0 B/s"),
@@ -295,6 +296,7 @@ def test_mistakes() -> None:
         ),
         (lambda: chip.route("r", {store: 1.0}, 0.0), "route r: .* got 0.0 B/s"),
         (lambda: chip.route("r", {foreign: 1.0}), "route r: chip did not make hbm"),
+        (lambda: other.transfer(hbm, 1.0), "hbm stream: other did not make this route"),
         (lambda: chip.transfer(hbm, -1), "hbm stream: a transfer of -1 B"),
         (lambda: chip.transfer(hbm, math.inf), "a transfer of inf B"),
         (lambda: chip.transfer(hbm, math.nan), "a transfer of nan B"),

@@ -55,7 +55,7 @@ def test_time_does_not_run_back(until_ps: int) -> None:
 
 
 def test_a_delay_is_not_negative() -> None:
-    with pytest.raises(SimulationError, match="a delay is -1 ps"):
+    with pytest.raises(SimulationError, match="a timeout takes -1 ps, expected 0 or more"):
         Simulation().timeout(-1)
 
 
@@ -65,7 +65,7 @@ def test_time_stays_an_integer_of_python() -> None:
     sim.run()
     sim.timeout(np.int64(2**62))
     assert sim.run() == 2**63
-    with pytest.raises(TypeError):
+    with pytest.raises(SimulationError, match="expected a whole number"):
         sim.timeout(0.5)  # type: ignore[arg-type]
 
 
@@ -208,3 +208,17 @@ def test_a_simulation_in_its_parts_is_the_same() -> None:
         parts.run(until_ps)
     parts.run()
     assert logs[0] == logs[1]
+
+
+def test_mistakes_of_beginners_are_told_in_words() -> None:
+    sim = Simulation()
+
+    def steps() -> Steps:
+        yield sim.timeout(1)
+
+    with pytest.raises(SimulationError, match=r"p: expected a generator .* call the function"):
+        sim.start("p", steps)  # type: ignore[arg-type]
+    with pytest.raises(SimulationError, match=r"a timeout takes 2\.5 ps, expected a whole number"):
+        sim.timeout(2.5)  # type: ignore[arg-type]
+    with pytest.raises(SimulationError, match=r"tile takes 2\.5 ps on array, expected a whole"):
+        FifoServer(sim, "array").serve(2.5, "tile")  # type: ignore[arg-type]
