@@ -11,7 +11,7 @@ import pytest
 
 import accelsim
 from accelsim.cli.main import run_cli
-from accelsim.engine.event.lower import IDEAL, MOST_PIECES
+from accelsim.engine.event.lower import FEWEST_PIECES, IDEAL, MOST_PIECES
 from accelsim.engine.event.machine import IN_FLIGHT, IN_QUEUE
 from accelsim.engine.event.plan import DOUBLE
 from accelsim.report.event_trace import MAX_PIECES
@@ -42,7 +42,11 @@ def test_short_cuts_cost_what_the_page_says() -> None:
 
 def test_constants_are_those_of_the_engine() -> None:
     assert RunOptions().buffers == DOUBLE == 2
-    for words in (f"up to {IN_FLIGHT} ops", f"up to {IN_QUEUE} launches", f"8 to {MOST_PIECES} "):
+    for words in (
+        f"up to {IN_FLIGHT} ops",
+        f"up to {IN_QUEUE} launches",
+        f"{FEWEST_PIECES} to {MOST_PIECES} ",
+    ):
         assert words in PAGE
     assert f"beyond {MAX_PIECES:,} pieces" in PAGE
     assert f"about {BINS} in a pass" in PAGE

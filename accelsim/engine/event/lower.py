@@ -37,7 +37,7 @@ from accelsim.timing.gpu_vector import BYTES_PER_CORE
 from accelsim.units import to_ps
 from accelsim.workload.ops import Collective
 
-_FEWEST_PIECES, MOST_PIECES = 12, 150
+FEWEST_PIECES, MOST_PIECES = 12, 150
 UNHIDDEN_SHARE = 0.005
 """Share of an op's time by which a coarse pipeline may exceed it: sets the number of pieces."""
 MAPPED = 0
@@ -133,7 +133,7 @@ def first_shape(group: Group, cost: OpCost, how: Lowering) -> Shape:
     passing_s = times["matrix"] + times["vector"] + moved.load.alone_s + moved.store.alone_s
     exposed_s = passing_s - max(times.values())
     hidden_s = demand.rest_s - _first_data_s(demand, how.chip)
-    pieces = how.pieces or _FEWEST_PIECES
+    pieces = how.pieces or FEWEST_PIECES
     room_s = hidden_s + UNHIDDEN_SHARE * demand.kernel_s
     if not how.pieces and room_s > 0.0:
         pieces = max(pieces, math.ceil(min(exposed_s / room_s, MOST_PIECES)))
