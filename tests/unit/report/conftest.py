@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 
+from accelsim.report import style
 from accelsim.results.run_result import OpRow, RunResult
 
 PEAK_FLOP_PER_S, BANDWIDTH_BYTES_PER_S = 1e15, 2e12
@@ -76,3 +79,17 @@ def with_hostile_names(result: RunResult) -> RunResult:
     """The run with names that would break HTML or Markdown if they were not escaped."""
     rows = tuple(replace(row, name=f"<b>{row.name}|x") for row in result.rows)
     return replace(result, rows=rows, model="<script>alert(1)</script>")
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
+    """Figures that were drawn, laid out but not written: what `style.save` was given."""
+    seen: list[Figure] = []
+
+    def save(figure: Figure, path: str | Path) -> Path:
+        style.settle(figure.axes[0])
+        seen.append(figure)
+        return Path(path)
+
+    monkeypatch.setattr(style, "save", save)
+    return seen

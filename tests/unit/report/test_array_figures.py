@@ -28,6 +28,7 @@ from accelsim.report.array_wavefront import wavefront_figure
 from accelsim.scenarios.array_problem import ArrayProblem
 from accelsim.timing.systolic import array_cycles
 from tests.unit.report.array_runs import FEATURES, PARTIAL, SIZES, cut, traced
+from tests.unit.report.pictures import plain
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -47,11 +48,11 @@ def drawn(monkeypatch):
 
 
 def headline(axes):
-    return axes.figure.texts[0].get_text().replace("\N{NO-BREAK SPACE}", " ").replace("\n", " ")
+    return plain(axes.figure.texts[0])
 
 
 def detail(axes):
-    return axes.figure.texts[1].get_text().replace("\N{NO-BREAK SPACE}", " ").replace("\n", " ")
+    return plain(axes.figure.texts[1])
 
 
 def followed(dataflow):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,7 +10,6 @@ import pytest
 
 from accelsim.arch.loader import load_memory
 from accelsim.errors import SimulationError
-from accelsim.report import style
 from accelsim.report.dram_curves import latency_bins, latency_figure, loaded_latency, sweep_figure
 from accelsim.report.dram_files import dram_figures, write_trace
 from accelsim.report.dram_tables import (
@@ -23,6 +21,7 @@ from accelsim.report.dram_tables import (
 )
 from accelsim.scenarios.dram_study import DramSetting, DramStudy, sweep_dram
 from accelsim.timing.dram.patterns import Traffic
+from tests.unit.report.pictures import plain
 
 HBM2 = DramSetting(load_memory("hbm2"), pseudo_channels=1)
 TRAFFIC = Traffic("random", accesses=3000)
@@ -40,22 +39,8 @@ def trace(study: DramStudy) -> pd.DataFrame:
     return kept
 
 
-@pytest.fixture
-def drawn(monkeypatch):
-    """Figures that were drawn, laid out but not written."""
-    seen = []
-
-    def save(figure, path):
-        style.settle(figure.axes[0])
-        seen.append(figure)
-        return Path(path)
-
-    monkeypatch.setattr(style, "save", save)
-    return seen
-
-
 def headline(figure) -> str:
-    return figure.texts[0].get_text().replace("\N{NO-BREAK SPACE}", " ").replace("\n", " ")
+    return plain(figure.texts[0])
 
 
 def test_a_run_leaves_three_pictures(study, trace, tmp_path) -> None:

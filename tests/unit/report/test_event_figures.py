@@ -16,6 +16,7 @@ from accelsim.report.event_tables import (
 )
 from accelsim.report.words import RESOURCE_WORDS, gain_words, resource_word
 from accelsim.results.execution import PathShare
+from tests.unit.report.pictures import plain
 from tests.unit.results.executions import collective, early, folded, layered, op, prefetching, work
 
 MAKERS = {
@@ -23,24 +24,6 @@ MAKERS = {
     "folded": lambda: folded(80, 4, 2),
 }  # fmt: skip
 GAINS = {"matrix": 400e-9, "network": 500e-9}
-
-
-@pytest.fixture
-def drawn(monkeypatch):
-    """Figures drawn, laid out: what `style.save` was given."""
-    seen = []
-
-    def save(figure, path):
-        style.settle(figure.axes[0])
-        seen.append(figure)
-        return path
-
-    monkeypatch.setattr("accelsim.report.event_figures.style.save", save)
-    return seen
-
-
-def plain(text) -> str:
-    return text.get_text().replace("\N{NO-BREAK SPACE}", " ").replace("\n", " ")
 
 
 @pytest.mark.parametrize("suffix", [".png", ".svg"])

@@ -13,6 +13,7 @@ from accelsim.report.gantt import gantt_figure
 from accelsim.report.gantt_rows import gantt_rows
 from accelsim.report.gantt_window import Window, default_window
 from accelsim.results.execution import Execution, Track
+from tests.unit.report.pictures import plain
 from tests.unit.results.executions import collective, folded, layered, op, prefetching, work
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -20,24 +21,6 @@ MAKERS = {
     "prefetching": prefetching, "collective": collective, "layered": lambda: layered(5, 2),
     "folded": lambda: folded(80, 4), "many chips": lambda: folded(5, 4, 6),
 }  # fmt: skip
-
-
-@pytest.fixture
-def drawn(monkeypatch):
-    """Figures drawn, laid out: what `style.save` was given."""
-    seen = []
-
-    def save(figure, path):
-        style.settle(figure.axes[0])
-        seen.append(figure)
-        return path
-
-    monkeypatch.setattr("accelsim.report.gantt.style.save", save)
-    return seen
-
-
-def plain(text) -> str:
-    return text.get_text().replace("\N{NO-BREAK SPACE}", " ").replace("\n", " ")
 
 
 @pytest.mark.parametrize("suffix", [".png", ".svg"])

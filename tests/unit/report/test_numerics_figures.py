@@ -10,7 +10,6 @@ import pytest
 from matplotlib.collections import PathCollection
 
 from accelsim.errors import WorkloadError
-from accelsim.report import style
 from accelsim.report.numerics_figures import (
     layers_figure,
     logits_figure,
@@ -18,25 +17,13 @@ from accelsim.report.numerics_figures import (
     quality_energy_figure,
 )
 from tests.unit.report.numerics_results import OPS, made_result
+from tests.unit.report.pictures import plain
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
-@pytest.fixture
-def drawn(monkeypatch):
-    seen = []
-
-    def save(figure, path):
-        style.settle(figure.axes[0])
-        seen.append(figure)
-        return path
-
-    monkeypatch.setattr(style, "save", save)
-    return seen
-
-
 def headline(figure):
-    return figure.texts[0].get_text().replace("\N{NO-BREAK SPACE}", " ").replace("\n", " ")
+    return plain(figure.texts[0])
 
 
 def test_one_result_has_a_line_per_op(drawn, tmp_path) -> None:
