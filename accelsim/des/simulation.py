@@ -170,12 +170,10 @@ def whole_ps(time_ps: int, name: str, server: str = "") -> int:
     """
     try:
         whole = index(time_ps)
-    except TypeError as error:
-        where = f" on {server}" if server else ""
-        raise SimulationError(
-            f"{name} takes {time_ps!r} ps{where}, expected a whole number"
-        ) from error
-    if whole < 0:
-        where = f" on {server}" if server else ""
-        raise SimulationError(f"{name} takes {whole} ps{where}, expected 0 or more")
-    return whole
+        if whole >= 0:
+            return whole
+        expected = "0 or more"
+    except TypeError:
+        expected = "a whole number"
+    where = f" on {server}" if server else ""
+    raise SimulationError(f"{name} takes {time_ps} ps{where}, expected {expected}")

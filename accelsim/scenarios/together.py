@@ -144,7 +144,7 @@ def run_together(
         raise MappingError(
             f"{asked} cores asked for, but {whole.chip.name} has {cores}: give the tenants fewer"
         )
-    placed = [_place(tenant, on, overrides or {}, i) for i, tenant in enumerate(tenants)]
+    placed = [_place(tenant, whole, on, overrides or {}, i) for i, tenant in enumerate(tenants)]
     _check_fit(placed, whole)
     _check_work(placed)
     alone = [Reading(simulate([whole.chip], [one.placement(one.name, 0)])) for one in placed]
@@ -164,30 +164,26 @@ def run_together(
     return TogetherResult(whole.chip.name, tuple(results), execution)
 
 
-def _place(tenant: Tenant, on: str | Path, overrides: Mapping[str, Any], number: int) -> _Placed:
+def _place(
+    tenant: Tenant, whole: System, on: str | Path, overrides: Mapping[str, Any], number: int
+) -> _Placed:
     """Map a tenant onto its cores as onto a chip that has no others."""
-    whole = load_system(str(on), overrides)
-    part = load_system(str(on), {**overrides, **_part_of(whole, tenant)})
+    share = tenant.cores / whole.chip.spec.cores
+    part = load_system(str(on), {**overrides, "cores": tenant.cores, **_own_part(whole, share)})
     job = make_job(tenant.model, part, tenant.options)
     (stage,) = Planner(job).stages()
     run = EventRun(job.workload.name, stage_costs(job, stage), job_target(job))
     program = run.program(Detail(has_rivals=True))
     footprint = stage.graph.footprint.total
-    share = tenant.cores / whole.chip.spec.cores
     return _Placed(tenant, f"cores{number}", program, share, footprint)
 
 
-def _part_of(whole: System, tenant: Tenant) -> dict[str, Any]:
-    """Spec values of the part of a chip that a tenant has to itself.
-
-    Where software manages the shared buffer it is split like the cores; a cache is everybody's.
-    """
-    part: dict[str, Any] = {"cores": tenant.cores}
+def _own_part(whole: System, share: float) -> dict[str, str]:
+    """Spec values of the part of a shared buffer that software manages; a cache is everybody's."""
     shared = whole.chip.spec.shared
-    if shared is not None and whole.chip.software_managed:
-        share = tenant.cores / whole.chip.spec.cores
-        part["shared.capacity"] = f"{shared.capacity_bytes * share:.0f} B"
-    return part
+    if shared is None or not whole.chip.software_managed:
+        return {}
+    return {"shared.capacity": f"{shared.capacity_bytes * share:.0f} B"}
 
 
 def _check_fit(placed: Sequence[_Placed], whole: System) -> None:

@@ -124,7 +124,7 @@ class Moves(NamedTuple):
     load, store : Stream
     early, late : Stream
         The loads in two parts: what needs no result of other ops (weights, the cache so far), and
-        the rest.
+        the rest. Empty where nothing can come ahead.
     """
 
     load: Stream
@@ -178,7 +178,7 @@ def streams(
         energy_j = moved_bytes * joules + part.inner * inner_j
         return _stream(part, times_s, room, cause, (moved_bytes, energy_j))
 
-    outer, inner = _early_shares(group)
+    outer, inner = _early_shares(group) if chip.software_managed else (0.0, 0.0)
     early = _Bytes(load.outer * outer, load.inner * inner)
     late = _Bytes(load.outer - early.outer, load.inner - early.inner)
     power_s = demand.power_s if demand.has_rivals else 0.0
@@ -186,7 +186,7 @@ def streams(
         load=stream(load, reads, read_j, power_s=power_s),
         store=stream(store, writes, write_j),
         early=stream(early, early.outer, read_j) if early.outer else Stream(),
-        late=stream(late, late.outer, read_j),
+        late=stream(late, late.outer, read_j) if early.outer else Stream(),
     )
 
 

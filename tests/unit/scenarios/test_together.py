@@ -299,7 +299,9 @@ def test_progress_goes_with_simulated_time() -> None:
 def test_tenants_divide_the_memory_of_the_chip() -> None:
     halves = [Tenant(MAKER, 1), Tenant(MAKER, 1)]
     whole = load_system("tpu_v4").chip.on_chip_bytes
-    placed = [_place(tenant, "tpu_v4", {}, i) for i, tenant in enumerate(halves)]
+    placed = [
+        _place(tenant, load_system("tpu_v4"), "tpu_v4", {}, i) for i, tenant in enumerate(halves)
+    ]
     outcome = simulate([load_system("tpu_v4").chip], [one.placement(one.name, 0) for one in placed])
     rooms = [one.group.memory.capacity_bytes for one in outcome.sequencers if one.group.memory]
     assert rooms == [whole // 2, whole // 2]
